@@ -1,0 +1,149 @@
+/**
+ * The control plane's wire types: the JSON that agents and the API exchange.
+ * Types only, no code, so that agent and control can share them. Field names are Nexodus'.
+ *
+ * @module
+ */
+
+/** One way to reach a device's WireGuard port; `source` is `local`, `stun:` or `stun:<server>`. */
+export interface Endpoint {
+  source: string;
+  /** Normally `ip:port`, but other agents may publish any text: never trust it unparsed. */
+  address: string;
+}
+
+/** An address inside the tunnel and the VPC range that it came from. */
+export interface TunnelIp {
+  address: string;
+  cidr: string;
+}
+
+/** A device as the API returns it and as events carry it. */
+export interface Device {
+  id: string;
+  owner_id: string;
+  vpc_id: string;
+  /** WireGuard public key, standard base64; `""` once the device is deleted. */
+  public_key: string;
+  allowed_ips: string[];
+  ipv4_tunnel_ips: TunnelIp[];
+  ipv6_tunnel_ips: TunnelIp[];
+  advertise_cidrs: string[] | null;
+  relay: boolean;
+  symmetric_nat: boolean;
+  hostname: string;
+  os: string;
+  endpoints: Endpoint[] | null;
+  revision: number;
+  security_group_id: string;
+  online: boolean;
+  online_at: string | null;
+  /** Sealed device token, only for callers who may have it. */
+  bearer_token?: string;
+}
+
+/** Body of `POST /api/devices`. */
+export interface AddDevice {
+  vpc_id: string;
+  public_key: string;
+  hostname?: string;
+  os?: string;
+  relay?: boolean;
+  symmetric_nat?: boolean;
+  endpoints?: Endpoint[];
+  ipv4_tunnel_ips?: TunnelIp[];
+  advertise_cidrs?: string[];
+  security_group_id?: string;
+}
+
+/** Body of `PATCH /api/devices/{id}`: what is absent stays. */
+export interface UpdateDevice {
+  vpc_id?: string;
+  hostname?: string;
+  relay?: boolean;
+  symmetric_nat?: boolean;
+  endpoints?: Endpoint[];
+  advertise_cidrs?: string[];
+  security_group_id?: string;
+  revision?: number;
+}
+
+/** A VPC: the address ranges that its devices share. */
+export interface Vpc {
+  id: string;
+  organization_id: string;
+  description: string;
+  private_cidr: boolean;
+  ipv4_cidr: string;
+  ipv6_cidr: string;
+  revision: number;
+}
+
+/** A registration key; `bearer_token` is `RK:…`. */
+export interface RegKey {
+  id: string;
+  owner_id: string;
+  vpc_id?: string;
+  bearer_token: string;
+  description?: string;
+  device_id?: string;
+  expires_at?: string;
+  security_group_id: string | null;
+  settings: Record<string, unknown> | null;
+}
+
+/** A key of a device's metadata; `value` is a JSON object. */
+export interface DeviceMetadata {
+  device_id: string;
+  key: string;
+  value: Record<string, unknown>;
+  revision: number;
+}
+
+/** A rule of a security group. */
+export interface SecurityRule {
+  ip_protocol: string;
+  from_port: number;
+  to_port: number;
+  ip_ranges?: string[];
+}
+
+/** A security group; an absent rule list allows everything in that direction. */
+export interface SecurityGroup {
+  id: string;
+  vpc_id: string;
+  description: string;
+  inbound_rules?: SecurityRule[];
+  outbound_rules?: SecurityRule[];
+  revision: number;
+}
+
+/** What a watch may ask for. */
+export type WatchKind = "device" | "security-group" | "device-metadata" | "vpc";
+
+/** One entry of the body of `POST /api/events`. */
+export interface Watch {
+  kind: WatchKind;
+  gt_revision?: number;
+  at_tail?: boolean;
+  options?: Record<string, unknown>;
+}
+
+/** One event of the watch stream; `tail` ends the backlog, `error` has no kind. */
+export type WatchEvent =
+  | { kind: "device"; type: "change" | "delete"; value: Device }
+  | { kind: "security-group"; type: "change" | "delete"; value: SecurityGroup }
+  | { kind: "device-metadata"; type: "change" | "delete"; value: DeviceMetadata }
+  | { kind: "vpc"; type: "change" | "delete"; value: Vpc }
+  | { kind: WatchKind; type: "tail" }
+  | { kind?: undefined; type: "error"; value: { error: string } };
+
+/** Body of an error answer. */
+export interface ApiError {
+  error: string;
+  id?: string;
+  field?: string;
+  reason?: string;
+  resource?: string;
+  trace_id?: string;
+}
