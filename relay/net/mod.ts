@@ -1,0 +1,19 @@
+/**
+ * Small socket helpers: options the runtime has no API for, and address texts.
+ *
+ * Everything that needs FFI answers undefined or false where it is not permitted or the system is
+ * not Linux; the caller then goes on without.
+ *
+ * @module
+ */
+export { AddressError, parseHostPort } from "./host_port.ts";
+export { libcPath } from "./libc.ts";
+export {
+  getSocketOption,
+  isBoundTo,
+  newSocketFd,
+  setNoDelayOnListener,
+  setReceiveBuffer,
+  setTcpUserTimeout,
+  socketFds,
+} from "./sockets.ts";
