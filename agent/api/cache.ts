@@ -1,0 +1,183 @@
+/**
+ * The agent's copy of what the control plane says about its VPC, kept by the watch stream.
+ *
+ * Rows can come from a file first (the last run's). A change shows at once; what the first complete
+ * backlog (`tail`) does not mention is dropped only then, so a stream that breaks half-way, or never
+ * sends `tail`, loses nothing.
+ *
+ * @module
+ */
+import type {
+  Device,
+  DeviceMetadata,
+  SecurityGroup,
+  Watch,
+  WatchKind,
+} from "../../control/api/types.ts";
+import { cleanText } from "../errors.ts";
+import { isObject, parseDevice, parseMetadata, parseSecurityGroup } from "./wire.ts";
+
+/** Most rows kept of a kind; a VPC of the default range could name more, an agent cannot use them. */
+export const MAX_ROWS = 16_384;
+
+/** The kinds an agent watches. */
+export type AgentKind = Exclude<WatchKind, "vpc">;
+
+interface Row {
+  revision: number;
+}
+
+/** The rows of one kind and how far the stream has told them. */
+class KindCache<T extends Row> {
+  readonly rows = new Map<string, T>();
+  revision = 0;
+  tail = false;
+  #backlog = new Set<string>();
+  readonly #parse: (value: unknown) => T | undefined;
+  readonly #keyOf: (row: T) => string;
+  readonly #gone: (row: T) => boolean;
+
+  constructor(
+    parse: (value: unknown) => T | undefined,
+    keyOf: (row: T) => string,
+    gone: (row: T) => boolean = () => false,
+  ) {
+    this.#parse = parse;
+    this.#keyOf = keyOf;
+    this.#gone = gone;
+  }
+
+  seed(rows: T[]): void {
+    for (const row of rows.slice(0, MAX_ROWS)) this.rows.set(this.#keyOf(row), row);
+  }
+
+  begin(): void {
+    if (this.tail) return;
+    this.#backlog = new Set();
+    this.revision = 0;
+  }
+
+  /** Applies a change or delete; true when a row changed. */
+  apply(type: "change" | "delete", value: unknown): boolean {
+    const row = this.#parse(value);
+    if (row === undefined) return false;
+    const key = this.#keyOf(row), held = this.rows.get(key);
+    if (this.tail && held !== undefined && row.revision < held.revision) return false;
+    this.revision = Math.max(this.revision, row.revision);
+    if (type === "delete" || this.#gone(row)) {
+      this.#backlog.delete(key);
+      return this.rows.delete(key);
+    }
+    if (held === undefined && this.rows.size >= MAX_ROWS) return false;
+    if (!this.tail) this.#backlog.add(key);
+    this.rows.set(key, row);
+    return true;
+  }
+
+  /** The backlog is complete: drops what it did not mention. */
+  complete(): boolean {
+    if (this.tail) return false;
+    this.tail = true;
+    for (const key of [...this.rows.keys()]) if (!this.#backlog.has(key)) this.rows.delete(key);
+    this.#backlog = new Set();
+    return true;
+  }
+}
+
+/** What {@link WatchCache.apply} found in an event. */
+export type Applied = { changed: boolean } | { error: string };
+
+/** Devices, security groups and relay metadata of one VPC. */
+export class WatchCache {
+  readonly #vpcId: string;
+  readonly #kinds: {
+    "device": KindCache<Device>;
+    "security-group": KindCache<SecurityGroup>;
+    "device-metadata": KindCache<DeviceMetadata>;
+  };
+
+  /** @param seed rows of an earlier run, kept until the first backlog is complete */
+  constructor(vpcId: string, seed: { devices?: Device[]; metadata?: DeviceMetadata[] } = {}) {
+    this.#vpcId = vpcId;
+    this.#kinds = {
+      "device": new KindCache(parseDevice, (row) => row.id, (row) => row.public_key === ""),
+      "security-group": new KindCache(parseSecurityGroup, (row) => row.id),
+      "device-metadata": new KindCache(
+        // Another tenant's rows may be sent for key "relay"; only that key is kept, and only
+        // known devices' rows are shown.
+        (value) => {
+          const row = parseMetadata(value);
+          return row?.key === "relay" ? row : undefined;
+        },
+        (row) => `${row.device_id}/${row.key}`,
+      ),
+    };
+    this.#kinds.device.seed(seed.devices ?? []);
+    this.#kinds["device-metadata"].seed(seed.metadata ?? []);
+  }
+
+  /** True once the whole backlog of devices and metadata has been seen. */
+  get synced(): boolean {
+    return this.#kinds.device.tail && this.#kinds["device-metadata"].tail;
+  }
+
+  /** The devices of the VPC, own device included. */
+  devices(): Device[] {
+    return [...this.#kinds.device.rows.values()].filter((row) =>
+      row.vpc_id === "" || row.vpc_id === this.#vpcId
+    );
+  }
+
+  /** Relay metadata of devices that are in {@link devices}. */
+  metadata(): DeviceMetadata[] {
+    const devices = this.#kinds.device.rows;
+    return [...this.#kinds["device-metadata"].rows.values()].filter((row) =>
+      devices.has(row.device_id)
+    );
+  }
+
+  /** Security groups of the organization. */
+  securityGroups(): SecurityGroup[] {
+    return [...this.#kinds["security-group"].rows.values()];
+  }
+
+  /** The watches to ask for now: the whole backlog first, later only what is newer. */
+  watches(): Watch[] {
+    return (Object.keys(this.#kinds) as AgentKind[]).map((kind) => {
+      const { tail, revision } = this.#kinds[kind];
+      return {
+        kind,
+        ...(tail ? { at_tail: true } : {}),
+        ...(tail && revision > 0 ? { gt_revision: revision } : {}),
+        options: {
+          "vpc-id": this.#vpcId,
+          ...(kind === "device-metadata" ? { key: "relay" } : {}),
+        },
+      };
+    });
+  }
+
+  /** A new stream has begun. */
+  begin(): void {
+    for (const kind of Object.values(this.#kinds)) kind.begin();
+  }
+
+  /** Applies one event of the stream. Kinds and types nobody asked for change nothing. */
+  apply(event: Record<string, unknown>): Applied {
+    if (event.type === "error") {
+      const text = isObject(event.value) && typeof event.value.error === "string"
+        ? event.value.error
+        : "no reason given";
+      return { error: cleanText(text, 200) };
+    }
+    if (typeof event.kind !== "string" || !Object.hasOwn(this.#kinds, event.kind)) {
+      return { changed: false };
+    }
+    const kind = this.#kinds[event.kind as AgentKind];
+    if (event.type === "tail") return { changed: kind.complete() };
+    if (event.type === "change" || event.type === "delete") {
+      return { changed: kind.apply(event.type, event.value) };
+    }
+    return { changed: false };
+  }
+}

@@ -1,0 +1,245 @@
+/**
+ * The control plane's API as the agent uses it: typed calls, every wait and every body bounded.
+ *
+ * @module
+ */
+import type {
+  AddDevice,
+  Device,
+  RegKey,
+  UpdateDevice,
+  Vpc,
+  Watch,
+} from "../../control/api/types.ts";
+import { cleanText } from "../errors.ts";
+import { ApiFailure, networkFailure } from "./failure.ts";
+import { type Transport, unverifiedTransport, verifiedTransport } from "./transport.ts";
+import { isObject, parseDevice, parseRegKey, parseVpc } from "./wire.ts";
+
+/** Largest answer to a plain call, bytes. */
+const MAX_BODY = 1 << 20;
+/** How long a plain call may take, and how long the stream's headers may, ms (the API's own figure). */
+const CALL_TIMEOUT = 30_000;
+
+/** How to reach the API. */
+export interface ApiClientOptions {
+  /** The API host, `https://api.<service host>[:port]`. */
+  apiUrl: URL;
+  /** PEM texts trusted beside the system's. */
+  caCerts?: string[];
+  /** Accept any certificate, for this client only. */
+  insecureSkipTlsVerify?: boolean;
+  /** Version for the User-Agent. */
+  version?: string;
+  /** Limit of a plain call, ms. */
+  timeoutMs?: number;
+  /** Another transport, for tests. */
+  transport?: Transport;
+}
+
+/** The parts of {@link ApiClient} that the daemon and onboarding need. */
+export interface Api {
+  /** `GET /api/reg-keys/me`. */
+  getRegKey(token: string, signal?: AbortSignal): Promise<RegKey>;
+  /** `GET /api/vpcs/{id}`. */
+  getVpc(token: string, id: string, signal?: AbortSignal): Promise<Vpc>;
+  /** `POST /api/devices`; an {@link ApiFailure} of status 409 carries the existing id. */
+  createDevice(token: string, body: AddDevice, signal?: AbortSignal): Promise<Device>;
+  /** `PATCH /api/devices/{id}`. */
+  updateDevice(
+    token: string,
+    id: string,
+    body: UpdateDevice,
+    signal?: AbortSignal,
+  ): Promise<Device>;
+  /** `POST /api/events`: the byte stream of events. Waits at most 30 s for the answer's head. */
+  openWatch(
+    token: string,
+    watches: Watch[],
+    signal: AbortSignal,
+  ): Promise<ReadableStream<Uint8Array>>;
+  close(): void;
+}
+
+const ARCH: Record<string, string> = { x86_64: "amd64", aarch64: "arm64" };
+
+/** The API over HTTPS/1.1. All methods throw {@link ApiFailure}. */
+export class ApiClient implements Api {
+  readonly #url: URL;
+  readonly #transport: Transport;
+  readonly #timeout: number;
+  readonly #agent: string;
+
+  constructor(options: ApiClientOptions) {
+    this.#url = options.apiUrl;
+    this.#timeout = options.timeoutMs ?? CALL_TIMEOUT;
+    this.#agent = `nexd/${options.version ?? "dev"} (${Deno.build.os}; ${
+      ARCH[Deno.build.arch] ?? Deno.build.arch
+    })`;
+    this.#transport = options.transport ??
+      (options.insecureSkipTlsVerify
+        ? unverifiedTransport()
+        : verifiedTransport(options.caCerts ?? []));
+  }
+
+  getRegKey(token: string, signal?: AbortSignal): Promise<RegKey> {
+    return this.#call("GET", "/api/reg-keys/me", token, { signal, parse: parseRegKey });
+  }
+
+  getVpc(token: string, id: string, signal?: AbortSignal): Promise<Vpc> {
+    return this.#call("GET", `/api/vpcs/${encodeURIComponent(id)}`, token, {
+      signal,
+      parse: parseVpc,
+    });
+  }
+
+  createDevice(token: string, body: AddDevice, signal?: AbortSignal): Promise<Device> {
+    return this.#call("POST", "/api/devices", token, { signal, body, parse: parseDevice });
+  }
+
+  updateDevice(
+    token: string,
+    id: string,
+    body: UpdateDevice,
+    signal?: AbortSignal,
+  ): Promise<Device> {
+    const path = `/api/devices/${encodeURIComponent(id)}`;
+    return this.#call("PATCH", path, token, { signal, body, parse: parseDevice });
+  }
+
+  async openWatch(
+    token: string,
+    watches: Watch[],
+    signal: AbortSignal,
+  ): Promise<ReadableStream<Uint8Array>> {
+    const url = new URL("/api/events", this.#url);
+    const head = new AbortController();
+    const timer = setTimeout(
+      () => head.abort(new DOMException("no answer", "TimeoutError")),
+      this.#timeout,
+    );
+    try {
+      const response = await this.#send(
+        url,
+        "POST",
+        token,
+        watches,
+        AbortSignal.any([signal, head.signal]),
+      );
+      if (response.status !== 200 || response.body === null) {
+        throw await this.#refusal(response, "POST", url);
+      }
+      return response.body;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  close(): void {
+    this.#transport.close();
+  }
+
+  async #send(
+    url: URL,
+    method: string,
+    token: string,
+    body: unknown,
+    signal: AbortSignal,
+  ): Promise<Response> {
+    try {
+      return await this.#transport.send(url, {
+        method,
+        signal,
+        headers: {
+          accept: "application/json",
+          authorization: `Bearer ${token}`,
+          "user-agent": this.#agent,
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+        },
+        ...(body === undefined ? {} : { body: `${JSON.stringify(body)}\n` }),
+      });
+    } catch (error) {
+      throw networkFailure(signal.aborted ? signal.reason : error, url);
+    }
+  }
+
+  async #call<T>(
+    method: string,
+    path: string,
+    token: string,
+    options: {
+      signal: AbortSignal | undefined;
+      body?: unknown;
+      parse: (value: unknown) => T | undefined;
+    },
+  ): Promise<T> {
+    const url = new URL(path, this.#url);
+    const limit = AbortSignal.timeout(this.#timeout);
+    const signal = options.signal ? AbortSignal.any([options.signal, limit]) : limit;
+    const response = await this.#send(url, method, token, options.body, signal);
+    if (response.status !== 200 && response.status !== 201) {
+      throw await this.#refusal(response, method, url);
+    }
+    const text = await readBounded(response, url);
+    let value: T | undefined;
+    try {
+      value = options.parse(JSON.parse(text));
+    } catch {
+      value = undefined;
+    }
+    if (value === undefined) {
+      throw new ApiFailure(
+        `Cannot use the answer of ${url.host} to ${method} ${path}: it is not the API of a control plane; ` +
+          "check the service URL",
+        { kind: "protocol" },
+      );
+    }
+    return value;
+  }
+
+  async #refusal(response: Response, method: string, url: URL): Promise<ApiFailure> {
+    const detail: ApiFailure["detail"] = {};
+    const text = await readBounded(response, url).catch(() => "");
+    try {
+      const body: unknown = JSON.parse(text);
+      if (isObject(body)) {
+        for (const name of ["error", "id", "field", "reason"] as const) {
+          const value = body[name];
+          if (typeof value === "string") detail[name] = cleanText(value, 200);
+        }
+      }
+    } catch { /* an error body may be empty, plain text, or two documents */ }
+    const after = Number(response.headers.get("retry-after"));
+    const said = detail.error === undefined ? "" : ` (${detail.error})`;
+    return new ApiFailure(
+      `The control plane at ${url.host} answered ${response.status}${said} to ${method} ${url.pathname}`,
+      {
+        kind: "status",
+        status: response.status,
+        detail,
+        ...(Number.isFinite(after) && after > 0 ? { retryAfter: Math.min(after, 300) } : {}),
+      },
+    );
+  }
+}
+
+/** Reads a body as text, at most {@link MAX_BODY} bytes. */
+async function readBounded(response: Response, url: URL): Promise<string> {
+  if (response.body === null) return "";
+  const decoder = new TextDecoder();
+  let text = "", size = 0;
+  try {
+    for await (const chunk of response.body) {
+      size += chunk.length;
+      if (size > MAX_BODY) {
+        throw new ApiFailure(`The answer of ${url.host} is larger than ${MAX_BODY} bytes`, {
+          kind: "protocol",
+        });
+      }
+      text += decoder.decode(chunk, { stream: true });
+    }
+  } catch (error) {
+    throw networkFailure(error, url);
+  }
+  return text + decoder.decode();
+}

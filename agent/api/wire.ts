@@ -1,0 +1,147 @@
+/**
+ * From untrusted JSON to the wire types. Everything is bounded, absent fields get a neutral value,
+ * and an object without the fields that identify it is refused. Revisions are read as JavaScript's
+ * safe integers, beyond 2^31 too.
+ *
+ * @module
+ */
+import type {
+  Device,
+  DeviceMetadata,
+  Endpoint,
+  RegKey,
+  SecurityGroup,
+  TunnelIp,
+  Vpc,
+} from "../../control/api/types.ts";
+import { cleanText } from "../errors.ts";
+
+const MAX_ID = 128, MAX_TEXT = 512, MAX_LIST = 64, MAX_CIDRS = 256;
+
+/** A JSON object, as opposed to null, an array or a scalar. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function text(value: unknown, limit = MAX_TEXT): string {
+  return typeof value === "string" && value.length <= limit ? value : "";
+}
+
+function list(value: unknown, limit = MAX_LIST): unknown[] {
+  return Array.isArray(value) ? value.slice(0, limit) : [];
+}
+
+function texts(value: unknown, limit = MAX_LIST): string[] {
+  return list(value, limit).map((item) => text(item)).filter((item) => item !== "");
+}
+
+function revision(value: unknown): number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : 0;
+}
+
+function tunnelIps(value: unknown): TunnelIp[] {
+  return list(value).filter(isObject).map((item) => ({
+    address: text(item.address),
+    cidr: text(item.cidr),
+  }));
+}
+
+function endpoints(value: unknown): Endpoint[] {
+  return list(value).filter(isObject).map((item) => ({
+    source: text(item.source),
+    address: text(item.address),
+  }));
+}
+
+/** A device, or undefined when it has no id. The public key may be empty (deleted) or rubbish. */
+export function parseDevice(value: unknown): Device | undefined {
+  if (!isObject(value)) return undefined;
+  const id = text(value.id, MAX_ID);
+  if (id === "") return undefined;
+  return {
+    id,
+    owner_id: text(value.owner_id, MAX_ID),
+    vpc_id: text(value.vpc_id, MAX_ID),
+    public_key: text(value.public_key),
+    allowed_ips: texts(value.allowed_ips),
+    ipv4_tunnel_ips: tunnelIps(value.ipv4_tunnel_ips),
+    ipv6_tunnel_ips: tunnelIps(value.ipv6_tunnel_ips),
+    advertise_cidrs: Array.isArray(value.advertise_cidrs)
+      ? texts(value.advertise_cidrs, MAX_CIDRS)
+      : null,
+    relay: value.relay === true,
+    symmetric_nat: value.symmetric_nat === true,
+    hostname: cleanText(text(value.hostname)),
+    os: cleanText(text(value.os)),
+    endpoints: endpoints(value.endpoints),
+    revision: revision(value.revision),
+    security_group_id: text(value.security_group_id, MAX_ID),
+    online: value.online === true,
+    online_at: text(value.online_at) || null,
+    ...(text(value.bearer_token, 4096) === ""
+      ? {}
+      : { bearer_token: text(value.bearer_token, 4096) }),
+  };
+}
+
+/** A VPC, or undefined when it has no id. */
+export function parseVpc(value: unknown): Vpc | undefined {
+  if (!isObject(value) || text(value.id, MAX_ID) === "") return undefined;
+  return {
+    id: text(value.id, MAX_ID),
+    organization_id: text(value.organization_id, MAX_ID),
+    description: cleanText(text(value.description)),
+    private_cidr: value.private_cidr === true,
+    ipv4_cidr: text(value.ipv4_cidr),
+    ipv6_cidr: text(value.ipv6_cidr),
+    revision: revision(value.revision),
+  };
+}
+
+/** A registration key, or undefined when it has no id. */
+export function parseRegKey(value: unknown): RegKey | undefined {
+  if (!isObject(value) || text(value.id, MAX_ID) === "") return undefined;
+  const vpc = text(value.vpc_id, MAX_ID), expires = text(value.expires_at);
+  return {
+    id: text(value.id, MAX_ID),
+    owner_id: text(value.owner_id, MAX_ID),
+    ...(vpc === "" ? {} : { vpc_id: vpc }),
+    bearer_token: text(value.bearer_token),
+    ...(expires === "" ? {} : { expires_at: expires }),
+    security_group_id: text(value.security_group_id, MAX_ID) || null,
+    settings: isObject(value.settings) ? value.settings : null,
+  };
+}
+
+/** A key of a device's metadata, or undefined when it names no device or key. */
+export function parseMetadata(value: unknown): DeviceMetadata | undefined {
+  if (!isObject(value)) return undefined;
+  const device_id = text(value.device_id, MAX_ID), key = text(value.key);
+  if (device_id === "" || key === "") return undefined;
+  return {
+    device_id,
+    key,
+    value: isObject(value.value) ? value.value : {},
+    revision: revision(value.revision),
+  };
+}
+
+/** A security group, or undefined when it has no id. Rules that are no objects are left out. */
+export function parseSecurityGroup(value: unknown): SecurityGroup | undefined {
+  if (!isObject(value) || text(value.id, MAX_ID) === "") return undefined;
+  const rules = (field: unknown) =>
+    list(field, MAX_CIDRS).filter(isObject).map((rule) => ({
+      ip_protocol: text(rule.ip_protocol),
+      from_port: revision(rule.from_port),
+      to_port: revision(rule.to_port),
+      ip_ranges: texts(rule.ip_ranges, MAX_CIDRS),
+    }));
+  return {
+    id: text(value.id, MAX_ID),
+    vpc_id: text(value.vpc_id, MAX_ID),
+    description: cleanText(text(value.description)),
+    inbound_rules: rules(value.inbound_rules),
+    outbound_rules: rules(value.outbound_rules),
+    revision: revision(value.revision),
+  };
+}

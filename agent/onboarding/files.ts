@@ -1,0 +1,68 @@
+/**
+ * Files of the state directory: private, written whole or not at all.
+ *
+ * @module
+ */
+import { AgentError, reasonOf } from "../errors.ts";
+
+/** Makes the state directory (0700) where it is missing; an existing one keeps its mode. */
+export async function ensureStateDir(dir: string): Promise<void> {
+  try {
+    await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw fileError("use the state directory", dir, error);
+  }
+}
+
+/** Replaces a file by a new one of mode 0600 in one step: a reader or a crash sees old or new. */
+export async function writePrivate(path: string, text: string): Promise<void> {
+  const temporary = `${path}.${crypto.randomUUID().slice(0, 8)}.tmp`;
+  try {
+    const file = await Deno.open(temporary, { write: true, createNew: true, mode: 0o600 });
+    try {
+      const bytes = new TextEncoder().encode(text);
+      for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+      await file.sync();
+    } finally {
+      file.close();
+    }
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {});
+    throw fileError("write", path, error);
+  }
+}
+
+/** The text of a file, or undefined when there is none. Larger than `limit` bytes is an error. */
+export async function readPrivate(path: string, limit: number): Promise<string | undefined> {
+  try {
+    const { size } = await Deno.stat(path);
+    if (size > limit) throw new Error(`it is larger than ${limit} bytes`);
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw fileError("read", path, error);
+  }
+}
+
+/** Moves a damaged file aside and returns its new name. */
+export async function keepAside(path: string, now: Date): Promise<string> {
+  const stamp = now.toISOString().replace(/[-:]/g, "").replace(/\.\d+/, "");
+  const aside = `${path}.corrupt-${stamp}`;
+  try {
+    await Deno.rename(path, aside);
+  } catch (error) {
+    throw fileError("move", path, error);
+  }
+  return aside;
+}
+
+function fileError(action: string, path: string, error: unknown): AgentError {
+  const denied = error instanceof Deno.errors.PermissionDenied ||
+    error instanceof Deno.errors.NotCapable;
+  const why = denied ? "permission denied" : reasonOf(error, 160);
+  return new AgentError(
+    `Cannot ${action} ${path}: ${why}; run as root or choose another --state-dir`,
+    { cause: error },
+  );
+}

@@ -1,0 +1,137 @@
+/**
+ * The flags of `nexd` (the agent) and of the commands that ask a running agent. Pure data: the
+ * command line is built from these tables. Names, environment and defaults follow Nexodus' agent
+ * where it has them.
+ *
+ * @module
+ */
+
+/** One flag: its spelling, environment name, kind and help text. */
+export interface OptionSpec {
+  name: string;
+  env?: string;
+  kind: "string" | "boolean" | "integer" | "list";
+  default?: string | number | boolean | string[];
+  help: string;
+  hidden?: true;
+  choices?: string[];
+  placeholder?: string;
+}
+
+const UNIX_SOCKET: OptionSpec = {
+  name: "unix-socket",
+  kind: "string",
+  placeholder: "PATH",
+  help: "control socket (default: /var/run/nexd.sock, or $HOME/.nexodus/nexd.sock without root)",
+};
+
+/** Flags of `nexd`. What needs the login flows (`--username`, `--vpc-id`, …) is not here. */
+export const AGENT_OPTIONS: OptionSpec[] = [
+  {
+    name: "service-url",
+    env: "NEXD_SERVICE_URL",
+    kind: "string",
+    placeholder: "URL",
+    help: "control plane, https only (default: https://try.nexodus.io)",
+  },
+  {
+    name: "reg-key",
+    env: "NEXD_REG_KEY",
+    kind: "string",
+    placeholder: "KEY",
+    help: "registration key: https://host#RK:… or, with --service-url, RK:…",
+  },
+  {
+    name: "ca",
+    env: "NEXD_CA",
+    kind: "string",
+    placeholder: "FILE",
+    help: "PEM file of extra CAs trusted for the control plane",
+  },
+  {
+    name: "insecure-skip-tls-verify",
+    env: "NEXD_INSECURE_SKIP_TLS_VERIFY",
+    kind: "boolean",
+    default: false,
+    help: "do not check the control plane's certificate (relays are still checked)",
+  },
+  {
+    name: "state-dir",
+    env: "NEXD_STATE_DIR",
+    kind: "string",
+    placeholder: "DIR",
+    help: "keys and state (default: /var/lib/nexd, or $HOME/.nexodus without root)",
+  },
+  {
+    name: "stun-server",
+    env: "NEXD_STUN_SERVER",
+    kind: "list",
+    placeholder: "HOST:PORT",
+    help: "STUN server; repeat it, at least two (default: public servers)",
+  },
+  {
+    name: "listen-port",
+    env: "NEXD_LISTEN_PORT",
+    kind: "integer",
+    default: 0,
+    placeholder: "PORT",
+    help: "WireGuard's UDP port; 0: the remembered one, else a random one",
+  },
+  {
+    name: "request-ip",
+    env: "NEXD_REQUESTED_IP",
+    kind: "string",
+    placeholder: "IPV4",
+    help: "ask for this tunnel address at the first registration",
+  },
+  {
+    name: "local-endpoint-ip",
+    env: "NEXD_LOCAL_ENDPOINT_IP",
+    kind: "string",
+    placeholder: "IP",
+    help: "address published as the local endpoint (default: that of the default route)",
+  },
+  {
+    name: "relay-only",
+    env: "NEXD_RELAY_ONLY",
+    kind: "boolean",
+    default: false,
+    help: "never connect directly: every peer through the relay",
+  },
+  {
+    name: "public-relay",
+    env: "NEXD_PUBLIC_RELAY",
+    kind: "string",
+    default: "relay.nexodus.io:443",
+    placeholder: "HOST[:PORT]",
+    help: "DERP relay used when the VPC has none of its own",
+  },
+  {
+    name: "relay-ca",
+    env: "NEXD_RELAY_CA",
+    kind: "string",
+    placeholder: "FILE",
+    help: "PEM file of extra CAs trusted for relays",
+  },
+  {
+    name: "interface",
+    env: "NEXD_INTERFACE",
+    kind: "string",
+    default: "wg0",
+    placeholder: "NAME",
+    help: "name of the WireGuard interface",
+  },
+  UNIX_SOCKET,
+  {
+    name: "capture",
+    env: "NEXD_PROXY_CAPTURE",
+    kind: "string",
+    default: "auto",
+    choices: ["auto", "portable", "linux"],
+    hidden: true,
+    help: "how the proxy reads WireGuard's packets",
+  },
+];
+
+/** Flags of `nexd status` and `nexd peers list`. */
+export const STATUS_OPTIONS: OptionSpec[] = [UNIX_SOCKET];
