@@ -17,7 +17,7 @@
  *
  * A login is three frames: ServerKey from the server, ClientInfo from the client, ServerInfo from
  * the server, in that order; the client does not wait for the last one before it sends packets.
- * ClientInfo and ServerInfo carry a NaCl box (see `box.ts`): `nonce(24) tag(16) ciphertext`.
+ * ClientInfo and ServerInfo carry a NaCl box (see `login/box.ts`): `nonce(24) tag(16) ciphertext`.
  *
  * Who may send what: S server to client, C client to server, M a client that proved to know the
  * mesh key (another relay of the region).

@@ -7,13 +7,12 @@
  * @module
  */
 
-export * from "./box.ts";
 export * from "./constants.ts";
 export * from "./error.ts";
 export * from "./frames.ts";
 export * from "./head.ts";
 export * from "./key_table.ts";
 export * from "./keys.ts";
-export * from "./login.ts";
+export * from "./login/mod.ts";
 export * from "./presence.ts";
 export * from "./reader.ts";

@@ -12,11 +12,11 @@ import {
   MAX_FRAME,
   NONCE_LENGTH,
   PROTOCOL_VERSION,
-} from "./constants.ts";
-import { DerpError } from "./error.ts";
-import { encodeFrame } from "./frames.ts";
+} from "../constants.ts";
+import { DerpError } from "../error.ts";
+import { encodeFrame } from "../frames.ts";
 import { booleanMember, integerMember, parseMembers, stringMember } from "./json.ts";
-import { isLowOrderPoint, publicKeyOf } from "./keys.ts";
+import { isLowOrderPoint, publicKeyOf } from "../keys.ts";
 
 /** What a client says about itself. */
 export interface ClientInfo {

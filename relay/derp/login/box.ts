@@ -1,8 +1,8 @@
 import { hsalsa, xsalsa20poly1305 } from "@noble/ciphers/salsa.js";
 import { x25519 } from "@noble/curves/ed25519.js";
-import { KEY_LENGTH, NONCE_LENGTH, TAG_LENGTH } from "./constants.ts";
-import { DerpError } from "./error.ts";
-import { isLowOrderPoint } from "./keys.ts";
+import { KEY_LENGTH, NONCE_LENGTH, TAG_LENGTH } from "../constants.ts";
+import { DerpError } from "../error.ts";
+import { isLowOrderPoint } from "../keys.ts";
 
 /** "expand 32-byte k" as four little-endian words: Salsa20's constant for 32-byte keys. */
 const SIGMA = Uint32Array.of(0x61707865, 0x3320646e, 0x79622d32, 0x6b206574);

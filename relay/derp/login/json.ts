@@ -5,7 +5,7 @@
  * @module
  */
 
-import { DerpError } from "./error.ts";
+import { DerpError } from "../error.ts";
 
 /** A member's value and, for numbers, the digits it was written with. */
 export interface Member {

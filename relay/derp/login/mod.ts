@@ -1,0 +1,8 @@
+/**
+ * The sealed half of a login: the NaCl box and the JSON of ClientInfo and ServerInfo in it.
+ *
+ * @module
+ */
+
+export * from "./box.ts";
+export * from "./info.ts";
