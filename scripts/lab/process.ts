@@ -1,0 +1,183 @@
+/**
+ * Running commands on a lab's host.
+ *
+ * @module
+ */
+
+import { LabError } from "./errors.ts";
+import { enterFlags, labEnv } from "./holder.ts";
+import { childrenOf, descendantsOf, signal } from "./proc.ts";
+
+/** What a finished command said. */
+export interface RunResult {
+  /** Exit code; 128 + n after signal n. */
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** How to run a one-shot command. */
+export interface RunOptions {
+  env?: Record<string, string>;
+  /** Text for standard input; none by default. */
+  input?: string;
+  /** Killed after this many ms; 30,000 by default. */
+  timeoutMs?: number;
+}
+
+/** How to start a long-running process. */
+export interface SpawnOptions {
+  env?: Record<string, string>;
+  /** Name of the log in the lab's `log/`; made from the host and the command by default. */
+  log?: string;
+}
+
+/** A long-running process on a host. */
+export interface LabProcess {
+  /** The real process, not its wrapper, by our pid numbers; 0 if it ended before it was seen. */
+  readonly pid: number;
+  /** Path of the file its output goes to. */
+  readonly log: string;
+  /** Sends a signal to the process itself. */
+  kill(signal: Deno.Signal): void;
+  /** Resolves with the exit code; 128 + n after signal n. */
+  readonly exited: Promise<number>;
+  /**
+   * The first line of this process's output that matches, past or future.
+   *
+   * @throws {LabError} when the process ends or the time (ms) is over before; the message ends with
+   * the last lines of its output
+   */
+  waitFor(pattern: RegExp, timeoutMs: number): Promise<string>;
+}
+
+/** How often a log is looked at, in ms. The file is the only link: a kept lab has no reader. */
+const POLL_MS = 15;
+
+const IN_DIR = 'cd "$1" && shift && exec "$@"';
+const LOGGED = 'exec >>"$1" 2>&1; cd "$2" && shift 2 && exec "$@"';
+
+/** Runs one command to its end. */
+export async function runIn(
+  holder: number,
+  argv: string[],
+  { env, input, timeoutMs = 30_000 }: RunOptions = {},
+): Promise<RunResult> {
+  const child = new Deno.Command("nsenter", {
+    args: [...enterFlags(holder), "--", "sh", "-c", IN_DIR, "sh", Deno.cwd(), ...argv],
+    stdin: input === undefined ? "null" : "piped",
+    stdout: "piped",
+    stderr: "piped",
+    env: labEnv(env),
+  }).spawn();
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    for (const pid of [...descendantsOf(child.pid), child.pid]) signal(pid, "SIGKILL");
+  }, timeoutMs);
+  try {
+    const [status, stdout, stderr] = await Promise.all([
+      child.status,
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
+      input === undefined ? undefined : write(child.stdin, input),
+    ]);
+    if (late) {
+      throw new LabError(
+        `Cannot finish \`${argv.join(" ")}\`: it took more than ${timeoutMs} ms`,
+      );
+    }
+    return { code: status.code, stdout, stderr };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function write(stream: WritableStream<Uint8Array>, text: string): Promise<void> {
+  const writer = stream.getWriter();
+  try {
+    await writer.write(new TextEncoder().encode(text));
+    await writer.close();
+  } catch {
+    // It ended without reading; its exit code tells.
+  }
+}
+
+/** Starts a process that logs to a file. */
+export async function spawnIn(
+  holder: number,
+  argv: string[],
+  log: string,
+  env?: Record<string, string>,
+): Promise<LabProcess> {
+  const from = sizeOf(log);
+  const child = new Deno.Command("nsenter", {
+    args: [...enterFlags(holder), "--", "sh", "-c", LOGGED, "sh", log, Deno.cwd(), ...argv],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+    env: labEnv(env),
+    detached: true, // a kept lab's processes must not hear of our terminal
+  }).spawn();
+  child.unref(); // a kept lab's process must not hold us
+  let over = false;
+  const exited = child.status.then((status) => {
+    over = true;
+    return status.code;
+  });
+  let pid: number | undefined;
+  while (!over && (pid = childrenOf(child.pid)[0]) === undefined) await delay(1);
+  return {
+    pid: pid ?? 0,
+    log,
+    get exited() {
+      if (!over) child.ref(); // whoever waits for the end keeps our event loop alive
+      return exited;
+    },
+    kill(name) {
+      if (pid !== undefined && !over) signal(pid, name);
+    },
+    async waitFor(pattern, timeoutMs) {
+      const deadline = Date.now() + timeoutMs;
+      for (let seen = -1;;) {
+        const ended = over; // read before the file: what it wrote last is then in the file
+        const size = sizeOf(log);
+        if (size !== seen) {
+          const line = readFrom(log, from).split("\n").find((l) => pattern.test(l));
+          if (line !== undefined) return line;
+          seen = size;
+        }
+        const why = ended ? "it ended" : Date.now() > deadline ? `${timeoutMs} ms passed` : "";
+        if (why) {
+          const tail = readFrom(log, from).trimEnd().split("\n").slice(-8).join("\n  ");
+          throw new LabError(
+            `Cannot see ${pattern} from \`${argv.join(" ")}\`: ${why}; its log ${log} ends:\n  ${
+              tail || "(nothing)"
+            }`,
+          );
+        }
+        await delay(POLL_MS);
+      }
+    },
+  };
+}
+
+function sizeOf(path: string): number {
+  try {
+    return Deno.statSync(path).size;
+  } catch {
+    return 0;
+  }
+}
+
+function readFrom(path: string, offset: number): string {
+  try {
+    return new TextDecoder().decode(Deno.readFileSync(path).subarray(offset));
+  } catch {
+    return "";
+  }
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
