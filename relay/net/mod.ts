@@ -9,9 +9,11 @@
 export { AddressError, parseHostPort } from "./host_port.ts";
 export { libcPath } from "./libc.ts";
 export {
+  datagramFd,
   getSocketOption,
   isBoundTo,
   newSocketFd,
+  nextFd,
   setNoDelayOnListener,
   setReceiveBuffer,
   setTcpUserTimeout,

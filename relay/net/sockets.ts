@@ -9,6 +9,7 @@ import { socketCalls } from "./libc.ts";
 
 const SOL_SOCKET = 1;
 const SO_TYPE = 3;
+const SOCK_DGRAM = 2;
 const SO_RCVBUF = 8;
 const SO_RCVBUFFORCE = 33;
 const IPPROTO_TCP = 6;
@@ -89,6 +90,38 @@ export function newSocketFd(
 export function isBoundTo(fd: number, hostname: string, port: number): boolean {
   const bound = boundTo(fd);
   return bound !== undefined && bound.hostname === hostname && bound.port === port;
+}
+
+/**
+ * The number that the next descriptor opened will have, unless another thread is faster.
+ * Undefined without FFI.
+ */
+export function nextFd(): number | undefined {
+  const calls = socketCalls();
+  if (calls === undefined) return undefined;
+  for (let fd = 0; fd < 3; fd++) {
+    const next = calls.dup(fd);
+    if (next < 0) continue;
+    calls.close(next);
+    return next;
+  }
+  return undefined;
+}
+
+/**
+ * Descriptor of the datagram socket bound to this IPv4 address and port, or undefined.
+ *
+ * @param guess what {@linkcode nextFd} said before the socket was opened: tried first, so that
+ *   opening many sockets does not search the whole table for each
+ */
+export function datagramFd(hostname: string, port: number, guess?: number): number | undefined {
+  const fits = (fd: number) =>
+    getSocketOption(fd, SOL_SOCKET, SO_TYPE) === SOCK_DGRAM && isBoundTo(fd, hostname, port);
+  if (guess !== undefined && fits(guess)) return guess;
+  for (const fd of socketFds()) {
+    if (fits(fd)) return fd;
+  }
+  return undefined;
 }
 
 /**

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import {
+  datagramFd,
   getSocketOption,
   isBoundTo,
   libcPath,
   newSocketFd,
+  nextFd,
   setNoDelayOnListener,
   setReceiveBuffer,
   setTcpUserTimeout,
@@ -99,6 +101,25 @@ Deno.test("setReceiveBuffer enlarges a datagram socket when it can", () => {
     assert(getSocketOption(fd, 1, 8)! >= was);
   } finally {
     socket.close();
+  }
+});
+
+Deno.test("datagramFd finds the one socket bound there with a right, wrong or no guess", () => {
+  if (withoutFfi()) return;
+  const tcp = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = tcp.addr;
+  assert.equal(datagramFd("127.0.0.1", port), undefined, "a stream socket is not meant");
+  const guess = nextFd();
+  const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port });
+  try {
+    const fd = datagramFd("127.0.0.1", port, guess);
+    assert(fd !== undefined && isBoundTo(fd, "127.0.0.1", port));
+    assert.equal(datagramFd("127.0.0.1", port, 0), fd);
+    assert.equal(datagramFd("127.0.0.1", port), fd);
+    assert.equal(datagramFd("127.0.0.2", port, guess), undefined);
+  } finally {
+    socket.close();
+    tcp.close();
   }
 });
 
