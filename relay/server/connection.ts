@@ -1,0 +1,196 @@
+/**
+ * One logged-in client: its read loop, its queue, its writer.
+ *
+ * The read loop never waits for anything but its own socket, and the writer never for anything but
+ * its own: a slow client costs itself packets and nobody else.
+ */
+import { encodeKeepAlive, encodePeerGone, PeerGoneReason } from "../derp/mod.ts";
+import type { Counters } from "./counters.ts";
+import type { Flushable, Flusher } from "./flusher.ts";
+import { walk } from "./frames.ts";
+import type { Input } from "./input.ts";
+import { type Limits, NOT_HERE_BURST } from "./limits.ts";
+import { OutputQueue, type QueuePools } from "./queue.ts";
+import type { Peer, Registry } from "./registry.ts";
+
+/** What a connection needs of its transport. `Deno.Conn` is one. */
+export interface Socket {
+  /** Reads some bytes; null at the end of the stream. */
+  read(buffer: Uint8Array): Promise<number | null>;
+  /** Writes some bytes. */
+  write(bytes: Uint8Array): Promise<number>;
+  close(): void;
+}
+
+/** What all connections of one relay share. */
+export interface Hub {
+  readonly limits: Limits;
+  readonly counters: Counters;
+  readonly registry: Registry<Connection>;
+  readonly flusher: Flusher;
+  readonly queuePools: QueuePools;
+  /** Takes a connection that ended off every list. */
+  ended(connection: Connection): void;
+}
+
+const KEEP_ALIVE = encodeKeepAlive();
+
+/** More than this in one write makes a slow client's progress invisible until it is too late. */
+const WRITE_CHUNK = 64 * 1024;
+
+/** After a write that took longer than this, pieces are small, so that progress is seen. */
+const SLOW_WRITE_MS = 250;
+const SLOW_CHUNK = 8 * 1024;
+
+export class Connection implements Flushable {
+  readonly queue: OutputQueue;
+  marked = false;
+  closed = false;
+  /** Destination of the last packet: most packets go where the one before went. */
+  lastDestination: Peer<Connection> | undefined;
+  peer!: Peer<Connection>;
+  /** Bytes of an unknown frame still to be thrown away. */
+  skip = 0;
+
+  #preferred = false;
+  #slow = false;
+  #writeSince = 0;
+  #keepAliveAt: number;
+  #notHereTokens = NOT_HERE_BURST;
+  #notHereAt = 0;
+  readonly #since: number;
+
+  constructor(
+    readonly id: number,
+    readonly key: Uint8Array,
+    readonly hub: Hub,
+    readonly socket: Socket,
+    readonly input: Input,
+    readonly notIdeal: boolean,
+  ) {
+    this.queue = new OutputQueue(hub.limits, hub.queuePools, hub.counters);
+    this.#since = performance.now();
+    this.#keepAliveAt = this.#since + hub.limits.keepAliveMs +
+      Math.random() * hub.limits.keepAliveJitterMs;
+  }
+
+  /** Reads until the stream or the connection ends. Never rejects. */
+  async run(): Promise<void> {
+    const { input, socket } = this;
+    try {
+      // Frames may have come glued behind the login.
+      let going = walk(this);
+      while (going && !this.closed) {
+        const n = await socket.read(input.room());
+        if (n === null) break;
+        input.filled(n);
+        going = walk(this);
+      }
+      if (!going) this.hub.counters.protocolErrors += 1;
+    } catch {
+      // Reset, or closed by us: either way it has ended.
+    }
+    input.release();
+    this.close();
+  }
+
+  /** Queues a control frame and has it written at the end of the turn. */
+  control(frame: Uint8Array): boolean {
+    if (this.closed) return false;
+    if (!this.queue.pushControl(frame)) return false;
+    this.hub.flusher.mark(this);
+    return true;
+  }
+
+  /** Starts writing what waits, unless a write is on its way: that one continues by itself. */
+  flush(): void {
+    if (!this.closed && !this.queue.writing) void this.#write();
+  }
+
+  async #write(): Promise<void> {
+    const batch = this.queue.beginWrite();
+    if (batch === undefined) return;
+    let sent = false;
+    try {
+      for (let at = 0; at < batch.length;) {
+        const chunk = this.#slow ? SLOW_CHUNK : WRITE_CHUNK;
+        const piece = at === 0 && batch.length <= chunk
+          ? batch
+          : batch.subarray(at, Math.min(batch.length, at + chunk));
+        const started = this.#writeSince = performance.now();
+        at += await this.socket.write(piece);
+        this.#slow = performance.now() - started > SLOW_WRITE_MS;
+      }
+      sent = true;
+    } catch {
+      // The other side is gone, or the sweep closed it.
+    }
+    this.#writeSince = 0;
+    this.queue.endWrite(sent);
+    if (!sent) this.close();
+    else if (!this.queue.empty) this.hub.flusher.mark(this);
+    if (this.closed) this.queue.clear();
+  }
+
+  /** Called by the sweep: write deadline, age of what waits, keep-alive. */
+  tick(now: number): void {
+    const { limits, counters } = this.hub;
+    if (this.#writeSince !== 0 && now - this.#writeSince >= limits.writeMs) {
+      counters.writeTimeouts += 1;
+      this.close();
+      return;
+    }
+    this.queue.expire(now);
+    if (now >= this.#keepAliveAt) {
+      this.#keepAliveAt += limits.keepAliveMs;
+      if (!this.control(KEEP_ALIVE)) counters.controlDropped += 1;
+    }
+  }
+
+  /** The client says whether this relay is its home. */
+  notePreferred(preferred: boolean): void {
+    if (preferred === this.#preferred) return;
+    this.#preferred = preferred;
+    const { counters } = this.hub;
+    counters.currentHome += preferred ? 1 : -1;
+    // A client that has just come has not moved; it has chosen.
+    if (performance.now() - this.#since < 5000) return;
+    if (preferred) counters.homeMovesIn += 1;
+    else counters.homeMovesOut += 1;
+  }
+
+  /** Tells the client that `key` is not here, at most so often. */
+  notHere(key: Uint8Array): void {
+    const now = performance.now();
+    if (this.#notHereAt !== 0) {
+      const earned = (now - this.#notHereAt) / 1000;
+      this.#notHereTokens = Math.min(NOT_HERE_BURST, this.#notHereTokens + earned);
+    }
+    this.#notHereAt = now;
+    if (this.#notHereTokens < 1) return;
+    this.#notHereTokens -= 1;
+    if (this.control(encodePeerGone(key, PeerGoneReason.NotHere))) {
+      this.hub.counters.peerGoneNotHere += 1;
+    } else this.hub.counters.controlDropped += 1;
+  }
+
+  /** Ends the connection and takes it off the registry. Safe to call twice. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    try {
+      this.socket.close();
+    } catch {
+      // Already closed by the runtime.
+    }
+    this.notePreferred(false);
+    this.lastDestination = undefined;
+    if (!this.queue.writing) this.queue.clear();
+    this.hub.ended(this);
+  }
+
+  /** True when nothing waits and nothing is being written. */
+  get idle(): boolean {
+    return this.queue.empty && !this.queue.writing;
+  }
+}

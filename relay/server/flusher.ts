@@ -1,0 +1,45 @@
+/**
+ * Writes what a turn of the event loop has queued, at the turn's end.
+ *
+ * Everything that was readable in one turn has been read and queued by then, so each client gets
+ * one write for all of it; and a lone packet leaves in the same turn, without a timer.
+ */
+
+/** Something that has frames to write. */
+export interface Flushable {
+  /** True while it stands in the list; owned by the flusher. */
+  marked: boolean;
+  /** Starts the write. Must not throw. */
+  flush(): void;
+}
+
+export class Flusher {
+  #list: Flushable[] = [];
+  #spare: Flushable[] = [];
+  #scheduled = false;
+  readonly #run = () => this.#flushAll();
+
+  /** Has `flush` called at the end of this turn. */
+  mark(item: Flushable): void {
+    if (item.marked) return;
+    item.marked = true;
+    this.#list.push(item);
+    if (!this.#scheduled) {
+      this.#scheduled = true;
+      setImmediate(this.#run);
+    }
+  }
+
+  #flushAll(): void {
+    this.#scheduled = false;
+    const list = this.#list;
+    this.#list = this.#spare;
+    for (let i = 0; i < list.length; i++) {
+      const item = list[i]!;
+      item.marked = false;
+      item.flush();
+    }
+    list.length = 0;
+    this.#spare = list;
+  }
+}

@@ -1,0 +1,11 @@
+/**
+ * The relay's core: logged-in clients, their queues, and the packet path between them.
+ *
+ * @module
+ */
+export type { Socket } from "./connection.ts";
+export { Counters, DROP_REASONS, DropReason, KINDS, WIREGUARD_TYPES } from "./counters.ts";
+export { DEFAULT_LIMITS, type Limits, MAX_HEAD, SMALL_READ } from "./limits.ts";
+export type { Identity } from "./login.ts";
+export { RelayServer, type Upgrade } from "./server.ts";
+export type { Deadline, Sweep } from "./sweep.ts";
