@@ -1,0 +1,83 @@
+/** The batch calls of libc (recvmmsg(2), sendmmsg(2)) for the Linux capture. */
+import { libcPath } from "../../relay/net/mod.ts";
+
+const SYMBOLS = {
+  recvmmsg: { parameters: ["i32", "buffer", "u32", "i32", "pointer"], result: "i32" },
+  sendmmsg: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
+  __errno_location: { parameters: [], result: "pointer" },
+} as const;
+
+/** What the Linux capture needs of the system; a test may give its own. */
+export interface BatchCalls {
+  /** Messages received into `headers`, or -1. */
+  recvmmsg(fd: number, headers: Uint8Array<ArrayBuffer>, count: number, flags: number): number;
+  /** Messages of `headers` sent, or -1. */
+  sendmmsg(fd: number, headers: Uint8Array<ArrayBuffer>, count: number, flags: number): number;
+  /** Error number of the call before. */
+  errno(): number;
+}
+
+/** Do not wait; for both calls. */
+export const MSG_DONTWAIT = 0x40;
+
+/** Flag of a received message that was longer than its buffer. */
+export const MSG_TRUNC = 0x20;
+
+/** Bytes of a `struct mmsghdr` and offsets in it, on 64-bit Linux. */
+export const HEADER = {
+  size: 64,
+  name: 0,
+  nameLength: 8,
+  vector: 16,
+  vectorLength: 24,
+  control: 32,
+  controlLength: 40,
+  flags: 48,
+  length: 56,
+} as const;
+
+let calls: BatchCalls | null | undefined;
+
+function open(): BatchCalls | null {
+  const path = libcPath();
+  if (path === undefined || !["x86_64", "aarch64"].includes(Deno.build.arch)) return null;
+  try {
+    const { recvmmsg, sendmmsg, __errno_location } = Deno.dlopen(path, SYMBOLS).symbols;
+    // The place belongs to this thread and stays.
+    const place = new Deno.UnsafePointerView(__errno_location()!).getArrayBuffer(4);
+    const errno = new Int32Array(place);
+    return {
+      recvmmsg: (fd, headers, count, flags) => recvmmsg(fd, headers, count, flags, null),
+      sendmmsg: (fd, headers, count, flags) => sendmmsg(fd, headers, count, flags),
+      errno: () => errno[0]!,
+    };
+  } catch {
+    return null;
+  }
+}
+
+/** The calls, or undefined where FFI is not permitted, or not on 64-bit Linux. */
+export function batchCalls(): BatchCalls | undefined {
+  return (calls ??= open()) ?? undefined;
+}
+
+/**
+ * Memory at an address that does not move, and that address.
+ *
+ * Small typed arrays live in the collector's heap and are moved by it; an ArrayBuffer is not.
+ */
+export function pinned(bytes: number): { bytes: Uint8Array<ArrayBuffer>; address: number } {
+  const memory = new Uint8Array(new ArrayBuffer(bytes));
+  return { bytes: memory, address: addressOf(memory) };
+}
+
+/** Address of a view's first byte. User space lies below 2^47, so a number holds it exactly. */
+export function addressOf(view: Uint8Array<ArrayBuffer>): number {
+  return Number(Deno.UnsafePointer.value(Deno.UnsafePointer.of(view)));
+}
+
+/** Writes an address as a little-endian 64-bit pointer. */
+export function writePointer(words: Uint32Array, index: number, address: number): void {
+  words[index] = address % 0x1_0000_0000;
+  words[index + 1] = address / 0x1_0000_0000;
+}
