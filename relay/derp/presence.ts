@@ -4,6 +4,7 @@
  * @module
  */
 
+import ipaddr from "ipaddr.js";
 import { FrameType, KEY_LENGTH } from "./constants.ts";
 import { DerpError } from "./error.ts";
 import { encodeFrame } from "./frames.ts";
@@ -70,61 +71,18 @@ export function decodePeerPresent(payload: Uint8Array): PeerPresent {
 }
 
 /** The 16 bytes of an IP address; IPv4 becomes v4-mapped. A zone ("%eth0") is dropped. */
-function parseAddress(address: string): Uint8Array {
-  const refuse = () => new DerpError(`Cannot use address "${address}": not an IP address`);
-  const bytes = new Uint8Array(ADDRESS_LENGTH);
-  const parseV4 = (quad: string, offset: number) => {
-    const parts = quad.split(".");
-    if (parts.length !== 4) throw refuse();
-    for (const [i, part] of parts.entries()) {
-      if (!/^(0|[1-9][0-9]{0,2})$/.test(part) || Number(part) > 255) throw refuse();
-      bytes[offset + i] = Number(part);
-    }
-  };
-  if (!address.includes(":")) {
-    bytes[10] = bytes[11] = 0xff;
-    parseV4(address, 12);
-    return bytes;
+function parseAddress(address: string): number[] {
+  if (ipaddr.IPv4.isValidFourPartDecimal(address)) {
+    return ipaddr.IPv4.parse(address).toIPv4MappedAddress().toByteArray();
   }
-  let v6 = address.split("%", 1)[0]!;
-  let groups = 8;
-  const dot = v6.lastIndexOf(":");
-  if (v6.indexOf(".") > dot) {
-    parseV4(v6.slice(dot + 1), 12);
-    groups = 6;
-    v6 = v6.slice(0, dot);
-    if (v6.endsWith(":")) v6 += ":";
-  }
-  const halves = v6.split("::");
-  const head = halves[0] === "" ? [] : halves[0]!.split(":");
-  const tail = halves[1] === undefined || halves[1] === "" ? [] : halves[1].split(":");
-  const missing = groups - head.length - tail.length;
-  if (halves.length > 2 || (halves.length === 2 ? missing < 1 : missing !== 0)) throw refuse();
-  const all = [...head, ...new Array<string>(missing).fill("0"), ...tail];
-  for (const [i, group] of all.entries()) {
-    if (!/^[0-9a-fA-F]{1,4}$/.test(group)) throw refuse();
-    const value = parseInt(group, 16);
-    bytes[2 * i] = value >>> 8;
-    bytes[2 * i + 1] = value;
-  }
-  return bytes;
+  const bare = address.split("%", 1)[0]!;
+  if (ipaddr.IPv6.isValid(bare)) return ipaddr.IPv6.parse(bare).toByteArray();
+  throw new DerpError(`Cannot use address "${address}": not an IP address`);
 }
 
 /** Text of 16 address bytes; RFC 5952 for IPv6, dotted quad for v4-mapped. */
 function formatAddress(bytes: Uint8Array): string {
-  const mapped = bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff &&
-    bytes[11] === 0xff;
-  if (mapped) return bytes.subarray(12).join(".");
-  const groups: number[] = [];
-  for (let i = 0; i < ADDRESS_LENGTH; i += 2) groups.push(bytes[i]! << 8 | bytes[i + 1]!);
-  let start = -1;
-  let longest = 1;
-  for (let i = 0; i < 8; i++) {
-    let run = 0;
-    while (i + run < 8 && groups[i + run] === 0) run++;
-    if (run > longest) [start, longest] = [i, run];
-  }
-  const hex = (part: number[]) => part.map((group) => group.toString(16)).join(":");
-  if (start < 0) return hex(groups);
-  return `${hex(groups.slice(0, start))}::${hex(groups.slice(start + longest))}`;
+  const address = new ipaddr.IPv6([...bytes]);
+  if (address.isIPv4MappedAddress()) return address.toIPv4Address().toString();
+  return address.toRFC5952String();
 }
