@@ -71,9 +71,11 @@ export async function runIn(
     env: labEnv(env),
   }).spawn();
   let late = false;
-  const timer = setTimeout(() => {
+  let timer = setTimeout(function kill() {
     late = true;
-    for (const pid of [...descendantsOf(child.pid), child.pid]) signal(pid, "SIGKILL");
+    // Not nsenter: as parent it must reap the command, or the lab's end waits for the machine's init.
+    for (const pid of descendantsOf(child.pid)) signal(pid, "SIGKILL");
+    timer = setTimeout(kill, 20); // it may just be forking
   }, timeoutMs);
   try {
     const [status, stdout, stderr] = await Promise.all([

@@ -1,0 +1,130 @@
+/**
+ * Gets a machine ready for the lab: commands, the TUN device, the packages the program imports. Run
+ * by the demo and by the tests; does nothing, in a few milliseconds, where nothing is missing.
+ *
+ * @module
+ */
+
+import { type Facts, installArguments, NEEDED, planSetup } from "./plan.ts";
+
+/** The machine cannot be made ready; the message says what to do. */
+export class SetupError extends Error {
+  override readonly name = "SetupError";
+  readonly exitCode = 1;
+}
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+const SYSTEM_DIRS = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+
+/**
+ * Makes this machine ready, telling `say` about everything that changes it or takes time.
+ *
+ * @throws {SetupError} with the command to run where this user may not do it
+ */
+export async function setUp(say: (line: string) => void): Promise<void> {
+  if (Deno.build.os !== "linux") {
+    throw new SetupError(`Cannot build a lab on ${Deno.build.os}: it needs Linux namespaces`);
+  }
+  for (const step of planSetup(await lookAround())) {
+    if (step.do === "give-up") throw new SetupError(step.because);
+    if (step.do === "install") await install(step.packages, say);
+    if (step.do === "make-tun") await makeTun(say);
+  }
+  await fetchImports(say);
+}
+
+async function lookAround(): Promise<Facts> {
+  const dirs = [...(Deno.env.get("PATH") ?? "").split(":").filter(Boolean), ...SYSTEM_DIRS];
+  const has = (command: string) => dirs.some((dir) => isFile(`${dir}/${command}`));
+  return {
+    root: Deno.uid() === 0,
+    missing: Object.keys(NEEDED).filter((command) => !has(command)),
+    osRelease: await Deno.readTextFile("/etc/os-release").catch(() => ""),
+    hasApt: has("apt-get"),
+    tun: lookAtTun(),
+  };
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+function lookAtTun(): Facts["tun"] {
+  try {
+    Deno.openSync("/dev/net/tun", { read: true, write: true }).close();
+    return "usable";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "absent";
+    return /os error (6|19)\b/.test((error as Error).message) ? "no-driver" : "refused";
+  }
+}
+
+async function install(packages: string[], say: (line: string) => void): Promise<void> {
+  const env = { DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C" };
+  const apt = async (...args: string[]) => {
+    const { success, stdout, stderr } = await new Deno.Command("apt-get", { args, env }).output();
+    return { success, text: new TextDecoder().decode(success ? stdout : stderr) };
+  };
+  say(`installing ${packages.join(" ")} (apt-get, without recommended packages)`);
+  const started = performance.now();
+  // A fresh image has no package lists, an old one has lists of files that are gone.
+  const first = await apt(...installArguments(packages));
+  if (!first.success) {
+    say("fetching package lists (apt-get update)");
+    const update = await apt("update", "-q");
+    const second = await apt(...installArguments(packages));
+    if (!second.success) {
+      const why = lastLines(update.success ? second.text : `${update.text}\n${second.text}`);
+      throw new SetupError(`Cannot install ${packages.join(", ")}: apt-get says: ${why}`);
+    }
+  }
+  say(`installed in ${((performance.now() - started) / 1000).toFixed(0)} s`);
+}
+
+async function makeTun(say: (line: string) => void): Promise<void> {
+  const run = async (...argv: string[]) => {
+    try {
+      return (await new Deno.Command(argv[0]!, { args: argv.slice(1) }).output()).success;
+    } catch {
+      return false; // a container without modprobe
+    }
+  };
+  say("making /dev/net/tun, which wireguard-go needs");
+  await run("modprobe", "tun");
+  if (lookAtTun() === "absent") {
+    await Deno.mkdir("/dev/net", { recursive: true });
+    await run("mknod", "-m", "666", "/dev/net/tun", "c", "10", "200");
+  }
+  if (lookAtTun() === "usable") return;
+  throw new SetupError(
+    "Cannot open /dev/net/tun: the kernel has no TUN driver here or the container may not use it; " +
+      "run `modprobe tun` on the host, and a container with --device /dev/net/tun --cap-add NET_ADMIN",
+  );
+}
+
+/** Fetches every import now: a lab's hosts have no way to the Internet. */
+async function fetchImports(say: (line: string) => void): Promise<void> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["cache", "--quiet", "main.ts"],
+    cwd: ROOT,
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const timer = setTimeout(() => say("fetching npm packages"), 1_000);
+  try {
+    const [status, errors] = await Promise.all([child.status, new Response(child.stderr).text()]);
+    if (!status.success) {
+      throw new SetupError(`Cannot fetch the program's imports: ${lastLines(errors)}`);
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function lastLines(text: string): string {
+  return text.trim().split("\n").slice(-3).map((line) => line.trim()).join("; ");
+}

@@ -1,0 +1,110 @@
+/**
+ * What this machine lacks and what would mend it, decided from facts handed in.
+ *
+ * @module
+ */
+
+/** Commands the lab, the demo and the tests call, with the Debian package that has each. */
+export const NEEDED: Readonly<Record<string, string>> = {
+  ip: "iproute2",
+  nft: "nftables",
+  "wireguard-go": "wireguard-go",
+  ping: "iputils-ping",
+  iperf3: "iperf3",
+  unshare: "util-linux",
+  nsenter: "util-linux",
+  flock: "util-linux",
+  mount: "mount",
+  hostname: "hostname",
+};
+
+/** What is known about this machine. */
+export interface Facts {
+  root: boolean;
+  /** Needed commands that are not there. */
+  missing: string[];
+  /** Text of /etc/os-release; empty when there is none. */
+  osRelease: string;
+  hasApt: boolean;
+  /** How opening /dev/net/tun for reading and writing went. */
+  tun: "usable" | "absent" | "refused" | "no-driver";
+}
+
+/** What to do about it, in order. */
+export type Step =
+  | { do: "install"; packages: string[] }
+  | { do: "make-tun" }
+  | { do: "give-up"; because: string };
+
+const TUN_COMMANDS =
+  "mkdir -p /dev/net && mknod /dev/net/tun c 10 200; modprobe tun; chmod 666 /dev/net/tun";
+
+/** `apt-get` arguments that install packages without asking. */
+export function installArguments(packages: string[]): string[] {
+  // Another apt, such as the nightly one, holds the lock for a minute at most.
+  return [
+    "install",
+    "-y",
+    "--no-install-recommends",
+    "-o",
+    "DPkg::Lock::Timeout=60",
+    ...packages,
+  ];
+}
+
+/** Decides the steps. At most one gives up, and it is the last. */
+export function planSetup(facts: Facts): Step[] {
+  const { missing, root, tun } = facts;
+  const packages = [...new Set(missing.map((command) => NEEDED[command] ?? command))].sort();
+  const steps: Step[] = [];
+  if (packages.length > 0) {
+    if (!facts.hasApt || !isDebianLike(facts.osRelease)) {
+      const system = nameOf(facts.osRelease);
+      return [giveUp(
+        `Cannot find ${missing.join(", ")}: install what has them on ${system} ` +
+          `(on Debian: ${packages.join(", ")}), then start again`,
+      )];
+    }
+    if (!root) {
+      const commands = [
+        "apt-get update",
+        `apt-get install -y --no-install-recommends ${packages.join(" ")}`,
+        ...(tun === "usable" ? [] : [TUN_COMMANDS]),
+      ];
+      return [giveUp(
+        `Cannot find ${missing.join(", ")}: run this once, then start again:\n` +
+          `  sudo sh -c '${commands.join(" && ")}'`,
+      )];
+    }
+    steps.push({ do: "install", packages });
+  }
+  if (tun === "usable") return steps;
+  if (root && tun !== "refused") return [...steps, { do: "make-tun" }];
+  steps.push(giveUp(
+    root
+      ? "Cannot open /dev/net/tun: the system refuses it; in a container add " +
+        "--device /dev/net/tun --cap-add NET_ADMIN (or --privileged)"
+      : `Cannot open /dev/net/tun: it is ${
+        tun === "refused" ? "for root only" : "not there"
+      }; run this once, then start again:\n  sudo sh -c '${TUN_COMMANDS}'`,
+  ));
+  return steps;
+}
+
+function giveUp(because: string): Step {
+  return { do: "give-up", because };
+}
+
+function field(osRelease: string, name: string): string {
+  const line = osRelease.split("\n").find((l) => l.startsWith(`${name}=`)) ?? "";
+  return line.slice(name.length + 1).replaceAll('"', "").trim();
+}
+
+function isDebianLike(osRelease: string): boolean {
+  const ids = `${field(osRelease, "ID")} ${field(osRelease, "ID_LIKE")}`.split(/\s+/);
+  return ids.includes("debian") || ids.includes("ubuntu");
+}
+
+function nameOf(osRelease: string): string {
+  return field(osRelease, "PRETTY_NAME") || "this system";
+}
