@@ -1,0 +1,92 @@
+/**
+ * Files that must never be seen half-written, and the lock that keeps two agents apart.
+ *
+ * @module
+ */
+
+import { AgentError, reasonOf } from "../errors.ts";
+
+/**
+ * Replaces a file in one step: a reader, or a crash, sees the old content or the new. The new file
+ * has `mode` from its first byte on, whatever the old one had; a link is replaced, not followed.
+ * Throws the runtime's error, and then leaves nothing behind.
+ */
+export async function writeFileAtomic(
+  path: string,
+  data: string | Uint8Array,
+  mode: number = 0o600,
+): Promise<void> {
+  const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+  const dir = path.includes("/") ? path.slice(0, path.lastIndexOf("/") + 1) : "./";
+  const suffix = crypto.getRandomValues(new Uint8Array(6)).toHex();
+  const temporary = `${dir}.${path.slice(path.lastIndexOf("/") + 1)}.${suffix}`;
+  const file = await Deno.open(temporary, { write: true, createNew: true, mode: 0o600 & mode });
+  try {
+    try {
+      for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
+      // The mode given to open is cut by the umask.
+      if (Deno.build.os !== "windows") await Deno.chmod(temporary, mode);
+      await file.sync();
+    } finally {
+      file.close();
+    }
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {});
+    throw error;
+  }
+  await syncDirectory(dir);
+}
+
+/** The new name is on disk only when its directory is; not every file system can. */
+async function syncDirectory(dir: string): Promise<void> {
+  try {
+    using handle = await Deno.open(dir, { read: true });
+    await handle.sync();
+  } catch {
+    // The content is safe either way; at worst a power cut brings the old file back.
+  }
+}
+
+/** A held lock. */
+export interface FileLock {
+  /** Gives it up. May be called again. The file stays: removing it would race with the next owner. */
+  release(): void;
+}
+
+/**
+ * Takes the lock on `path`, making the file (0600) when it is not there. The kernel gives the lock
+ * up when the process ends, however it ends. Throws `AgentError` naming the holder when another
+ * process has it.
+ */
+export async function lockFile(path: string): Promise<FileLock> {
+  let file: Deno.FsFile;
+  try {
+    file = await Deno.open(path, { read: true, write: true, create: true, mode: 0o600 });
+  } catch (error) {
+    throw new AgentError(`Cannot open the lock file ${path}: ${reasonOf(error)}`, { cause: error });
+  }
+  try {
+    if (!await file.tryLock(true)) {
+      const buffer = new Uint8Array(16);
+      const n = await file.read(buffer) ?? 0;
+      const pid = /^\d+/.exec(new TextDecoder().decode(buffer.subarray(0, n)))?.[0];
+      throw new AgentError(
+        `Cannot start: nexd is running already${pid ? ` (pid ${pid})` : ""} and holds ${path}; ` +
+          `stop it or choose another --state-dir`,
+      );
+    }
+    await file.truncate(0);
+    await file.write(new TextEncoder().encode(`${Deno.pid}\n`));
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+  let held = true;
+  return {
+    release() {
+      if (held) file.close();
+      held = false;
+    },
+  };
+}

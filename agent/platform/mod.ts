@@ -1,0 +1,8 @@
+/**
+ * What the agent needs of the operating system.
+ *
+ * @module
+ */
+
+export { type FileLock, lockFile, writeFileAtomic } from "./files.ts";
+export { readCaFile, systemCaCertificates } from "./trust.ts";

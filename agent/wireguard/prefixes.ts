@@ -1,0 +1,119 @@
+/**
+ * Addresses, prefixes and endpoints as they come from the control plane: read strictly, brought to
+ * one spelling, and refused with a reason where a route for them would break the host.
+ *
+ * @module
+ */
+
+import ipaddr from "ipaddr.js";
+
+/** Why a value was refused; the message says it in a few words. */
+export class PrefixError extends Error {
+  override name = "PrefixError";
+}
+
+/** A network in its one spelling. */
+export interface Prefix {
+  /** Host bits are zero; IPv6 compressed, lower case. */
+  cidr: string;
+  family: 4 | 6;
+  bits: number;
+}
+
+/**
+ * What no tunnel route may touch. Link-local holds cloud metadata services; a peer that draws their
+ * traffic to itself gets the host's credentials.
+ */
+const RESERVED: readonly (readonly [cidr: string, name: string])[] = [
+  ["0.0.0.0/8", "this network"],
+  ["127.0.0.0/8", "loopback"],
+  ["169.254.0.0/16", "link-local"],
+  ["224.0.0.0/3", "multicast"],
+  ["::/128", "this network"],
+  ["::1/128", "loopback"],
+  ["fe80::/10", "link-local"],
+  ["ff00::/8", "multicast"],
+];
+
+/** Shorter prefixes take over most of the Internet: that is an exit node's work, not a subnet's. */
+const SHORTEST = { 4: 8, 6: 7 } as const;
+
+/** A prefix fit to be allowed and routed to a peer. Throws {@linkcode PrefixError}. */
+export function parseAllowedIp(text: string): Prefix {
+  const { address, bits } = split(text, { 4: 32, 6: 128 });
+  const family = familyOf(address);
+  if (bits === 0) throw new PrefixError("a default route needs an exit node");
+  const network = networkOf(address, bits);
+  for (const [cidr, name] of RESERVED) {
+    const reserved = ipaddr.parseCIDR(cidr);
+    if (reserved[0].kind() !== network.kind()) continue;
+    const common = Math.min(bits, reserved[1]);
+    if (networkOf(network, common).toString() === networkOf(reserved[0], common).toString()) {
+      throw new PrefixError(`it covers ${name} addresses (${cidr})`);
+    }
+  }
+  if (bits < SHORTEST[family]) throw new PrefixError(`shorter than /${SHORTEST[family]}`);
+  return { cidr: `${network}/${bits}`, family, bits };
+}
+
+/** An address for the tunnel interface, host bits kept. Throws {@linkcode PrefixError}. */
+export function parseInterfaceAddress(text: string): Prefix {
+  const { address, bits } = split(text, { 4: 32, 6: 64 });
+  const range = address.range();
+  if (["unspecified", "loopback", "multicast", "broadcast", "linkLocal"].includes(range)) {
+    throw new PrefixError(`a ${range} address is not one for a tunnel`);
+  }
+  return { cidr: `${address}/${bits}`, family: familyOf(address), bits };
+}
+
+/** `ip:port` or `[ipv6]:port` in one spelling. Throws {@linkcode PrefixError}. */
+export function parseEndpoint(text: string): string {
+  const match = /^(?:\[([0-9a-fA-F:.]{2,45})\]|([0-9.]{7,15})):(\d{1,5})$/.exec(text);
+  if (!match) throw new PrefixError("not an ip:port");
+  const address = parseAddress(match[1] ?? match[2] ?? "");
+  if ((match[1] !== undefined) !== (address.kind() === "ipv6")) {
+    throw new PrefixError("not an ip:port");
+  }
+  const range = address.range();
+  if (range === "unspecified" || range === "multicast" || range === "broadcast") {
+    throw new PrefixError(`a ${range} address reaches no peer`);
+  }
+  const port = Number(match[3]);
+  if (port < 1 || port > 65535) throw new PrefixError(`port ${port} is not 1 to 65535`);
+  return address.kind() === "ipv6" ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+type Address = ipaddr.IPv4 | ipaddr.IPv6;
+
+function split(text: string, whole: { 4: number; 6: number }): { address: Address; bits: number } {
+  if (text.length > 64) throw new PrefixError("too long for a prefix");
+  const [host = "", length, ...rest] = text.split("/");
+  const address = parseAddress(host);
+  const family = familyOf(address);
+  if (rest.length > 0) throw new PrefixError("not a prefix");
+  if (length === undefined) return { address, bits: whole[family] };
+  const bits = /^(0|[1-9]\d{0,2})$/.test(length) ? Number(length) : NaN;
+  if (!(bits <= (family === 4 ? 32 : 128))) throw new PrefixError("bad prefix length");
+  return { address, bits };
+}
+
+/** Only the common spellings: no `127.1`, no octal or hex parts, no zone, no IPv4 inside IPv6. */
+function parseAddress(text: string): Address {
+  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text);
+  if (text.includes("%") || !ipaddr.IPv6.isValid(text)) throw new PrefixError("not an IP address");
+  const address = ipaddr.IPv6.parse(text);
+  if (address.isIPv4MappedAddress()) throw new PrefixError("an IPv4 address written as IPv6");
+  return address;
+}
+
+function familyOf(address: Address): 4 | 6 {
+  return address.kind() === "ipv4" ? 4 : 6;
+}
+
+function networkOf(address: Address, bits: number): Address {
+  const bytes = address.toByteArray().map((byte, i) => {
+    const keep = Math.max(0, Math.min(8, bits - i * 8));
+    return byte & (0xff00 >> keep) & 0xff;
+  });
+  return ipaddr.fromByteArray(bytes);
+}

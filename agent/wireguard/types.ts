@@ -1,0 +1,64 @@
+/**
+ * What the agent asks of a WireGuard device, whatever drives it.
+ *
+ * @module
+ */
+
+/** One peer as the agent wants it. */
+export interface PeerConfig {
+  /** Curve25519 public key, base64 (44 characters). */
+  publicKey: string;
+  /** `ip:port` or `[ipv6]:port`; absent: wait for the peer to speak first (an endpoint WireGuard already has stays). */
+  endpoint?: string;
+  /** Prefixes in CIDR form; a bare address means the address alone. */
+  allowedIps: string[];
+  /** Persistent keepalive, 0 (off) to 65535 seconds. */
+  keepaliveSeconds: number;
+}
+
+/** One peer as the device reports it. */
+export interface PeerStats {
+  /** base64 */
+  publicKey: string;
+  /** Where WireGuard sends now; it follows the peer's last authenticated packet. */
+  endpoint?: string;
+  /** Milliseconds since the epoch; absent: never. */
+  lastHandshake?: number;
+  rxBytes: number;
+  txBytes: number;
+  allowedIps: string[];
+}
+
+/** What a device is opened with. */
+export interface DeviceConfig {
+  /** Interface name, by the rules of Linux (at most 15 characters). */
+  name: string;
+  /** 32 bytes. */
+  privateKey: Uint8Array;
+  /** UDP port; 0 picks a free one. */
+  listenPort: number;
+  /** Tunnel addresses in CIDR form; a bare IPv4 address means /32, a bare IPv6 address /64. */
+  addresses: string[];
+  /** Bytes, 576 to 65535; below 1280 there is no IPv6. Always set: never left to be guessed from a loopback endpoint. */
+  mtu: number;
+  /** Where the daemon makes its control socket (default `/var/run/wireguard`). */
+  socketDir?: string;
+}
+
+/** An open WireGuard interface. */
+export interface WireGuardDevice {
+  readonly name: string;
+  /** The UDP port it really listens on. */
+  readonly listenPort: number;
+  /**
+   * Makes the device have exactly these peers, and the routes that their allowed IPs ask for. What
+   * has not changed is not touched; a changed endpoint keeps the session and sends at once. A
+   * malformed peer or allowed IP is left out and logged: one bad peer never stops the others.
+   */
+  setPeers(peers: PeerConfig[]): Promise<void>;
+  stats(): Promise<PeerStats[]>;
+  /** Resolves with the reason when the daemon dies by itself; never after `close()`. */
+  readonly exited: Promise<string>;
+  /** Removes interface, routes, socket and daemon. May be called again. */
+  close(): Promise<void>;
+}
