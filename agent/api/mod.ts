@@ -8,6 +8,5 @@ export { WatchCache } from "./cache.ts";
 export { type Api, ApiClient, type ApiClientOptions } from "./client.ts";
 export { DecodeError, isJsonSpace, JsonObjectDecoder } from "./decoder.ts";
 export { ApiFailure, type FailureKind } from "./failure.ts";
-export { systemCertificates } from "./transport.ts";
 export { runWatch, type WatchState } from "./watch.ts";
 export { isObject, parseDevice, parseMetadata, parseVpc } from "./wire.ts";

@@ -8,7 +8,7 @@
 import https from "node:https";
 import type { IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
-import tls from "node:tls";
+import { systemCaCertificates } from "../platform/mod.ts";
 
 /** What a transport sends. */
 export interface TransportRequest {
@@ -24,19 +24,10 @@ export interface Transport {
   close(): void;
 }
 
-/** The system's trust store as PEM texts; empty where the platform gives none. */
-export function systemCertificates(): string[] {
-  try {
-    return tls.getCACertificates("system");
-  } catch {
-    return [];
-  }
-}
-
 /** HTTP/1.1 by `fetch`, trusting the system's CAs and the given ones. */
 export function verifiedTransport(caCerts: string[]): Transport {
   const client = Deno.createHttpClient({
-    caCerts: [...systemCertificates(), ...caCerts],
+    caCerts: [...systemCaCertificates(), ...caCerts],
     http1: true,
     http2: false,
     poolIdleTimeout: 30_000,

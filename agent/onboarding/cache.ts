@@ -67,7 +67,5 @@ function withoutToken({ bearer_token: _, ...device }: Device): Device {
 }
 
 function rows<T>(value: unknown, parse: (item: unknown) => T | undefined): T[] {
-  return Array.isArray(value)
-    ? value.map(parse).filter((item) => item !== undefined)
-    : [];
+  return Array.isArray(value) ? value.map(parse).filter((item) => item !== undefined) : [];
 }

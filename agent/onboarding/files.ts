@@ -4,6 +4,7 @@
  * @module
  */
 import { AgentError, reasonOf } from "../errors.ts";
+import { writeFileAtomic } from "../platform/mod.ts";
 
 /** Makes the state directory (0700) where it is missing; an existing one keeps its mode. */
 export async function ensureStateDir(dir: string): Promise<void> {
@@ -16,19 +17,9 @@ export async function ensureStateDir(dir: string): Promise<void> {
 
 /** Replaces a file by a new one of mode 0600 in one step: a reader or a crash sees old or new. */
 export async function writePrivate(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${crypto.randomUUID().slice(0, 8)}.tmp`;
   try {
-    const file = await Deno.open(temporary, { write: true, createNew: true, mode: 0o600 });
-    try {
-      const bytes = new TextEncoder().encode(text);
-      for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
-      await file.sync();
-    } finally {
-      file.close();
-    }
-    await Deno.rename(temporary, path);
+    await writeFileAtomic(path, text, 0o600);
   } catch (error) {
-    await Deno.remove(temporary).catch(() => {});
     throw fileError("write", path, error);
   }
 }

@@ -1,0 +1,60 @@
+/**
+ * Asks a running agent over its control socket.
+ *
+ * @module
+ */
+import { JsonObjectDecoder } from "../api/mod.ts";
+import { AgentError, reasonOf } from "../errors.ts";
+import type { AgentStatus } from "./types.ts";
+
+/** Largest answer, bytes, and how long it may take, ms. */
+const MAX_ANSWER = 64 << 20, TIMEOUT = 5_000;
+
+/**
+ * Calls one method and returns its result text.
+ *
+ * @throws {AgentError} when no agent answers there, or it reports an error
+ */
+export async function callAgent(path: string, method: string): Promise<string> {
+  let conn: Deno.Conn;
+  try {
+    conn = await Deno.connect({ transport: "unix", path });
+  } catch (error) {
+    const denied = error instanceof Deno.errors.PermissionDenied;
+    throw new AgentError(
+      denied
+        ? `Cannot ask the agent on ${path}: permission denied; run as root`
+        : `The agent is not running: nobody answers on ${path}; ` +
+          "start nexd, or give its --unix-socket",
+      { cause: error },
+    );
+  }
+  const timer = setTimeout(() => conn.close(), TIMEOUT);
+  try {
+    const request = JSON.stringify({ method: `NexdCtl.${method}`, params: [""], id: 1 });
+    await conn.write(new TextEncoder().encode(`${request}\n`));
+    const decoder = new JsonObjectDecoder(MAX_ANSWER);
+    const buffer = new Uint8Array(64 << 10);
+    for (let n; (n = await conn.read(buffer)) !== null;) {
+      const [reply] = decoder.push(buffer.subarray(0, n));
+      if (reply === undefined) continue;
+      if (typeof reply.result === "string") return reply.result;
+      throw new Error(String(reply.error));
+    }
+    throw new Error("it closed the connection");
+  } catch (error) {
+    throw new AgentError(`The agent on ${path} gave no answer: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  } finally {
+    clearTimeout(timer);
+    try {
+      conn.close();
+    } catch { /* the time limit closed it */ }
+  }
+}
+
+/** Everything a running agent tells. */
+export async function describeAgent(path: string): Promise<AgentStatus> {
+  return JSON.parse(await callAgent(path, "Describe"));
+}

@@ -1,0 +1,96 @@
+/**
+ * Status for people: aligned text, in the order of the questions one asks.
+ *
+ * @module
+ */
+import type { AgentStatus, PeerStatus } from "./types.ts";
+
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
+
+/** Bytes with a binary unit. */
+export function bytesText(bytes: number): string {
+  let value = bytes, unit = 0;
+  for (; value >= 1024 && unit < UNITS.length - 1; unit++) value /= 1024;
+  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
+}
+
+/** How long ago, in one unit; `never` for null. */
+export function ageText(then: number | null, now: number): string {
+  if (then === null) return "never";
+  const seconds = Math.max(0, Math.round((now - then) / 1000));
+  if (seconds < 120) return `${seconds}s ago`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)}m ago`;
+  return `${Math.round(seconds / 3600)}h ago`;
+}
+
+/** Rows as aligned columns; the last column is not padded. */
+export function table(header: string[], rows: string[][]): string[] {
+  const all = [header, ...rows];
+  const widths = header.map((_, i) => Math.max(...all.map((row) => (row[i] ?? "").length)));
+  return all.map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ").trimEnd());
+}
+
+/** `nexd status`. */
+export function renderStatus(status: AgentStatus, now: number): string[] {
+  const { control, relay } = status;
+  const because = (error: string | undefined) => error === undefined ? "" : ` (${error})`;
+  const rtt = relay?.rttMs === undefined ? "" : `, ${relay.rttMs.toFixed(1)} ms`;
+  const facts: [string, string][] = [
+    ["status", status.status + because(status.error)],
+    ["host", `${status.hostname}  ${status.public_key}`],
+    [
+      "tunnel",
+      [status.tunnel_ipv4, status.tunnel_ipv6].filter((ip) => ip !== "").join("  ") || "-",
+    ],
+    ["interface", `${status.interface}, UDP port ${status.listen_port}`],
+    [
+      "nat",
+      `${status.nat}${status.reflexive === "" ? "" : `, seen as ${status.reflexive}`}${
+        status.relay_only ? ", relays only" : ""
+      }`,
+    ],
+    ["control", `${control.url}  ${control.state}${because(control.error)}`],
+    [
+      "relay",
+      relay === null
+        ? "none"
+        : `${relay.host}:${relay.port}  ${relay.state}${rtt}${because(relay.error)}  ` +
+          `capture ${status.capture}`,
+    ],
+  ];
+  const lines = facts.map(([name, text]) => `${name.padEnd(10)} ${text}`);
+  return [...lines, "", ...renderPeers(status, now)];
+}
+
+/** `nexd peers list`. */
+export function renderPeers(status: AgentStatus, now: number): string[] {
+  if (status.peers.length === 0 && status.skipped.length === 0) return ["no peers"];
+  const rows = status.peers.map((peer: PeerStatus) => [
+    peer.hostname,
+    peer.tunnel_ipv4 || peer.tunnel_ipv6,
+    peer.method,
+    peer.endpoint || "-",
+    peer.relay ?? "-",
+    ageText(peer.last_handshake_ms, now),
+    bytesText(peer.rx_bytes),
+    bytesText(peer.tx_bytes),
+    peer.healthy ? "yes" : "no",
+    peer.reason,
+  ]);
+  const header = [
+    "PEER",
+    "TUNNEL IP",
+    "METHOD",
+    "ENDPOINT",
+    "RELAY",
+    "HANDSHAKE",
+    "RX",
+    "TX",
+    "HEALTHY",
+    "WHY",
+  ];
+  const left = status.skipped.map((peer) =>
+    `not used: ${peer.hostname || peer.public_key}: ${peer.reason}`
+  );
+  return [...(rows.length > 0 ? table(header, rows) : []), ...left];
+}

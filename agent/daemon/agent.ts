@@ -1,0 +1,400 @@
+/**
+ * The agent's life: what is started in which order, what keeps running, what is undone at the end.
+ *
+ * With a cache from the last run the tunnel comes up at once and registration follows behind it;
+ * without one the agent registers first. After that three things run side by side: the reconcile
+ * loop, the watch stream, and the eyes on the WireGuard daemon.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import type { Endpoint } from "../../control/api/types.ts";
+import { keyToBase64 } from "../../relay/derp/mod.ts";
+import { Backoff, pause, runWatch, WatchCache } from "../api/mod.ts";
+import { type AgentStatus, serveControl } from "../ctl/mod.ts";
+import { AgentError, reasonOf } from "../errors.ts";
+import {
+  type CachedVpc,
+  ensureStateDir,
+  type NatFacts,
+  onboard,
+  type Onboarded,
+  persist,
+  readCache,
+  StateStore,
+  writeCache,
+} from "../onboarding/mod.ts";
+import { chooseRelay, type RelayTarget, type Self } from "../peering/mod.ts";
+import type { WireGuardDevice } from "../wireguard/mod.ts";
+import type { AgentConfig } from "./config.ts";
+import type { Doors, RelayProxy } from "./doors.ts";
+import { measureHost } from "./measure.ts";
+import { Reconciler } from "./reconciler.ts";
+import { type ControlState, statusOf } from "./status.ts";
+import { Undo } from "./undo.ts";
+
+const log = getLogger(["nexd", "agent"]);
+
+/**
+ * MTU of the tunnel, bytes: the largest packet that still fits a 1500-byte path when the outside is
+ * IPv6 (40 IP + 8 UDP + 32 WireGuard). The relay path is TCP and could carry more, but a path may
+ * change under a connection and the MTU should not.
+ */
+export const TUNNEL_MTU = 1420;
+/** How often the loop looks without being woken, ms. */
+const PASS_INTERVAL = 2_000;
+/** Wake-ups within this time are one pass, ms. */
+const COALESCE = 20;
+/** How long a first start tries to reach the control plane, ms. */
+const FIRST_START_LIMIT = 15_000;
+/** Files are written this long after the change, ms. */
+const SAVE_DELAY = 500;
+
+/** One agent. {@link run} may be called once. */
+export class Agent {
+  readonly #config: AgentConfig;
+  readonly #doors: Doors;
+  #store!: StateStore;
+  #publicKey = "";
+  #port = 0;
+  #nat: NatFacts = {};
+  #local: string | undefined;
+  #self: Self | undefined;
+  #last: Pick<CachedVpc, "device" | "vpc"> | undefined;
+  #cache: WatchCache | undefined;
+  #proxy: RelayProxy | undefined;
+  #device: WireGuardDevice | undefined;
+  /** The device must be opened (again): why. */
+  #reopen: string | undefined = "start";
+  #reconciler: Reconciler | undefined;
+  #control: ControlState = { state: "connecting" };
+  #error: string | undefined;
+  #wake: () => void = () => {};
+  #saving: ReturnType<typeof setTimeout> | undefined;
+  #loopback: Record<string, string> | undefined;
+
+  constructor(config: AgentConfig, doors: Doors) {
+    this.#config = config;
+    this.#doors = doors;
+  }
+
+  /** What the control socket tells. */
+  status(): AgentStatus {
+    return statusOf({
+      config: this.#config,
+      publicKey: this.#publicKey,
+      running: this.#device !== undefined && this.#reopen === undefined,
+      listenPort: this.#port,
+      self: this.#self,
+      nat: this.#nat,
+      control: this.#control,
+      proxy: this.#proxy?.status(),
+      outcome: this.#reconciler?.outcome ??
+        { plans: [], skipped: [], stats: new Map(), relayReason: "" },
+      error: this.#error,
+    });
+  }
+
+  /**
+   * Runs until the signal aborts, then removes everything it made on the host.
+   *
+   * @param onRunning called once, when the tunnel is up
+   * @throws {AgentError} what ended it otherwise, in one sentence
+   */
+  async run(
+    signal: AbortSignal,
+    onRunning: (status: AgentStatus) => void = () => {},
+  ): Promise<void> {
+    const { stateDir, socketPath, interfaceName } = this.#config;
+    await using undo = new Undo();
+    await ensureStateDir(stateDir);
+    const lock = await this.#doors.lock(`${stateDir}/nexd.lock`);
+    undo.defer(() => lock.release());
+    const socket = await serveControl(socketPath, () => this.status());
+    undo.defer(() => socket.close());
+    if (await this.#doors.cleanLeftover(interfaceName)) {
+      log.info("removed what a crashed agent left on {name}", { name: interfaceName });
+    }
+    this.#store = await StateStore.open(stateDir);
+    this.#publicKey = keyToBase64(this.#store.state.publicKey);
+    const cached = this.#store.state.deviceId === undefined
+      ? undefined
+      : await readCache(stateDir, this.#publicKey);
+    undo.defer(() => this.#flush());
+    const facts = await measureHost(this.#config, this.#doors, {
+      port: this.#store.state.port,
+      nat: cached?.nat,
+    });
+    this.#port = facts.port;
+    this.#nat = facts.nat;
+    this.#local = facts.local;
+    await this.#store.update({ port: facts.port });
+    if (signal.aborted) return;
+
+    let onboarded: Onboarded | undefined;
+    if (cached !== undefined) {
+      this.#adopt(cached, cached);
+    } else {
+      this.#control = { state: "registering" };
+      onboarded = await persist(() => this.#register(signal), {
+        signal,
+        onTrouble: this.#trouble,
+        ...(this.#store.state.deviceId === undefined ? { giveUpAfterMs: FIRST_START_LIMIT } : {}),
+      });
+      if (onboarded === undefined) return;
+      await this.#registered(onboarded);
+    }
+    await this.#startProxy(undo);
+    undo.defer(() => this.#device?.close());
+    await this.#openDevice();
+    onRunning(this.status());
+
+    const stop = new AbortController();
+    const inner = AbortSignal.any([signal, stop.signal]);
+    const fatal = Promise.withResolvers<void>();
+    const following = this.#follow(inner, onboarded).catch(fatal.reject);
+    const looping = this.#loop(inner);
+    try {
+      await Promise.race([looping, fatal.promise]);
+    } finally {
+      stop.abort();
+      this.#wake();
+      await Promise.allSettled([following, looping]);
+    }
+  }
+
+  /** Symmetric as published: measured, forced, or nothing is known and the relay is the safe way. */
+  get #symmetric(): boolean {
+    const { symmetric, reflexive } = this.#nat;
+    return this.#config.relayOnly || (symmetric ?? reflexive === undefined);
+  }
+
+  #register(signal: AbortSignal): Promise<Onboarded> {
+    const endpoints: Endpoint[] = [];
+    if (this.#local !== undefined) endpoints.push({ source: "local", address: this.#local });
+    if (this.#nat.reflexive !== undefined) {
+      endpoints.push({ source: "stun:", address: this.#nat.reflexive });
+    }
+    return onboard(this.#doors.api, this.#config.join.token, {
+      publicKey: this.#store.state.publicKey,
+      hostname: this.#config.hostname,
+      symmetricNat: this.#symmetric,
+      endpoints,
+      ...(this.#config.requestIp === undefined ? {} : { requestIp: this.#config.requestIp }),
+    }, signal);
+  }
+
+  #trouble = (reason: string): void => {
+    this.#control = { state: "down", error: reason };
+    log.warn("{reason}; trying again", { reason });
+  };
+
+  /** A registration succeeded: remember it, and who we are now. */
+  async #registered(onboarded: Onboarded): Promise<void> {
+    const { device, vpc } = onboarded;
+    const seed = { devices: this.#cache?.devices() ?? [], metadata: this.#cache?.metadata() ?? [] };
+    this.#adopt({ device, vpc }, this.#last?.vpc.id === vpc.id ? seed : {});
+    const got = this.#self?.tunnelIpv4, asked = this.#config.requestIp;
+    if (asked !== undefined && got !== asked) {
+      log.warn("the control plane did not grant {asked} and gave {got}", { asked, got });
+    }
+    log.info("registered as {ip} in VPC {vpc}", { ip: got, vpc: vpc.id });
+    await this.#store.update({ deviceId: device.id });
+    this.#saveSoon();
+  }
+
+  #adopt(
+    { device, vpc }: Pick<CachedVpc, "device" | "vpc">,
+    seed: Partial<Pick<CachedVpc, "devices" | "metadata">>,
+  ): void {
+    const self: Self = {
+      id: device.id,
+      publicKey: this.#publicKey,
+      symmetric: this.#symmetric,
+      relayOnly: this.#config.relayOnly,
+      ipv4Cidr: vpc.ipv4_cidr,
+      ipv6Cidr: vpc.ipv6_cidr,
+    };
+    if (this.#nat.reflexive !== undefined) self.reflexive = this.#nat.reflexive;
+    if (this.#local !== undefined) self.local = this.#local;
+    const v4 = device.ipv4_tunnel_ips[0]?.address, v6 = device.ipv6_tunnel_ips[0]?.address;
+    if (v4) self.tunnelIpv4 = v4;
+    if (v6) self.tunnelIpv6 = v6;
+    const before = this.#self;
+    if (before && (before.tunnelIpv4 !== v4 || before.tunnelIpv6 !== v6)) {
+      this.#reopen = "other tunnel addresses";
+    }
+    this.#self = self;
+    this.#last = { device, vpc };
+    this.#cache = new WatchCache(vpc.id, seed);
+    this.#wake();
+  }
+
+  async #startProxy(undo: Undo): Promise<void> {
+    const { publicRelay, relayCaCerts, capture } = this.#config;
+    const relay: RelayTarget = chooseRelay({
+      devices: this.#cache!.devices(),
+      metadata: this.#cache!.metadata(),
+      metadataComplete: false,
+      publicRelay,
+    }).relay ?? { region: 900, ...publicRelay };
+    const proxy = this.#doors.newProxy({
+      privateKey: this.#store.state.privateKey,
+      wireguardPort: this.#port,
+      relay,
+      caCerts: relayCaCerts,
+      assigned: this.#store.state.loopback,
+      onAssigned: (assigned) => {
+        this.#loopback = assigned;
+        this.#saveSoon();
+      },
+      capture,
+    });
+    proxy.onChange = () => this.#wake();
+    undo.defer(() => proxy.close());
+    await proxy.start();
+    this.#proxy = proxy;
+    this.#reconciler = new Reconciler(relay, this.#doors.now);
+  }
+
+  async #openDevice(): Promise<void> {
+    const self = this.#self!;
+    const addresses: string[] = [];
+    if (self.tunnelIpv4 !== undefined) addresses.push(`${self.tunnelIpv4}/32`);
+    if (self.tunnelIpv6 !== undefined) addresses.push(`${self.tunnelIpv6}/64`);
+    await this.#device?.close();
+    this.#device = undefined;
+    const device = await this.#doors.openDevice({
+      name: this.#config.interfaceName,
+      privateKey: this.#store.state.privateKey,
+      listenPort: this.#port,
+      addresses,
+      mtu: TUNNEL_MTU,
+    });
+    this.#device = device;
+    this.#reopen = undefined;
+    this.#port = device.listenPort;
+    this.#proxy?.setWireguardPort(device.listenPort);
+    void device.exited.then((reason) => {
+      if (this.#device !== device) return;
+      log.error("WireGuard ended: {reason}; opening it again", { reason });
+      this.#reopen = reason;
+      this.#wake();
+    });
+  }
+
+  /** Passes for ever; an error in one is told and the next one tries again. */
+  async #loop(signal: AbortSignal): Promise<void> {
+    const opening = new Backoff({ base: 250, max: 5_000 });
+    while (!signal.aborted) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      let wait = PASS_INTERVAL;
+      try {
+        if (this.#reopen !== undefined) {
+          wait = opening.next();
+          await this.#openDevice();
+          opening.reset();
+          wait = PASS_INTERVAL;
+        }
+        await this.#reconciler!.pass({
+          self: this.#self!,
+          cache: this.#cache!,
+          device: this.#device!,
+          proxy: this.#proxy!,
+          publicRelay: this.#config.publicRelay,
+          relayCaCerts: this.#config.relayCaCerts,
+        });
+        this.#error = undefined;
+      } catch (error) {
+        const reason = reasonOf(error);
+        if (reason !== this.#error) log.error("reconcile: {reason}", { reason });
+        this.#error = reason;
+      }
+      const timeout = new AbortController();
+      const waited = pause(wait, AbortSignal.any([signal, timeout.signal]));
+      // While the device cannot be opened nothing wakes the loop early.
+      await (this.#reopen !== undefined && this.#error !== undefined
+        ? waited
+        : Promise.race([promise, waited]));
+      timeout.abort();
+      await pause(COALESCE, signal);
+    }
+  }
+
+  /** Registers where needed and follows the watch stream; a refused token registers again. */
+  async #follow(signal: AbortSignal, first: Onboarded | undefined): Promise<void> {
+    const again = new Backoff({ base: 5_000, max: 60_000 });
+    let onboarded = first;
+    let strict = first === undefined;
+    while (!signal.aborted) {
+      try {
+        if (onboarded === undefined) {
+          this.#control = { state: "registering" };
+          onboarded = await persist(() => this.#register(signal), {
+            signal,
+            onTrouble: this.#trouble,
+          });
+          if (onboarded === undefined) return;
+          await this.#registered(onboarded);
+        }
+        strict = false;
+        const began = this.#doors.now();
+        const refusal = await runWatch({
+          api: this.#doors.api,
+          token: onboarded.deviceToken,
+          cache: this.#cache!,
+          signal,
+          onChange: () => {
+            this.#saveSoon();
+            this.#wake();
+          },
+          onState: (state) => this.#setControl(state),
+        });
+        if (refusal === undefined) return;
+        if (this.#doors.now() - began > 60_000) again.reset();
+        throw refusal;
+      } catch (error) {
+        // A refusal of the very first registration is the user's to mend; later ones are waited
+        // out, because the tunnel works without the control plane.
+        if (strict || !(error instanceof AgentError)) throw error;
+        onboarded = undefined;
+        this.#setControl({ state: "refused", error: error.message });
+        await pause(again.next(), signal);
+      }
+    }
+  }
+
+  #setControl(state: ControlState): void {
+    const { state: before, error } = this.#control;
+    if (state.error !== undefined && (state.error !== error || before === "connected")) {
+      if (state.state !== "connecting") log.warn("control plane: {error}", { error: state.error });
+    } else if (state.state === "connected" && before !== "connected" && error !== undefined) {
+      log.info("control plane: connected again");
+    }
+    this.#control = state;
+  }
+
+  #saveSoon(): void {
+    this.#saving ??= setTimeout(() => void this.#flush(), SAVE_DELAY);
+  }
+
+  /** Writes what waits to be written; trouble with the disk must not stop the tunnel. */
+  async #flush(): Promise<void> {
+    clearTimeout(this.#saving);
+    this.#saving = undefined;
+    try {
+      if (this.#loopback !== undefined) await this.#store.update({ loopback: this.#loopback });
+      if (this.#last !== undefined && this.#cache !== undefined) {
+        await writeCache(this.#config.stateDir, {
+          ...this.#last,
+          devices: this.#cache.devices(),
+          metadata: this.#cache.metadata(),
+          nat: this.#nat,
+        });
+      }
+    } catch (error) {
+      log.warn("saving: {reason}", { reason: reasonOf(error) });
+    }
+  }
+}

@@ -1,0 +1,9 @@
+/**
+ * The daemon: joins registration, watch stream, planner, WireGuard and proxy.
+ *
+ * @module
+ */
+export { Agent, TUNNEL_MTU } from "./agent.ts";
+export { type AgentConfig, readConfig, socketPathOf, type Values } from "./config.ts";
+export type { Doors, ProbeReport, ProxyReport, ProxySettings, RelayProxy } from "./doors.ts";
+export { freeUdpPort } from "./port.ts";

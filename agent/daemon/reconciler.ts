@@ -1,0 +1,193 @@
+/**
+ * One pass of the loop: what the control plane wants and what WireGuard and the proxy show become a
+ * plan, and the plan is applied. A pass can be repeated at any time; it touches only what changed.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { keyFromBase64 } from "../../relay/derp/mod.ts";
+import type { WatchCache } from "../api/mod.ts";
+import { reasonOf } from "../errors.ts";
+import {
+  chooseCandidates,
+  chooseRelay,
+  KEEPALIVE_SECONDS,
+  type Observed,
+  type Peer,
+  type PeerHistory,
+  type PeerPlan,
+  plan,
+  type RelayTarget,
+  type Self,
+  type Skipped,
+} from "../peering/mod.ts";
+import type { PeerStats, WireGuardDevice } from "../wireguard/mod.ts";
+import type { RelayProxy } from "./doors.ts";
+
+const log = getLogger(["nexd", "agent"]);
+
+/**
+ * Up to this many peers all have a loopback endpoint, also those reached directly: when the other
+ * side falls back to the relay first, its packets find the way in and WireGuard follows.
+ */
+const STANDBY_PEERS = 1024;
+/** How long a new relayed peer waits for the relay, ms: a lost first handshake costs 5 s. */
+const RELAY_HOLD = 3_000;
+
+/** What one pass works on. */
+export interface Parts {
+  self: Self;
+  cache: WatchCache;
+  device: WireGuardDevice;
+  proxy: RelayProxy;
+  publicRelay: { host: string; port: number };
+  relayCaCerts: string[];
+}
+
+/** What the last pass found; status is made from it. */
+export interface Outcome {
+  plans: PeerPlan[];
+  skipped: Skipped[];
+  stats: ReadonlyMap<string, PeerStats>;
+  relayReason: string;
+}
+
+/** Keeps what passes need of each other. */
+export class Reconciler {
+  outcome: Outcome = { plans: [], skipped: [], stats: new Map(), relayReason: "" };
+  #history: ReadonlyMap<string, PeerHistory> = new Map();
+  #loopback = new Map<string, string>();
+  #proxyTrouble = new Map<string, string>();
+  #relay: RelayTarget | undefined;
+  #configured = new Set<string>();
+  #device: WireGuardDevice | undefined;
+  #openedAt = 0;
+  readonly #now: () => number;
+
+  /** @param relay the relay that the proxy was made with */
+  constructor(relay: RelayTarget, now: () => number) {
+    this.#relay = relay;
+    this.#now = now;
+  }
+
+  /** One pass. Throws when the device or the proxy fails as a whole; the next pass tries again. */
+  async pass(parts: Parts): Promise<void> {
+    const { self, cache, device, proxy } = parts;
+    if (device !== this.#device) {
+      this.#device = device;
+      this.#openedAt = this.#now();
+      this.#configured.clear();
+    }
+    const devices = cache.devices();
+    const choice = chooseRelay({
+      devices,
+      metadata: cache.metadata(),
+      metadataComplete: cache.synced,
+      publicRelay: parts.publicRelay,
+    });
+    if (choice.relay !== undefined) this.#useRelay(choice.relay, choice.reason, parts);
+    const { peers, skipped } = chooseCandidates(devices, self, choice);
+    await this.#addToProxy(peers, self, proxy);
+
+    const stats = new Map((await device.stats()).map((row) => [row.publicKey, row]));
+    const relayName = this.#relay === undefined ? undefined : `${this.#relay.host}`;
+    const before = this.#history;
+    const { plans, history } = plan({
+      self,
+      peers,
+      ...(relayName === undefined ? {} : { relay: relayName }),
+      loopback: this.#loopback,
+      observed: stats as ReadonlyMap<string, Observed>,
+      history: before,
+      now: this.#now(),
+    });
+    this.#history = history;
+    this.#report(plans);
+    const ready = plans.filter((p) => !this.#holds(p, proxy));
+    await device.setPeers(ready.map((p) => ({
+      publicKey: p.peer.publicKey,
+      allowedIps: p.peer.allowedIps,
+      keepaliveSeconds: KEEPALIVE_SECONDS,
+      ...(p.endpoint === undefined ? {} : { endpoint: p.endpoint }),
+    })));
+    this.#configured = new Set(ready.map((p) => p.peer.publicKey));
+    await this.#removeFromProxy(new Set(peers.map((peer) => peer.publicKey)), proxy);
+    this.outcome = { plans, skipped, stats, relayReason: choice.relay ? choice.reason : "" };
+  }
+
+  /** Forgets what a closed proxy knew. */
+  resetProxy(relay: RelayTarget): void {
+    this.#loopback.clear();
+    this.#relay = relay;
+  }
+
+  #useRelay(relay: RelayTarget, reason: string, parts: Parts): void {
+    if (JSON.stringify(relay) === JSON.stringify(this.#relay)) return;
+    log.info("relay {host}:{port}: {reason}", { host: relay.host, port: relay.port, reason });
+    parts.proxy.setRelay(relay, parts.relayCaCerts);
+    this.#relay = relay;
+  }
+
+  async #addToProxy(peers: Peer[], self: Self, proxy: RelayProxy): Promise<void> {
+    for (const peer of peers) {
+      if (this.#loopback.has(peer.publicKey)) continue;
+      if (peers.length > STANDBY_PEERS && !this.#needsRelay(peer, self)) continue;
+      try {
+        this.#loopback.set(peer.publicKey, await proxy.addPeer(keyFromBase64(peer.publicKey)));
+        this.#proxyTrouble.delete(peer.publicKey);
+      } catch (error) {
+        const reason = reasonOf(error);
+        if (this.#proxyTrouble.get(peer.publicKey) === reason) continue;
+        this.#proxyTrouble.set(peer.publicKey, reason);
+        log.warn("no loopback endpoint for {peer}: {reason}", { peer: peer.hostname, reason });
+      }
+    }
+  }
+
+  #needsRelay(peer: Peer, self: Self): boolean {
+    const history = this.#history.get(peer.publicKey);
+    return self.symmetric || self.relayOnly || peer.symmetric || peer.reflexive === undefined ||
+      (history?.failed.length ?? 0) > 0 || history?.method === "via-derp-relay";
+  }
+
+  async #removeFromProxy(wanted: ReadonlySet<string>, proxy: RelayProxy): Promise<void> {
+    for (const key of [...this.#loopback.keys()]) {
+      if (wanted.has(key)) continue;
+      this.#loopback.delete(key);
+      this.#proxyTrouble.delete(key);
+      try {
+        await proxy.removePeer(keyFromBase64(key));
+      } catch (error) {
+        log.warn("removing a loopback endpoint: {reason}", { reason: reasonOf(error) });
+      }
+    }
+  }
+
+  /** A peer WireGuard does not have yet waits a moment for the relay it will speak through. */
+  #holds(decided: PeerPlan, proxy: RelayProxy): boolean {
+    return decided.method === "via-derp-relay" &&
+      !this.#configured.has(decided.peer.publicKey) &&
+      this.#now() - this.#openedAt < RELAY_HOLD &&
+      proxy.status().relay.state !== "connected";
+  }
+
+  /** Logs changes of method and health, not the search for a peer that is away. */
+  #report(plans: PeerPlan[]): void {
+    const before = new Map(this.outcome.plans.map((p) => [p.peer.publicKey, p]));
+    for (const next of plans) {
+      const last = before.get(next.peer.publicKey);
+      const fields = { peer: next.peer.hostname, method: next.method, reason: next.reason };
+      if (last === undefined || (last.method !== next.method && (last.healthy || next.healthy))) {
+        log.info("{peer}: {method}: {reason}", fields);
+      }
+      if (last !== undefined && last.healthy !== next.healthy) {
+        log.info(next.healthy ? "{peer}: reached, {method}" : "{peer}: lost, {method}", fields);
+      }
+      for (const note of next.peer.notes) {
+        if (!last?.peer.notes.includes(note)) {
+          log.warn("{peer}: {note}", { peer: next.peer.hostname, note });
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * From what the daemon knows to the status that it tells.
+ *
+ * @module
+ */
+import type { WatchState } from "../api/mod.ts";
+import type { AgentStatus, PeerStatus } from "../ctl/mod.ts";
+import type { NatFacts } from "../onboarding/mod.ts";
+import type { PeerPlan, Self } from "../peering/mod.ts";
+import type { PeerStats } from "../wireguard/mod.ts";
+import type { AgentConfig } from "./config.ts";
+import type { ProxyReport } from "./doors.ts";
+import type { Outcome } from "./reconciler.ts";
+
+/** What the control connection is doing. */
+export type ControlState = {
+  state: WatchState["state"] | "registering" | "refused";
+  error?: string;
+};
+
+/** Everything a status is made of. */
+export interface StatusParts {
+  config: AgentConfig;
+  publicKey: string;
+  running: boolean;
+  listenPort: number;
+  self: Self | undefined;
+  nat: NatFacts;
+  control: ControlState;
+  proxy: ProxyReport | undefined;
+  outcome: Outcome;
+  error: string | undefined;
+}
+
+/** The status of now. */
+export function statusOf(parts: StatusParts): AgentStatus {
+  const { config, self, nat, proxy, outcome, control } = parts;
+  const symmetric = nat.symmetric;
+  return {
+    status: parts.running ? "Running" : "Starting",
+    version: config.version,
+    hostname: config.hostname,
+    public_key: parts.publicKey,
+    tunnel_ipv4: self?.tunnelIpv4 ?? "",
+    tunnel_ipv6: self?.tunnelIpv6 ?? "",
+    interface: config.interfaceName,
+    listen_port: parts.listenPort,
+    nat: symmetric === undefined ? "unknown" : symmetric ? "symmetric" : "cone",
+    reflexive: nat.reflexive ?? "",
+    relay_only: config.relayOnly,
+    control: { url: config.join.serviceUrl.origin, ...control },
+    relay: proxy === undefined
+      ? null
+      : { ...proxy.relay, ...(outcome.relayReason === "" ? {} : { reason: outcome.relayReason }) },
+    capture: proxy?.capture ?? "",
+    drops: proxy?.drops ?? {},
+    peers: outcome.plans.map((plan) => peerStatus(plan, outcome.stats, proxy)),
+    skipped: outcome.skipped.map(({ hostname, publicKey, code, reason }) => ({
+      hostname,
+      public_key: publicKey,
+      code,
+      reason,
+    })),
+    ...(parts.error === undefined ? {} : { error: parts.error }),
+  };
+}
+
+function peerStatus(
+  plan: PeerPlan,
+  stats: ReadonlyMap<string, PeerStats>,
+  proxy: ProxyReport | undefined,
+): PeerStatus {
+  const { peer } = plan;
+  const seen = stats.get(peer.publicKey);
+  const relayed = plan.method === "via-derp-relay";
+  const packets = relayed ? proxy?.peers.find((p) => p.publicKey === peer.publicKey) : undefined;
+  return {
+    hostname: peer.hostname,
+    public_key: peer.publicKey,
+    tunnel_ipv4: peer.tunnelIpv4 ?? "",
+    tunnel_ipv6: peer.tunnelIpv6 ?? "",
+    method: plan.method,
+    code: plan.code,
+    reason: plan.reason,
+    endpoint: (plan.healthy ? seen?.endpoint : undefined) ?? plan.endpoint ?? "",
+    ...(relayed && proxy !== undefined ? { relay: proxy.relay.host } : {}),
+    healthy: plan.healthy,
+    last_handshake_ms: seen?.lastHandshake ?? null,
+    rx_bytes: seen?.rxBytes ?? 0,
+    tx_bytes: seen?.txBytes ?? 0,
+    ...(packets === undefined
+      ? {}
+      : { tx_packets: packets.txPackets, rx_packets: packets.rxPackets }),
+    allowed_ips: peer.allowedIps,
+    ...(peer.notes.length > 0 ? { notes: peer.notes } : {}),
+  };
+}

@@ -1,0 +1,87 @@
+/**
+ * Addresses, prefixes and endpoints published by other devices: read strictly, judged by what they
+ * may not be. Nothing here throws: a useless text is undefined.
+ *
+ * @module
+ */
+import ipaddr from "ipaddr.js";
+
+type Address = ipaddr.IPv4 | ipaddr.IPv6;
+
+/** A prefix with its host bits cleared. */
+export interface Prefix {
+  address: Address;
+  bits: number;
+  /** `address/bits`, one spelling. */
+  text: string;
+}
+
+/** An address in a common spelling (four decimal parts, or IPv6 without zone); v4-mapped unmapped. */
+export function parseAddress(text: string): Address | undefined {
+  if (text.length > 45 || text.includes("%")) return undefined;
+  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text);
+  if (!text.includes(":") || !ipaddr.IPv6.isValid(text)) return undefined;
+  const address = ipaddr.IPv6.parse(text);
+  return address.isIPv4MappedAddress() ? address.toIPv4Address() : address;
+}
+
+/** `address/bits`, or a bare address as its host prefix. */
+export function parsePrefix(text: string): Prefix | undefined {
+  const [host = "", length, ...rest] = text.split("/");
+  const address = parseAddress(host);
+  if (address === undefined || rest.length > 0) return undefined;
+  const whole = address.kind() === "ipv4" ? 32 : 128;
+  if (length !== undefined && !/^\d{1,3}$/.test(length)) return undefined;
+  const bits = length === undefined ? whole : Number(length);
+  if (bits > whole) return undefined;
+  const bytes = address.toByteArray().map((byte, i) =>
+    byte & (0xff00 >> Math.max(0, Math.min(8, bits - i * 8))) & 0xff
+  );
+  const network = ipaddr.fromByteArray(bytes);
+  return { address: network, bits, text: `${network}/${bits}` };
+}
+
+/** True when `inner` lies wholly inside `outer`. */
+export function contains(outer: Prefix, inner: Prefix): boolean {
+  if (outer.address.kind() !== inner.address.kind() || inner.bits < outer.bits) return false;
+  return (inner.address as ipaddr.IPv4).match(outer.address as ipaddr.IPv4, outer.bits);
+}
+
+/** True when the two share an address. */
+export function overlap(a: Prefix, b: Prefix): boolean {
+  return contains(a, b) || contains(b, a);
+}
+
+/** Ranges nobody can be reached at, or that reach this host itself. */
+const UNREACHABLE = new Set(["unspecified", "loopback", "multicast", "broadcast", "linkLocal"]);
+
+/** An endpoint that may be tried, or why it may not. */
+export type EndpointVerdict =
+  | { ip: string; port: number; text: string }
+  | { refused: string };
+
+/**
+ * Judges an endpoint another device published.
+ *
+ * @param tunnel prefixes of the VPC: an endpoint inside the tunnel would loop
+ * @param own endpoints of this host, `ip:port`: WireGuard must never send to itself
+ */
+export function judgeEndpoint(text: string, tunnel: Prefix[], own: string[]): EndpointVerdict {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):(\d{1,5})$/.exec(text);
+  const address = match ? parseAddress(match[1] ?? match[2] ?? "") : undefined;
+  const port = Number(match?.[3]);
+  if (address === undefined || port < 1 || port > 65535) return { refused: "is not an ip:port" };
+  const range = address.range();
+  if (UNREACHABLE.has(range)) return { refused: `has a ${range} address` };
+  const prefix = parsePrefix(address.toString())!;
+  if (tunnel.some((range) => contains(range, prefix))) return { refused: "lies inside the tunnel" };
+  const ip = address.toString();
+  const spelled = address.kind() === "ipv6" ? `[${ip}]:${port}` : `${ip}:${port}`;
+  if (own.includes(spelled)) return { refused: "is this host's own" };
+  return { ip, port, text: spelled };
+}
+
+/** The address part of `ip:port` or `[ip]:port`. */
+export function ipOf(endpoint: string): string {
+  return endpoint.slice(0, endpoint.lastIndexOf(":")).replace(/^\[|\]$/g, "");
+}

@@ -1,0 +1,77 @@
+/**
+ * When a path counts as healthy, suspect or failed. Pure; times in ms.
+ *
+ * @module
+ */
+import type { Observed, PeerHistory, Traffic } from "./types.ts";
+
+/** A handshake older than this is no sign of life: WireGuard rejects after 180 s, plus 30 s. */
+export const HANDSHAKE_LIFE = 210_000;
+/** A method that was never healthy is given up after this long. */
+export const NEVER_HEALTHY_LIMIT = 30_000;
+/** A method that was healthy is given up this long after it last was. */
+export const WAS_HEALTHY_LIMIT = 180_000;
+/** Bytes leave and none come for this long: the path is suspect. WireGuard itself retries after 15 s. */
+export const SUSPECT_AFTER = 15_000;
+/** More than the keepalives (32 bytes) of that time; a handshake attempt alone is 148 bytes. */
+export const SUSPECT_BYTES = 290;
+/** Both sides send a keepalive every 20 s: three missed in a row are suspect on an idle path too. */
+export const SILENT_AFTER = 65_000;
+
+/** Follows the byte counters; a counter that went back means a new device. */
+export function followTraffic(
+  before: Traffic | undefined,
+  observed: Observed | undefined,
+  now: number,
+): Traffic | undefined {
+  if (observed === undefined) return undefined;
+  const { rxBytes: rx, txBytes: tx } = observed;
+  if (before === undefined || rx < before.rx || tx < before.tx) {
+    return { rx, tx, rxAt: now, txAtRx: tx };
+  }
+  return rx > before.rx ? { rx, tx, rxAt: now, txAtRx: tx } : { ...before, tx };
+}
+
+/** True when the counters say that the path is dead although the last handshake is recent. */
+export function isSuspect(
+  traffic: Traffic | undefined,
+  observed: Observed | undefined,
+  now: number,
+): boolean {
+  if (traffic === undefined || observed?.lastHandshake === undefined) return false;
+  if (observed.lastHandshake > traffic.rxAt) return false;
+  const silent = now - traffic.rxAt;
+  return silent >= SILENT_AFTER ||
+    (silent >= SUSPECT_AFTER && traffic.tx - traffic.txAtRx > SUSPECT_BYTES);
+}
+
+/** What is known about the current method of a peer. */
+export interface Health {
+  healthy: boolean;
+  /** Worth leaving if there is anything else to try. */
+  suspect: boolean;
+  /** To be given up. */
+  failed: boolean;
+  /** Bytes or a handshake came after the method was applied. */
+  evidence: boolean;
+}
+
+/** Judges the current method of a peer. */
+export function assess(
+  history: PeerHistory,
+  observed: Observed | undefined,
+  now: number,
+): Health {
+  const handshake = observed?.lastHandshake;
+  const recent = handshake !== undefined && now - handshake <= HANDSHAKE_LIFE;
+  const evidence = (handshake !== undefined && handshake >= history.appliedAt) ||
+    (history.rxBase !== undefined && observed !== undefined && observed.rxBytes > history.rxBase);
+  const suspect = isSuspect(history.traffic, observed, now) &&
+    now - history.appliedAt >= SUSPECT_AFTER;
+  const healthy = recent && evidence && !suspect;
+  const lastHealthy = healthy ? now : history.lastHealthyAt;
+  const failed = lastHealthy === undefined
+    ? now - history.appliedAt >= NEVER_HEALTHY_LIMIT
+    : now - lastHealthy >= WAS_HEALTHY_LIMIT;
+  return { healthy, suspect, failed, evidence };
+}

@@ -1,0 +1,100 @@
+/**
+ * Which DERP relay this host uses: one on-boarded in the VPC before the public one. All agents of a
+ * VPC have to come to the same answer, because relays do not talk to each other.
+ *
+ * @module
+ */
+import type { Device, DeviceMetadata } from "../../control/api/types.ts";
+import { judgeEndpoint } from "./addresses.ts";
+import type { RelayDevices } from "./candidates.ts";
+
+/** Region ids of Nexodus: the public relay, and one on-boarded in the VPC. */
+export const PUBLIC_REGION = 900, ONBOARDED_REGION = 901;
+
+/** Where a relay is. */
+export interface RelayTarget {
+  region: number;
+  host: string;
+  port: number;
+  /** IP to dial instead of resolving `host`; TLS still checks `host`. */
+  address?: string;
+}
+
+/** The relay to use, what kind the relay devices are, and why. */
+export interface RelayChoice extends RelayDevices {
+  /** Undefined while it is undecided: keep what is in use. */
+  relay?: RelayTarget;
+  reason: string;
+}
+
+/** What the choice depends on. */
+export interface RelayInput {
+  devices: Device[];
+  metadata: DeviceMetadata[];
+  /** The whole backlog of metadata has been seen: an absent row is really absent. */
+  metadataComplete: boolean;
+  publicRelay: { host: string; port: number };
+}
+
+const LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
+const HOSTNAME = new RegExp(`^(?=.{1,253}$)(?:${LABEL}\\.)*${LABEL}$`, "i");
+
+/** Chooses the relay. Odd metadata never throws and never picks a relay. */
+export function chooseRelay(input: RelayInput): RelayChoice {
+  const derp = new Set<string>(), undecided = new Set<string>();
+  const usable: { device: Device; target: RelayTarget }[] = [];
+  const notes: string[] = [];
+  for (const device of input.devices.filter((d) => d.relay && d.public_key !== "")) {
+    const row = input.metadata.find((m) => m.device_id === device.id && m.key === "relay");
+    if (row === undefined) {
+      if (!input.metadataComplete) undecided.add(device.id);
+      continue;
+    }
+    if (row.value.type !== "derp") continue;
+    derp.add(device.id);
+    const target = targetOf(device, row.value);
+    if (typeof target === "string") notes.push(`${device.hostname || device.id} ${target}`);
+    else usable.push({ device, target });
+  }
+  const kinds = { derp, undecided };
+  usable.sort((a, b) =>
+    Number(b.device.online) - Number(a.device.online) || (a.device.id < b.device.id ? -1 : 1)
+  );
+  const [first] = usable;
+  if (first !== undefined) {
+    const others = usable.length > 1 ? `, first of ${usable.length}` : "";
+    return {
+      ...kinds,
+      relay: first.target,
+      reason: `on-boarded relay ${first.device.hostname || first.device.id}${others}`,
+    };
+  }
+  if (undecided.size > 0) return { ...kinds, reason: "a relay's kind is not known yet" };
+  const { host, port } = input.publicRelay;
+  const why = notes.length > 0 ? ` (${notes.slice(0, 3).join("; ")})` : "";
+  return {
+    ...kinds,
+    relay: { region: PUBLIC_REGION, host, port },
+    reason: `public relay${why}`,
+  };
+}
+
+/** Where an on-boarded relay is, or why it cannot be used. */
+function targetOf(device: Device, value: Record<string, unknown>): RelayTarget | string {
+  const { hostname, port = 443, certmodemanual } = value;
+  if (typeof hostname !== "string" || hostname === "") return "publishes no host name";
+  if (!HOSTNAME.test(hostname) || /^[0-9.]+$/.test(hostname)) return "publishes a bad host name";
+  if (typeof port !== "number" || !Number.isInteger(port) || port < 1 || port > 65535) {
+    return "publishes a bad port";
+  }
+  const target: RelayTarget = { region: ONBOARDED_REGION, host: hostname, port };
+  if (certmodemanual === true) {
+    // Its name need not be in DNS: dial what STUN saw. Re-bindings add the server to the source.
+    for (const { source, address } of device.endpoints ?? []) {
+      if (!source.startsWith("stun:")) continue;
+      const verdict = judgeEndpoint(address, [], []);
+      if ("ip" in verdict) target.address = verdict.ip;
+    }
+  }
+  return target;
+}
