@@ -1,0 +1,11 @@
+/**
+ * TLS certificates of the relay and the control plane: files brought by the operator, a private CA
+ * of our own, and the DERP meta certificate.
+ *
+ * @module
+ */
+export { CertificateError } from "./error.ts";
+export { type Certificate, certificateNames, coversName } from "./inspect.ts";
+export { certificateFileName, loadManual } from "./manual.ts";
+export { metaCert } from "./meta.ts";
+export { ensureSelfSigned, type SelfSigned } from "./self_signed.ts";
