@@ -5,12 +5,11 @@
  * its own: a slow client costs itself packets and nobody else.
  */
 import { encodeKeepAlive, encodePeerGone, PeerGoneReason } from "../derp/mod.ts";
+import { type Input, OutputQueue, type QueuePools } from "./buffers/mod.ts";
 import type { Counters } from "./counters.ts";
 import type { Flushable, Flusher } from "./flusher.ts";
 import { walk } from "./frames.ts";
-import type { Input } from "./input.ts";
 import { type Limits, NOT_HERE_BURST } from "./limits.ts";
-import { OutputQueue, type QueuePools } from "./queue.ts";
 import type { Peer, Registry } from "./registry.ts";
 
 /** What a connection needs of its transport. `Deno.Conn` is one. */

@@ -20,7 +20,7 @@ import {
 import type { Connection } from "./connection.ts";
 import { DropReason } from "./counters.ts";
 import { MAX_UNKNOWN_FRAME } from "./limits.ts";
-import { PACKET_PREFIX } from "./queue.ts";
+import { PACKET_PREFIX } from "./buffers/mod.ts";
 import type { Peer } from "./registry.ts";
 
 const MAX_SEND = KEY_LENGTH + MAX_PACKET;

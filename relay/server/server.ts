@@ -3,14 +3,12 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { encodePeerGone, encodeRestarting, PeerGoneReason, shortKey } from "../derp/mod.ts";
+import { BufferPool, Input, INPUT_POOL, QueuePools } from "./buffers/mod.ts";
 import { Connection, type Hub, type Socket } from "./connection.ts";
 import { Counters } from "./counters.ts";
 import { Flusher } from "./flusher.ts";
-import { Input, INPUT_POOL } from "./input.ts";
 import { BUSY_READ, DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { type Identity, login } from "./login.ts";
-import { BufferPool } from "./pool.ts";
-import { QueuePools } from "./queue.ts";
 import { Registry } from "./registry.ts";
 import { Sweep } from "./sweep.ts";
 
@@ -92,7 +90,8 @@ export class RelayServer implements Hub {
         upgrade.notIdeal,
       );
       // Before anybody can find the connection: ServerInfo must be the first frame.
-      connection.control(accepted.serverInfo);
+      connection.queue.pushControl(accepted.serverInfo);
+      connection.flush();
       const peer = connection.peer = this.registry.add(connection);
       counters.currentConnections += 1;
       if (upgrade.notIdeal) counters.currentNotIdeal += 1;

@@ -10,9 +10,9 @@
  * worth more to what runs inside the tunnel. Control frames never go for a packet's sake; one that
  * stands before dropped packets is kept aside and written first.
  */
-import { FrameType, HEADER_LENGTH, isDisco, KEY_LENGTH, payloadLength } from "../derp/mod.ts";
-import { type Counters, DropReason } from "./counters.ts";
-import { BUSY_READ, type Limits } from "./limits.ts";
+import { FrameType, HEADER_LENGTH, isDisco, KEY_LENGTH, payloadLength } from "../../derp/mod.ts";
+import { type Counters, DropReason } from "../counters.ts";
+import { BUSY_READ, type Limits } from "../limits.ts";
 import { BufferPool } from "./pool.ts";
 
 /** Bytes of a packet frame before the packet: header and key. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { encodePong, encodeRecvPacket, FrameReader, FrameType } from "../derp/mod.ts";
-import { Counters, DropReason } from "./counters.ts";
-import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
+import { encodePong, encodeRecvPacket, FrameReader, FrameType } from "../../derp/mod.ts";
+import { Counters, DropReason } from "../counters.ts";
+import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 import { OutputQueue, QueuePools } from "./queue.ts";
 
 const SOURCE = new Uint8Array(32).fill(9);

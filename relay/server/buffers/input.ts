@@ -5,7 +5,7 @@
  * reads into a small one; a busy one borrows a buffer that takes a whole TLS record behind the
  * largest incomplete frame, and gives it back when reads get small again.
  */
-import { BUSY_READ, SMALL_READ, TLS_RECORD } from "./limits.ts";
+import { BUSY_READ, SMALL_READ, TLS_RECORD } from "../limits.ts";
 import type { BufferPool } from "./pool.ts";
 
 /** Reads of less than {@link SMALL_READ} in a row after which a connection is no longer busy. */

@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { upgradeRequest } from "../derp/mod.ts";
+import { headEnd, HeadError, parseHead, wantsDerp } from "./mod.ts";
+
+const encode = (text: string) => new TextEncoder().encode(text);
+const parse = (text: string) => parseHead(encode(text));
+
+Deno.test("parseHead reads the reference client's request", () => {
+  const head = parseHead(upgradeRequest("relay.test", { fastStart: true, idealNode: "900a" }));
+  assert.equal(head.method, "GET");
+  assert.equal(head.path, "/derp");
+  assert.equal(head.headers.get("derp-fast-start"), "1");
+  assert.equal(head.headers.get("ideal-node"), "900a");
+  assert.equal(wantsDerp(head), true);
+});
+
+Deno.test("wantsDerp takes what the reference relay takes", () => {
+  const asks = (lines: string, target = "/derp") =>
+    wantsDerp(parse(`GET ${target} HTTP/1.1\r\nHost: a\r\n${lines}\r\n`));
+  assert.equal(asks("Upgrade: derp\r\n"), true);
+  assert.equal(asks("upgrade:  DeRp \r\n"), true);
+  assert.equal(asks("Upgrade: websocket\r\n"), true, "very old clients say so");
+  assert.equal(asks("Upgrade: DERP\r\nUpgrade: h2c\r\n"), true, "the first counts");
+  assert.equal(asks("Upgrade: DERP\r\n", "/derp?a=b"), true);
+  assert.equal(asks("Upgrade: DERP\r\n", "/%64erp"), true);
+  assert.equal(asks("Upgrade: DERP\r\n", "https://relay.test/derp"), true);
+  assert.equal(asks("Upgrade: websocket\r\nSec-WebSocket-Protocol: derp\r\n"), false);
+  assert.equal(asks("Upgrade: websocket, derp\r\n"), false);
+  assert.equal(asks("Upgrade: derp/1\r\n"), false);
+  assert.equal(asks("Connection: Upgrade\r\n"), false);
+  assert.equal(asks("Upgrade: DERP\r\n", "/"), false);
+  assert.equal(asks("Upgrade: DERP\r\n", "/derp/"), false);
+});
+
+Deno.test("parseHead refuses what servers disagree about", () => {
+  const bad: [string, number][] = [
+    ["\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400],
+    ["GET / HTTP/1.1\r\n\r\n", 400],
+    ["GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400],
+    ["GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400],
+    ["GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 400],
+    ["GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n", 400],
+    ["GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", 400],
+    ["GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400],
+    ["GET /\r\n\r\n", 400],
+    ["G@T / HTTP/1.1\r\nHost: a\r\n\r\n", 400],
+    ["PRI * HTTP/2.0\r\n\r\n", 505],
+  ];
+  for (const [text, status] of bad) {
+    assert.throws(() => parse(text), (e) => e instanceof HeadError && e.status === status, text);
+  }
+  assert.equal(parse("GET / HTTP/1.0\n\n").path, "/", "1.0 needs no host");
+});
+
+Deno.test("headEnd finds the empty line wherever the bytes are cut", () => {
+  for (const text of ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\nHost: a\n\n"]) {
+    const bytes = encode(text + "rest");
+    fc.assert(fc.property(fc.nat(bytes.length), fc.nat(bytes.length), (x, y) => {
+      let found: number | undefined;
+      let searched = 0;
+      for (const end of [Math.min(x, y), Math.max(x, y), bytes.length]) {
+        found ??= headEnd(bytes, end, searched);
+        if (found !== undefined) assert(found <= end);
+        searched = end;
+      }
+      assert.equal(found, text.length);
+    }));
+  }
+});
+
+Deno.test("parseHead throws nothing but HeadError for any bytes", () => {
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+    try {
+      parseHead(bytes);
+    } catch (error) {
+      assert(error instanceof HeadError);
+    }
+  }));
+});

@@ -1,0 +1,10 @@
+/**
+ * The DERP relay server, `nexd relayderp`.
+ *
+ * @module
+ */
+export { RelayError } from "./errors.ts";
+export { loadServerKey } from "./key_file.ts";
+export { type Relay, type RelayConfig, startRelay } from "./relay.ts";
+export { type CommandContext, runRelay, type Values } from "./run.ts";
+export { DEFAULT_LIMITS, type Limits } from "./server/mod.ts";
