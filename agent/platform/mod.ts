@@ -5,4 +5,5 @@
  */
 
 export { type FileLock, lockFile, writeFileAtomic } from "./files.ts";
+export { runIp } from "./iproute.ts";
 export { readCaFile, systemCaCertificates } from "./trust.ts";

@@ -8,16 +8,10 @@
 import { getLogger } from "@logtape/logtape";
 import { publicKeyOf } from "../../relay/derp/mod.ts";
 import { AgentError, reasonOf } from "../errors.ts";
+import { runIp } from "../platform/mod.ts";
 import type { DeviceConfig, PeerConfig, PeerStats, WireGuardDevice } from "./types.ts";
 import { checkHost, Daemon, findDaemon } from "./daemon.ts";
-import {
-  checkInterfaceName,
-  ensureLoopbackUp,
-  ipBatch,
-  ipv6Obstacle,
-  linkExists,
-  runIp,
-} from "./ip.ts";
+import { checkInterfaceName, ensureLoopbackUp, ipBatch, ipv6Obstacle, linkExists } from "./ip.ts";
 import {
   cleanLeftover,
   openNames,

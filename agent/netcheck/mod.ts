@@ -1,0 +1,9 @@
+/**
+ * What the network makes of this host: its address as STUN servers see it, whether the NAT gives
+ * each destination another one, and the address that the local network knows it by.
+ *
+ * @module
+ */
+
+export { localEndpoint } from "./local.ts";
+export { probe, type ProbeAnswer, type ProbeOptions, type ProbeResult } from "./probe.ts";
