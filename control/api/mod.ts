@@ -1,0 +1,123 @@
+/**
+ * The API: an application that turns requests into answers, with no socket of its own.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { OpenAPIHono } from "@hono/zod-openapi";
+import type { MiddlewareHandler } from "hono";
+import { authenticate, type Refusal, verdict } from "../auth/mod.ts";
+import { type App, type Env, noRoute, Problem } from "../http/mod.ts";
+import type { ApiDeps } from "./context.ts";
+import { deviceMetadataRoutes } from "./device_metadata.ts";
+import { deviceRoutes } from "./devices.ts";
+import { eventRoutes } from "./events.ts";
+import { healthRoutes } from "./health.ts";
+import { regKeyRoutes } from "./reg_keys.ts";
+import { vpcRoutes } from "./vpcs.ts";
+
+export type { ApiDeps } from "./context.ts";
+
+const log = getLogger(["nexd", "control", "api"]);
+
+/** On every answer. The API serves no pages, so a browser is told to do nothing with its answers. */
+const HEADERS: readonly (readonly [string, string])[] = [
+  ["cache-control", "no-cache, no-store, max-age=0, must-revalidate"],
+  ["x-content-type-options", "nosniff"],
+  ["content-security-policy", "default-src 'none'; frame-ancestors 'none'"],
+  ["referrer-policy", "no-referrer"],
+];
+
+/** Paths whose refusals are held back. */
+const STREAM_PATH = /^\/api\/(events|vpcs\/[^/]+\/events)$/;
+
+/** Makes the application. Bindings of a request: `remoteAddr`, where the server knows it. */
+export function createApp(deps: ApiDeps): App {
+  const app = new OpenAPIHono<Env>();
+  app.use(requests);
+  app.use(async (c, next) => {
+    if (c.req.method === "HEAD") throw noRoute();
+    await next();
+  });
+  app.use(heldBack(deps));
+  app.use("/api/*", authorized(deps));
+  regKeyRoutes(app);
+  vpcRoutes(app, deps);
+  deviceRoutes(app, deps);
+  deviceMetadataRoutes(app, deps);
+  eventRoutes(app, deps);
+  healthRoutes(app, deps);
+  app.doc31("/openapi/doc.json", {
+    openapi: "3.1.0",
+    info: { title: "nexd control plane", version: "1" },
+  });
+  app.notFound(() => noRoute().toResponse());
+  app.onError((error, c) => {
+    if (error instanceof Problem) return error.toResponse();
+    const trace_id = c.get("requestId");
+    log.error("{method} {path} failed ({id}): {error}", {
+      method: c.req.method,
+      path: c.req.path,
+      id: trace_id,
+      error,
+    });
+    return new Problem(500, { error: "internal server error", trace_id }).toResponse();
+  });
+  return app;
+}
+
+/** Gives each request an id, sets the common headers and writes one log line. */
+const requests: MiddlewareHandler<Env> = async (c, next) => {
+  const id = crypto.randomUUID();
+  const start = performance.now();
+  c.set("requestId", id);
+  await next();
+  for (const [name, value] of HEADERS) c.res.headers.set(name, value);
+  c.res.headers.set("x-request-id", id);
+  log.debug("{method} {path} {status} {ms} ms ({id})", {
+    method: c.req.method,
+    path: c.req.path,
+    status: c.res.status,
+    ms: Math.round(performance.now() - start),
+    id,
+  });
+};
+
+/** Holds back every refusal of a watch stream. */
+function heldBack(deps: ApiDeps): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    await next();
+    if (c.res.status === 200 || c.req.method !== "POST" || !STREAM_PATH.test(c.req.path)) return;
+    await deps.holder.hold(c.env?.remoteAddr?.hostname ?? "", c.req.raw.signal);
+  };
+}
+
+/** Finds the caller and checks that it may send this method to this path. */
+function authorized(deps: ApiDeps): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const principal = await authenticate(c.req.header("authorization"), deps);
+    if ("refused" in principal) throw unauthorized(principal);
+    // The path as it was sent: one that only decodes to a known path is not let through.
+    const scope = verdict(principal.kind, c.req.method, new URL(c.req.url).pathname);
+    if (scope === "refuse") throw new Problem(403);
+    if (scope === "unknown") throw noRoute();
+    c.set("principal", principal);
+    await next();
+  };
+}
+
+const REFUSALS: Partial<Record<Refusal["refused"], string>> = {
+  "reg-key": "invalid reg key",
+  "device-token": "invalid device token",
+  "site-token": "invalid site token",
+};
+
+function unauthorized({ refused, reason }: Refusal): Problem {
+  if (refused === "missing") return new Problem(401, "Jwt is missing");
+  if (refused === "invalid-token") {
+    // Agents forget a stored user token, and sign in again, when they read this header.
+    return new Problem(401, undefined, { "www-authenticate": 'Bearer error="invalid_token"' });
+  }
+  const error = REFUSALS[refused];
+  return error ? new Problem(401, { error, ...(reason ? { reason } : {}) }) : new Problem(401);
+}

@@ -1,0 +1,78 @@
+/** Schemas that more than one resource uses. Every length and count is bounded here. */
+import { z } from "@hono/zod-openapi";
+
+/** A UUID in a body; a bad one is a JSON error, as for servers that decode into a UUID type. */
+export const uuid = z.string().superRefine((text, context) => {
+  if (text.length !== 36) {
+    const message = `invalid UUID length: ${text.length}`;
+    context.addIssue({ code: "custom", message, params: { json: true } });
+  } else if (!isUuid(text)) {
+    context.addIssue({ code: "custom", message: "invalid UUID format", params: { json: true } });
+  }
+}).transform((text) => text.toLowerCase()).openapi({ type: "string", format: "uuid" });
+
+/** A UUID in a path. */
+export const pathId = z.string().refine(isUuid).transform((text) => text.toLowerCase())
+  .openapi({ type: "string", format: "uuid" });
+
+/** Parameters of a path with one id. */
+export const idParams = z.object({ id: pathId });
+
+/** Longest metadata key, in characters. */
+export const MAX_KEY = 128;
+
+/** `prefix` of metadata lists: any of them matches. */
+export const metadataQuery = z.object({
+  prefix: z.array(z.string().max(MAX_KEY)).max(16).optional(),
+  key: z.array(z.string().max(MAX_KEY)).max(1).optional(),
+});
+
+export const endpointSchema = z.object({
+  source: z.string().max(128),
+  // Not checked as an address: agents publish other text here, too.
+  address: z.string().max(128),
+});
+
+export const tunnelIp = z.object({ address: z.string(), cidr: z.string() });
+
+export const deviceSchema = z.object({
+  id: z.string(),
+  owner_id: z.string(),
+  vpc_id: z.string(),
+  public_key: z.string(),
+  allowed_ips: z.array(z.string()),
+  ipv4_tunnel_ips: z.array(tunnelIp),
+  ipv6_tunnel_ips: z.array(tunnelIp),
+  advertise_cidrs: z.array(z.string()).nullable(),
+  relay: z.boolean(),
+  symmetric_nat: z.boolean(),
+  hostname: z.string(),
+  os: z.string(),
+  endpoints: z.array(endpointSchema).nullable(),
+  revision: z.number().int(),
+  security_group_id: z.string(),
+  online: z.boolean(),
+  online_at: z.string().nullable(),
+  bearer_token: z.string().optional(),
+}).openapi("Device");
+
+export const metadataSchema = z.object({
+  device_id: z.string(),
+  key: z.string(),
+  value: z.record(z.string(), z.unknown()),
+  revision: z.number().int(),
+}).openapi("DeviceMetadata");
+
+export const errorSchema = z.object({
+  error: z.string(),
+  id: z.string().optional(),
+  field: z.string().optional(),
+  reason: z.string().optional(),
+  resource: z.string().optional(),
+  trace_id: z.string().optional(),
+}).openapi("Error");
+
+/** Whether text is a UUID in its usual form of 36 characters. */
+export function isUuid(text: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
+}

@@ -1,0 +1,51 @@
+import type { Store } from "../store/mod.ts";
+import type { Principal } from "./principal.ts";
+import { hashToken, MAX_TOKEN_LENGTH } from "./tokens.ts";
+
+/** Why a request has no caller; each is answered 401 in its own form. */
+export interface Refusal {
+  refused: "missing" | "malformed" | "invalid-token" | "reg-key" | "device-token" | "site-token";
+  reason?: string;
+}
+
+/** Checks a bearer value that is none of ours and tells whose it is: how users sign in. */
+export type UserAuthenticator = (bearer: string) => Promise<{ userId: string } | undefined>;
+
+/** Finds out who sent a request from its `Authorization` header. */
+export async function authenticate(
+  header: string | undefined,
+  deps: { store: Store; users?: UserAuthenticator | undefined; now?: () => number },
+): Promise<Principal | Refusal> {
+  if (header === undefined || header === "") return { refused: "missing" };
+  const parts = header.split(" ");
+  const token = parts[1] ?? "";
+  if (parts.length !== 2 || parts[0]!.toLowerCase() !== "bearer" || token === "") {
+    return { refused: "malformed" };
+  }
+  if (token.length > MAX_TOKEN_LENGTH && /^(RK|DT|ST):/.test(token)) {
+    return { refused: "malformed" };
+  }
+  if (token.startsWith("RK:")) return await regKey(token, deps.store, (deps.now ?? Date.now)());
+  if (token.startsWith("DT:")) return await device(token, deps.store);
+  if (token.startsWith("ST:")) return { refused: "site-token" };
+  const user = await deps.users?.(token);
+  return user ? { kind: "user", ownerId: user.userId } : { refused: "invalid-token" };
+}
+
+async function regKey(token: string, store: Store, now: number): Promise<Principal | Refusal> {
+  const row = await store.db.selectFrom("reg_keys").selectAll()
+    .where("token_hash", "=", hashToken(token)).where("deleted_at", "is", null)
+    .executeTakeFirst();
+  if (!row) return { refused: "reg-key" };
+  if (row.expires_at !== null && Date.parse(row.expires_at) <= now) {
+    return { refused: "reg-key", reason: `the registration key expired at ${row.expires_at}` };
+  }
+  return { kind: "reg-key", ownerId: row.owner_id, regKey: row, token };
+}
+
+async function device(token: string, store: Store): Promise<Principal | Refusal> {
+  const row = await store.db.selectFrom("devices").selectAll()
+    .where("token_hash", "=", hashToken(token)).where("deleted_at", "is", null)
+    .executeTakeFirst();
+  return row ? { kind: "device", ownerId: row.owner_id, device: row } : { refused: "device-token" };
+}

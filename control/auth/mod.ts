@@ -1,0 +1,19 @@
+/**
+ * Who calls, and what that caller may do: bearer values, their scopes, sealed tokens, passwords.
+ *
+ * @module
+ */
+export { authenticate, type Refusal, type UserAuthenticator } from "./authenticate.ts";
+export { hashPassword, verifyPassword } from "./password.ts";
+export { confinedTo, mayChange, mayHaveToken, type Principal } from "./principal.ts";
+export { verdict } from "./scope.ts";
+export { isPublicKey, openToken, sealToken } from "./seal.ts";
+export {
+  deviceToken,
+  hashToken,
+  newPassword,
+  newRegKey,
+  newSecret,
+  parseSecret,
+  secretCheck,
+} from "./tokens.ts";

@@ -1,0 +1,30 @@
+import type { DeviceRow, RegKeyRow } from "../store/mod.ts";
+
+/** Who makes a request, once the bearer value has been checked. */
+export type Principal =
+  | { kind: "reg-key"; ownerId: string; regKey: RegKeyRow; token: string }
+  | { kind: "device"; ownerId: string; device: DeviceRow }
+  | { kind: "user"; ownerId: string };
+
+/**
+ * The one VPC that a caller is confined to, or undefined for all VPCs of its owner. A registration
+ * key or a device needs only its own, so that is all it sees.
+ */
+export function confinedTo(principal: Principal): string | undefined {
+  if (principal.kind === "device") return principal.device.vpc_id;
+  if (principal.kind === "reg-key") return principal.regKey.vpc_id ?? undefined;
+  return undefined;
+}
+
+/** Whether a caller may have the token of this device: the device itself, or the key that made it. */
+export function mayHaveToken(principal: Principal, device: DeviceRow): boolean {
+  if (device.deleted_at !== null) return false;
+  if (principal.kind === "device") return principal.device.id === device.id;
+  return principal.kind === "reg-key" && device.reg_key_id === principal.regKey.id;
+}
+
+/** Whether a caller that belongs to the device's owner may change it. */
+export function mayChange(principal: Principal, device: DeviceRow): boolean {
+  if (principal.kind === "user") return true;
+  return mayHaveToken(principal, device);
+}

@@ -1,0 +1,83 @@
+import { getLogger } from "@logtape/logtape";
+import { hashPassword, hashToken, newPassword, newRegKey } from "./auth/mod.ts";
+import { readText, writePrivate } from "./state_dir.ts";
+import type { Store } from "./store/mod.ts";
+import { createRegKey, createUser } from "./tenants.ts";
+
+const log = getLogger(["nexd", "control"]);
+
+/** Who the control plane belongs to. */
+export interface Bootstrap {
+  userId: string;
+  username: string;
+  /** Only at the start that made the user. */
+  password?: string;
+  /** A registration key that joins hosts, if it is still known and still good. */
+  regKey?: string;
+  first: boolean;
+}
+
+/** What is kept of the first start, beside the database, which holds hashes only. */
+interface Kept {
+  note: string;
+  username: string;
+  reg_key: string;
+}
+
+/**
+ * Makes the first user, with its VPC and one multi-use registration key, in an empty database.
+ *
+ * The key is kept in `bootstrap.json` (0600) so that later starts can print the command that joins a
+ * host: it is of the kind that operators copy to every host anyway, and deleting the file is safe.
+ * The password is not kept: a person chose it or wrote it down. The file is written before the
+ * database is, so that a kill in between leaves no key that nobody knows.
+ */
+export async function bootstrap(
+  store: Store,
+  stateDir: string,
+  admin: { username: string; password?: string | undefined },
+): Promise<Bootstrap> {
+  const file = `${stateDir}/bootstrap.json`;
+  const user = await store.db.selectFrom("users").select(["id", "username"])
+    .orderBy("created_at").limit(1).executeTakeFirst();
+  if (user) {
+    if (admin.password !== undefined) {
+      log.info("the first user exists already: the password given at this start is not used");
+    }
+    const regKey = await keptRegKey(store, file);
+    const { id: userId, username } = user;
+    return { userId, username, first: false, ...(regKey === undefined ? {} : { regKey }) };
+  }
+  const password = admin.password ?? newPassword();
+  const passwordHash = await hashPassword(password);
+  const regKey = newRegKey();
+  const kept: Kept = {
+    note: "The registration key made at the first start. Whoever has it can join hosts; " +
+      "deleting this file is safe, the key then is not shown again.",
+    username: admin.username,
+    reg_key: regKey,
+  };
+  await writePrivate(file, `${JSON.stringify(kept, null, 2)}\n`);
+  const userId = await store.write(async (write) => {
+    const id = await createUser(write, { username: admin.username, passwordHash });
+    const description = "made at the first start";
+    await createRegKey(write, { ownerId: id, vpcId: id, description, token: regKey });
+    return id;
+  });
+  return { userId, username: admin.username, password, regKey, first: true };
+}
+
+async function keptRegKey(store: Store, file: string): Promise<string | undefined> {
+  let token: unknown;
+  try {
+    token = (JSON.parse(await readText(file) ?? "{}") as Partial<Kept>).reg_key;
+  } catch (error) {
+    log.warn("cannot read {file}: {error}; the registration key is not shown", { file, error });
+  }
+  if (typeof token !== "string") return undefined;
+  const row = await store.db.selectFrom("reg_keys").select(["expires_at"])
+    .where("token_hash", "=", hashToken(token)).where("deleted_at", "is", null)
+    .executeTakeFirst();
+  const good = row && (row.expires_at === null || Date.parse(row.expires_at) > Date.now());
+  return good ? token : undefined;
+}

@@ -1,0 +1,86 @@
+import { ControlError } from "./errors.ts";
+
+/** Values of the flags in `CONTROL_OPTIONS`, by name. */
+export type ControlValues = Record<string, string | number | boolean | string[] | undefined>;
+
+/** The flags, checked. */
+export interface ControlSettings {
+  hostname: string;
+  addr: { hostname?: string; port: number };
+  stateDir: string;
+  certMode: "manual" | "selfsigned";
+  certDir: string;
+  admin: { username: string; password?: string };
+}
+
+/** Checks the flags; ControlError with exit code 2 for one that cannot be used. */
+export function settings(values: ControlValues): ControlSettings {
+  const stateDir = text(values, "state-dir") ?? defaultStateDir();
+  const password = text(values, "admin-password");
+  const username = text(values, "admin-username") ?? "admin";
+  if (!/^[\w.@+-]{1,64}$/.test(username)) {
+    throw usage(`--admin-username ${username}: use 1 to 64 letters, digits and . _ @ + -`);
+  }
+  if (password !== undefined && (password.length < 8 || password.length > 256)) {
+    throw usage("--admin-password: use 8 to 256 characters");
+  }
+  return {
+    hostname: hostname(text(values, "hostname")),
+    addr: parseAddr(text(values, "addr") ?? ":443"),
+    stateDir,
+    certMode: certMode(text(values, "certmode") ?? "selfsigned"),
+    certDir: text(values, "certdir") ?? `${stateDir}/certs`,
+    admin: { username, ...(password === undefined ? {} : { password }) },
+  };
+}
+
+/** `:443`, `192.0.2.1:8443` or `[2001:db8::1]:443`, as Go programs write where to listen. */
+export function parseAddr(addr: string): { hostname?: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(addr);
+  const port = Number(match?.[3]);
+  if (!match || port > 65535) {
+    throw usage(`--addr ${addr}: use :PORT, ADDRESS:PORT or [IPV6]:PORT`);
+  }
+  const hostname = match[1] ?? match[2];
+  return hostname ? { hostname, port } : { port };
+}
+
+function hostname(given: string | undefined): string {
+  if (given === undefined) {
+    throw usage(
+      "--hostname is missing: name the host that agents connect to, like control.example",
+    );
+  }
+  const name = given.toLowerCase().replace(/\.$/, "");
+  const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+  // Agents put `api.` before the name, so an address will not do.
+  if (name.length > 240 || !name.split(".").every((part) => label.test(part))) {
+    throw usage(`--hostname ${given}: use a DNS name, like control.example`);
+  }
+  if (/^[\d.]+$/.test(name)) {
+    throw usage(`--hostname ${given}: use a DNS name, as agents connect to api.HOST`);
+  }
+  return name;
+}
+
+function certMode(mode: string): "manual" | "selfsigned" {
+  if (mode === "manual" || mode === "selfsigned") return mode;
+  throw usage(`--certmode ${mode}: use manual or selfsigned`);
+}
+
+/** Told by HOME, as asking for the user id needs a permission that nothing else here does. */
+function defaultStateDir(): string {
+  const home = Deno.env.get("HOME");
+  return home === undefined || home === "" || home === "/root"
+    ? "/var/lib/nexd/control"
+    : `${home}/.nexodus/control`;
+}
+
+function text(values: ControlValues, name: string): string | undefined {
+  const value = values[name];
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+function usage(message: string): ControlError {
+  return new ControlError(message, { exitCode: 2 });
+}

@@ -1,0 +1,119 @@
+/** Rows of one kind in one VPC, in the order of their revisions. */
+import type { Device, WatchKind } from "../api/types.ts";
+import {
+  type MetadataFilter,
+  metadataQuery,
+  type Reader,
+  type RevisionName,
+  toDevice,
+  toMetadata,
+  toSecurityGroup,
+  toVpc,
+} from "../store/mod.ts";
+
+/** What a watch follows; two watches with the same topic can share what is read. */
+export interface Topic {
+  kind: WatchKind;
+  vpcId: string;
+  /** Of metadata only: narrows the rows. It always comes on top of the VPC, never in its place. */
+  filter?: Omit<MetadataFilter, "vpcId">;
+}
+
+/** A row at its latest revision. `value` is the same for every caller: nothing in it is secret. */
+export interface Entry {
+  id: string;
+  revision: number;
+  deleted: boolean;
+  value: object;
+}
+
+/** Some rows in ascending revision. */
+export interface Page {
+  entries: Entry[];
+  /** Whether there may be others after them. */
+  more: boolean;
+  /** Without `more`: no row up to this revision is missing. */
+  upTo: number;
+}
+
+/** Rows read at a time. */
+export const PAGE_SIZE = 100;
+
+/** The revision counter of each kind. */
+export const REVISIONS: Readonly<Record<WatchKind, RevisionName>> = {
+  "device": "devices",
+  "device-metadata": "device_metadata",
+  "security-group": "security_groups",
+  "vpc": "vpcs",
+};
+
+/**
+ * The rows with a revision above `after`. Rows deleted at or before revision `deletesAfter` are left
+ * out: a watch that starts has not sent them, and need not read years of them.
+ */
+export async function readPage(
+  db: Reader,
+  topic: Topic,
+  range: { after: number; deletesAfter: number; limit?: number },
+): Promise<Page> {
+  const limit = range.limit ?? PAGE_SIZE;
+  // Read first: rows that change in between have higher revisions, and are read now or next time.
+  const { value: upTo } = await db.selectFrom("revisions").select("value")
+    .where("name", "=", REVISIONS[topic.kind]).executeTakeFirstOrThrow();
+  const entries = await READERS[topic.kind](db, topic, { ...range, limit });
+  return { entries: entries.slice(0, limit), more: entries.length >= limit, upTo };
+}
+
+interface Range {
+  after: number;
+  deletesAfter: number;
+  limit: number;
+}
+
+type PageReader = (db: Reader, topic: Topic, range: Range) => Promise<Entry[]>;
+
+const READERS: Record<WatchKind, PageReader> = {
+  "device": async (db, { vpcId }, { after, deletesAfter, limit }) => {
+    const rows = await db.selectFrom("devices").selectAll().where("vpc_id", "=", vpcId)
+      .where("revision", ">", after)
+      .where((eb) => eb.or([eb("deleted_at", "is", null), eb("revision", ">", deletesAfter)]))
+      .orderBy("revision").limit(limit).execute();
+    const left = await db.selectFrom("device_departures").selectAll().where("vpc_id", "=", vpcId)
+      .where("revision", ">", Math.max(after, deletesAfter))
+      .orderBy("revision").limit(limit).execute();
+    const entries = rows.map((row) => entry(row.id, row, toDevice(row)));
+    for (const row of left) {
+      const value = JSON.parse(row.device_json) as Device;
+      entries.push({ id: row.device_id, revision: row.revision, deleted: true, value });
+    }
+    return entries.sort((a, b) => a.revision - b.revision);
+  },
+  "device-metadata": async (db, { vpcId, filter }, { after, deletesAfter, limit }) => {
+    const rows = await metadataQuery(db, { ...filter, vpcId }).where("revision", ">", after)
+      .where((eb) => eb.or([eb("deleted_at", "is", null), eb("revision", ">", deletesAfter)]))
+      .orderBy("revision").limit(limit).execute();
+    return rows.map((row) => entry(`${row.device_id}/${row.key}`, row, toMetadata(row)));
+  },
+  "security-group": async (db, { vpcId }, { after, deletesAfter, limit }) => {
+    const rows = await db.selectFrom("security_groups").selectAll().where("vpc_id", "=", vpcId)
+      .where("revision", ">", after)
+      .where((eb) => eb.or([eb("deleted_at", "is", null), eb("revision", ">", deletesAfter)]))
+      .orderBy("revision").limit(limit).execute();
+    return rows.map((row) => entry(row.id, row, toSecurityGroup(row)));
+  },
+  "vpc": async (db, { vpcId }, { after, deletesAfter, limit }) => {
+    const rows = await db.selectFrom("vpcs").selectAll().where("id", "=", vpcId)
+      .where("revision", ">", after)
+      .where((eb) => eb.or([eb("deleted_at", "is", null), eb("revision", ">", deletesAfter)]))
+      .orderBy("revision").limit(limit).execute();
+    return rows.map((row) => entry(row.id, row, toVpc(row)));
+  },
+};
+
+function entry(
+  id: string,
+  row: { revision: number; deleted_at: string | null },
+  value: object,
+): Entry {
+  return { id, revision: row.revision, deleted: row.deleted_at !== null, value };
+}

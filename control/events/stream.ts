@@ -1,0 +1,151 @@
+import { getLogger } from "@logtape/logtape";
+import type { Feed } from "./feed.ts";
+import { type Decorate, Watch, type WatchRequest } from "./watch.ts";
+
+const log = getLogger(["nexd", "control", "events"]);
+
+/** How a stream behaves, in milliseconds. */
+export interface StreamTimes {
+  /** A newline is sent when nothing else was for this long. */
+  heartbeatMs: number;
+  /** A reader that takes nothing for this long is cut off. */
+  stallMs: number;
+  /** How long a failed stream stays open before it is cut off, so that it is not repeated at once. */
+  failureMs: number;
+}
+
+export const DEFAULT_STREAM_TIMES: StreamTimes = {
+  heartbeatMs: 15_000,
+  stallMs: 60_000,
+  failureMs: 3_000,
+};
+
+const encoder = new TextEncoder();
+
+/**
+ * The body of a watch response. It holds no queue: a page of rows is read from the database only
+ * when the reader wants bytes, so a slow reader costs one page and later gets the latest rows.
+ * It never ends cleanly: agents take a broken stream calmly, and a clean end as an error.
+ */
+export class EventStream {
+  readonly body: ReadableStream<Uint8Array>;
+  /** Resolves when the stream is over, from whichever side. */
+  readonly closed: Promise<void>;
+  readonly #watches: Watch[];
+  readonly #times: StreamTimes;
+  readonly #unsubscribe: (() => void)[];
+  readonly #resolveClosed: () => void;
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #wake: () => void = () => {};
+  #stall: ReturnType<typeof setTimeout> | undefined;
+  #next = 0;
+  #state: "open" | "finishing" | "over" = "open";
+
+  constructor(
+    requests: readonly WatchRequest[],
+    options: { feed: Feed; decorate: Decorate; times: StreamTimes },
+  ) {
+    const closed = Promise.withResolvers<void>();
+    this.closed = closed.promise;
+    this.#resolveClosed = closed.resolve;
+    this.#times = options.times;
+    this.#watches = requests.map((request) => new Watch(request, options.feed, options.decorate));
+    this.#unsubscribe = requests.map((request, i) =>
+      options.feed.subscribe(request.topic, () => {
+        this.#watches[i]!.dirty = true;
+        this.#wake();
+      })
+    );
+    this.body = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        this.#controller = controller;
+        this.#armStall();
+      },
+      pull: (controller) => this.#pull(controller),
+      cancel: () => this.#over(),
+    }, { highWaterMark: 0 });
+  }
+
+  /** Cuts the stream off without its final chunk. */
+  abort(): void {
+    if (this.#state === "over") return;
+    this.#over();
+    this.#controller?.error(new Error("the event stream was ended"));
+  }
+
+  /** Cuts the stream off once everything that is due has been sent. */
+  finish(): void {
+    if (this.#state === "open") this.#state = "finishing";
+    this.#wake();
+  }
+
+  async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    clearTimeout(this.#stall);
+    const beat = Date.now() + this.#times.heartbeatMs;
+    while (this.#state !== "over") {
+      const text = await this.#due();
+      if (this.#isOver()) return;
+      if (text === undefined) return await this.#fail(controller);
+      if (text !== "" || Date.now() >= beat) {
+        controller.enqueue(encoder.encode(text || "\n"));
+        this.#armStall();
+        return;
+      }
+      if (this.#state === "finishing") return this.abort();
+      await this.#sleep(beat - Date.now());
+    }
+  }
+
+  /** Events of the next watch that has any; undefined when they could not be read. */
+  async #due(): Promise<string | undefined> {
+    try {
+      for (let i = 0; i < this.#watches.length; i++) {
+        const watch = this.#watches[this.#next]!;
+        this.#next = (this.#next + 1) % this.#watches.length;
+        const text = watch.dirty ? await watch.next() : "";
+        if (text !== "") return text;
+      }
+      return this.#watches.some((watch) => watch.dirty) ? await this.#due() : "";
+    } catch (error) {
+      if (!this.#isOver()) log.error("cannot read events: {error}", { error });
+      return undefined;
+    }
+  }
+
+  async #fail(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    const event = { type: "error", value: { error: "internal server error" } };
+    controller.enqueue(encoder.encode(`${JSON.stringify(event)}\n\n`));
+    const until = Date.now() + this.#times.failureMs;
+    while (!this.#isOver() && Date.now() < until) await this.#sleep(until - Date.now());
+    this.abort();
+  }
+
+  /** Resolves after `ms`, or when something changed. */
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, Math.max(ms, 0));
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #armStall(): void {
+    clearTimeout(this.#stall);
+    this.#stall = setTimeout(() => this.abort(), this.#times.stallMs);
+  }
+
+  #isOver(): boolean {
+    return this.#state === "over";
+  }
+
+  #over(): void {
+    if (this.#state === "over") return;
+    this.#state = "over";
+    clearTimeout(this.#stall);
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    this.#wake();
+    this.#resolveClosed();
+  }
+}

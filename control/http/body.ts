@@ -1,0 +1,63 @@
+import { jsonInvalid, Problem } from "./problem.ts";
+
+/** Largest request body, in bytes; a device with all its fields full is a tenth of it. */
+export const MAX_BODY = 1024 * 1024;
+
+/** How long a client may take to send a body, in milliseconds. */
+export const BODY_TIMEOUT = 10_000;
+
+/**
+ * Reads a request's JSON body. Throws a {@linkcode Problem}: 413 above {@linkcode MAX_BODY} bytes,
+ * 408 when it takes longer than `timeoutMs`, 400 when it is not JSON.
+ */
+export async function readJson(request: Request, timeoutMs = BODY_TIMEOUT): Promise<unknown> {
+  const text = new TextDecoder().decode(await readBytes(request, timeoutMs));
+  if (text.trim() === "") throw jsonInvalid("EOF");
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw jsonInvalid(error instanceof Error ? error.message.slice(0, 200) : "not JSON");
+  }
+}
+
+async function readBytes(request: Request, timeoutMs: number): Promise<Uint8Array> {
+  if (Number(request.headers.get("content-length") ?? 0) > MAX_BODY) throw tooLarge();
+  if (!request.body) return new Uint8Array();
+  const reader = request.body.getReader();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Problem(408, { error: "request body took too long" })),
+      timeoutMs,
+    );
+  });
+  try {
+    for (;;) {
+      const { done, value } = await Promise.race([reader.read(), late]);
+      if (done) break;
+      size += value.length;
+      if (size > MAX_BODY) throw tooLarge();
+      chunks.push(value);
+    }
+  } catch (error) {
+    // Not awaited: a client that stopped sending would never let it finish.
+    reader.cancel().catch(() => {});
+    if (error instanceof Problem) throw error;
+    throw jsonInvalid("the body ended early");
+  } finally {
+    clearTimeout(timer);
+  }
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+function tooLarge(): Problem {
+  return new Problem(413, { error: `request body is larger than ${MAX_BODY} bytes` });
+}

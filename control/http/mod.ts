@@ -1,0 +1,20 @@
+/**
+ * The HTTP of the API, apart from its resources: routes with schemas, bodies, error answers, and the
+ * holding back of refused streams.
+ *
+ * @module
+ */
+export { answers, type ApiContext, type App, endpoint, type Env, json } from "./endpoint.ts";
+export { DEFAULT_HOLD, Holder, type HoldOptions } from "./hold.ts";
+export {
+  conflict,
+  fieldInvalid,
+  fieldMissing,
+  JSON_TYPE,
+  jsonInvalid,
+  noRoute,
+  notAllowed,
+  notFound,
+  Problem,
+} from "./problem.ts";
+export { MAX_BODY, readJson } from "./body.ts";

@@ -1,0 +1,74 @@
+import type { ApiError } from "../api/types.ts";
+
+/** Content type of every JSON answer: stock clients refuse to decode a body without one like it. */
+export const JSON_TYPE = "application/json; charset=utf-8";
+
+/** An answer other than success; thrown by handlers, written by the application. */
+export class Problem extends Error {
+  override name = "Problem";
+  readonly status: number;
+  /** JSON object, plain text, or undefined for an empty body. */
+  readonly body: ApiError | string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    status: number,
+    body?: ApiError | string,
+    headers: Readonly<Record<string, string>> = {},
+  ) {
+    super(typeof body === "string" ? body : body?.error ?? `status ${status}`);
+    this.status = status;
+    this.body = body;
+    this.headers = headers;
+  }
+
+  /** The answer as the API's clients expect it. */
+  toResponse(): Response {
+    const headers = new Headers(this.headers);
+    if (this.body === undefined) return new Response(null, { status: this.status, headers });
+    const text = typeof this.body === "string" ? this.body : JSON.stringify(this.body);
+    headers.set("content-type", typeof this.body === "string" ? "text/plain" : JSON_TYPE);
+    return new Response(text, { status: this.status, headers });
+  }
+}
+
+/** 404; some resources are named in it, others answer with an empty body. */
+export function notFound(resource?: string): Problem {
+  return resource === undefined
+    ? new Problem(404)
+    : new Problem(404, { error: "not found", resource });
+}
+
+/** 404 of a path or method that does not exist. */
+export function noRoute(): Problem {
+  return new Problem(404, "404 page not found");
+}
+
+/** 400: the body is not the JSON that was expected. */
+export function jsonInvalid(detail: string): Problem {
+  return new Problem(400, { error: `request json is invalid: ${detail}` });
+}
+
+/** 400: a required field is absent. */
+export function fieldMissing(field: string): Problem {
+  return new Problem(400, { error: "field not present", field });
+}
+
+/** 400: a field's value cannot be used; `reason` is a sentence for people. */
+export function fieldInvalid(field: string, reason?: string): Problem {
+  return new Problem(400, {
+    error: "invalid data in field",
+    field,
+    ...(reason ? { reason } : {}),
+  });
+}
+
+/** 400: the request is well-formed, but this may not be done. */
+export function notAllowed(reason: string): Problem {
+  return new Problem(400, { error: "operation not allowed", reason });
+}
+
+/** 409: the resource exists; agents go on with the `id` in it. */
+export function conflict(id?: string): Problem {
+  return new Problem(409, { ...(id ? { id } : {}), error: "resource already exists" });
+}

@@ -1,0 +1,57 @@
+/** Flags of `nexd control`: data only, so that the command line can be built without this room. */
+export const CONTROL_OPTIONS = [
+  {
+    name: "hostname",
+    env: "NEXD_CONTROL_HOSTNAME",
+    kind: "string",
+    placeholder: "HOST",
+    help: "DNS name of the control plane; agents connect to api.HOST, so both names must lead here",
+  },
+  {
+    name: "addr",
+    env: "NEXD_CONTROL_ADDR",
+    kind: "string",
+    default: ":443",
+    placeholder: "ADDR",
+    help: "address to listen on: :443, 192.0.2.1:8443, [2001:db8::1]:443",
+  },
+  {
+    name: "state-dir",
+    env: "NEXD_CONTROL_STATE_DIR",
+    kind: "string",
+    placeholder: "DIR",
+    help: "where the database and the secrets are kept " +
+      "(default: /var/lib/nexd/control for root, else $HOME/.nexodus/control)",
+  },
+  {
+    name: "certmode",
+    env: "NEXD_CONTROL_CERT_MODE",
+    kind: "string",
+    default: "selfsigned",
+    choices: ["manual", "selfsigned"],
+    help:
+      "manual: HOST.crt and HOST.key in --certdir; selfsigned: a private CA made at first start",
+  },
+  {
+    name: "certdir",
+    env: "NEXD_CONTROL_CERT_DIR",
+    kind: "string",
+    placeholder: "DIR",
+    help: "directory of the certificate files (default: certs in --state-dir)",
+  },
+  {
+    name: "admin-username",
+    env: "NEXD_ADMIN_USERNAME",
+    kind: "string",
+    default: "admin",
+    placeholder: "NAME",
+    help: "name of the first user; read at the first start only",
+  },
+  {
+    name: "admin-password",
+    env: "NEXD_ADMIN_PASSWORD",
+    kind: "string",
+    placeholder: "PASSWORD",
+    help: "password of the first user (default: generated and printed once); first start only",
+  },
+] as const;

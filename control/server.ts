@@ -1,0 +1,201 @@
+import { getLogger } from "@logtape/logtape";
+import { type ApiDeps, createApp } from "./api/mod.ts";
+import type { UserAuthenticator } from "./auth/mod.ts";
+import { type Bootstrap, bootstrap } from "./bootstrap.ts";
+import { ControlError } from "./errors.ts";
+import {
+  DEFAULT_ONLINE_TIMES,
+  DEFAULT_STREAM_LIMITS,
+  DEFAULT_STREAM_TIMES,
+  Feed,
+  type OnlineTimes,
+  OnlineTracker,
+  type StreamLimits,
+  StreamRegistry,
+  type StreamTimes,
+} from "./events/mod.ts";
+import { DEFAULT_HOLD, Holder, type HoldOptions } from "./http/mod.ts";
+import { loadSecret, openStateDir } from "./state_dir.ts";
+import { Store } from "./store/mod.ts";
+
+const log = getLogger(["nexd", "control"]);
+
+/** How long a close waits for answers that are under way, in milliseconds. */
+const CLOSE_TIMEOUT = 500;
+
+/** What a control plane is started with. */
+export interface ControlConfig {
+  /** DNS name; the API is at `api.` before it. */
+  hostname: string;
+  /** Where to listen; without an address on all, port 0 for any free one. */
+  addr: { hostname?: string; port: number };
+  stateDir: string;
+  /** PEM chain and key for `hostname` and `api.` before it; `caPath` names a private CA's file. */
+  certificate: () => Promise<{ cert: string; key: string; caPath?: string }>;
+  /** Of the first user, where there is none yet. */
+  admin?: { username?: string; password?: string | undefined };
+  /** Checks bearer values of users; without it there are only registration keys and devices. */
+  users?: UserAuthenticator;
+  hold?: Partial<HoldOptions>;
+  stream?: Partial<StreamTimes>;
+  streamLimits?: Partial<StreamLimits>;
+  online?: Partial<OnlineTimes>;
+}
+
+/** A control plane that runs. */
+export interface Control extends Bootstrap {
+  /** What agents are given: `https://HOST` with the port unless it is 443. */
+  serviceUrl: string;
+  /** Where the API really listens. */
+  address: Deno.NetAddr;
+  /** File of the private CA that the certificate comes from. */
+  caPath?: string;
+  store: Store;
+  /** Open event streams. */
+  streams(): number;
+  /** Cuts off the streams, stops listening and closes the database. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a control plane. Throws a ControlError for what the user can put right: address in use, no
+ * permission, state directory, database, certificate.
+ */
+export async function startControl(config: ControlConfig): Promise<Control> {
+  const closers: (() => void | Promise<void>)[] = [];
+  const closeAll = async () => {
+    for (const close of closers.splice(0).reverse()) await close();
+  };
+  try {
+    const dir = await openStateDir(config.stateDir);
+    closers.push(() => dir.release());
+    const certificate = await config.certificate();
+    const store = await Store.open(dir.database);
+    closers.push(() => store.close());
+    const secret = await loadSecret(dir.path, store);
+    const first = await bootstrap(store, dir.path, {
+      username: config.admin?.username ?? "admin",
+      password: config.admin?.password,
+    });
+    const deps = dependencies(config, store, secret);
+    closers.push(() => {
+      deps.streams.abortAll();
+      deps.online.close();
+      deps.holder.releaseAll();
+      deps.feed.close();
+    });
+    await deps.online.start();
+    const server = listen(config, certificate, deps);
+    closers.push(() => server.close());
+    const { port } = server.address;
+    log.info("listening on {hostname} port {port}", { ...server.address });
+    return {
+      ...first,
+      serviceUrl: `https://${config.hostname}${port === 443 ? "" : `:${port}`}`,
+      address: server.address,
+      ...(certificate.caPath === undefined ? {} : { caPath: certificate.caPath }),
+      store,
+      streams: () => deps.streams.size,
+      close: closeAll,
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+function dependencies(config: ControlConfig, store: Store, secret: Uint8Array): ApiDeps {
+  const online = new OnlineTracker(store, { ...DEFAULT_ONLINE_TIMES, ...config.online });
+  return {
+    store,
+    secret,
+    feed: new Feed(store),
+    online,
+    streams: new StreamRegistry({ ...DEFAULT_STREAM_LIMITS, ...config.streamLimits }, online),
+    holder: new Holder({ ...DEFAULT_HOLD, ...config.hold }),
+    streamTimes: { ...DEFAULT_STREAM_TIMES, ...config.stream },
+    users: config.users,
+  };
+}
+
+function listen(
+  config: ControlConfig,
+  certificate: { cert: string; key: string },
+  deps: ApiDeps,
+): { address: Deno.NetAddr; close(): Promise<void> } {
+  const app = createApp(deps);
+  const stop = new AbortController();
+  const serve = (hostname: string) =>
+    Deno.serve({
+      hostname,
+      port: config.addr.port,
+      cert: certificate.cert,
+      key: certificate.key,
+      signal: stop.signal,
+      onListen: () => {},
+    }, (request, info) => app.fetch(request, { remoteAddr: unmapped(info.remoteAddr) }));
+  let server: Deno.HttpServer<Deno.NetAddr>;
+  try {
+    server = bind(config.addr.hostname, serve);
+  } catch (error) {
+    throw listenError(config, error);
+  }
+  return {
+    address: server.addr,
+    async close() {
+      const timer = setTimeout(() => stop.abort(), CLOSE_TIMEOUT);
+      await server.shutdown();
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** Without an address: IPv6 and IPv4 on one socket, or IPv4 alone where there is no IPv6. */
+function bind<T>(hostname: string | undefined, serve: (hostname: string) => T): T {
+  if (hostname !== undefined) return serve(hostname);
+  try {
+    return serve("::");
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.AddrInUse || error instanceof Deno.errors.PermissionDenied ||
+      error instanceof Deno.errors.InvalidData
+    ) throw error;
+    return serve("0.0.0.0");
+  }
+}
+
+/** An IPv4 client of a socket for both is seen as `::ffff:192.0.2.1`. */
+function unmapped(address: Deno.NetAddr): Deno.NetAddr {
+  return { ...address, hostname: address.hostname.replace(/^::ffff:(?=\d+\.)/, "") };
+}
+
+function listenError(config: ControlConfig, error: unknown): ControlError {
+  const { hostname, port } = config.addr;
+  const where = `${hostname?.includes(":") ? `[${hostname}]` : hostname ?? ""}:${port}`;
+  const cause = { cause: error };
+  if (error instanceof Deno.errors.AddrInUse) {
+    return new ControlError(
+      `Cannot listen on ${where}: the port is in use; ` +
+        `stop the other server or choose another --addr`,
+      cause,
+    );
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return new ControlError(
+      `Cannot listen on ${where}: no permission; run as root, or choose an --addr ` +
+        `with a port above 1023`,
+      cause,
+    );
+  }
+  if (error instanceof Deno.errors.AddrNotAvailable) {
+    return new ControlError(
+      `Cannot listen on ${where}: this host has no such address; choose another --addr`,
+      cause,
+    );
+  }
+  const detail = error instanceof Error ? error.message : String(error);
+  return new ControlError(
+    `Cannot listen on ${where}: ${detail}; check the certificate and --addr`,
+    cause,
+  );
+}

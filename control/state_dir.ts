@@ -1,0 +1,107 @@
+/** The directory that a control plane keeps everything in: one process at a time, private files. */
+import { newSecret, parseSecret, secretCheck } from "./auth/mod.ts";
+import { ControlError } from "./errors.ts";
+import type { Store } from "./store/mod.ts";
+
+/** A state directory that is ours until `release`. */
+export interface StateDir {
+  path: string;
+  database: string;
+  release(): void;
+}
+
+/**
+ * Makes the directory (0700) if needed and takes its lock. The kernel drops the lock when the process
+ * ends, however it ends. ControlError: not writable, or another control plane runs on it.
+ */
+export async function openStateDir(path: string): Promise<StateDir> {
+  const database = `${path}/control.db`;
+  let lock: Deno.FsFile;
+  try {
+    await Deno.mkdir(path, { recursive: true, mode: 0o700 });
+    lock = await Deno.open(`${path}/control.lock`, { read: true, write: true, create: true });
+  } catch (error) {
+    throw notWritable(path, error);
+  }
+  try {
+    if (!await lock.tryLock(true)) {
+      throw new ControlError(
+        `Cannot use ${path}: another control plane is running on it; ` +
+          `stop that one, or choose another --state-dir`,
+      );
+    }
+    // Made before SQLite does, as SQLite would let everybody read it and its journals.
+    const file = await Deno.open(database, { append: true, create: true, mode: 0o600 });
+    file.close();
+  } catch (error) {
+    lock.close();
+    throw error instanceof ControlError ? error : notWritable(path, error);
+  }
+  return { path, database, release: () => lock.close() };
+}
+
+/**
+ * The server's secret, made at the first start. ControlError when the file is gone, damaged or of
+ * another database: every device would lose its token, so nothing is made up in its place.
+ */
+export async function loadSecret(path: string, store: Store): Promise<Uint8Array> {
+  const file = `${path}/secret.key`;
+  const known = await store.db.selectFrom("meta").select("value")
+    .where("key", "=", "secret_check").executeTakeFirst();
+  let text = await readText(file);
+  if (text === undefined) {
+    if (known) throw badSecret(file, "is missing");
+    text = newSecret();
+    await writePrivate(file, `${text}\n`);
+  }
+  const secret = parseSecret(text);
+  if (!secret) throw badSecret(file, "is damaged");
+  const value = secretCheck(secret);
+  if (known && known.value !== value) throw badSecret(file, "belongs to another database");
+  if (!known) {
+    await store.write(async ({ db }) => {
+      await db.insertInto("meta").values({ key: "secret_check", value }).execute();
+    });
+  }
+  return secret;
+}
+
+/** Writes a file that only its owner can read (0600); it is there in full or not at all. */
+export async function writePrivate(path: string, text: string): Promise<void> {
+  const draft = `${path}.new`;
+  await Deno.remove(draft).catch(() => {});
+  const file = await Deno.open(draft, { write: true, createNew: true, mode: 0o600 });
+  try {
+    const bytes = new TextEncoder().encode(text);
+    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+    await file.sync();
+  } finally {
+    file.close();
+  }
+  await Deno.rename(draft, path);
+}
+
+/** The text of a file, or undefined if there is none. */
+export async function readText(path: string): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function notWritable(path: string, error: unknown): ControlError {
+  const detail = error instanceof Error ? error.message : String(error);
+  return new ControlError(
+    `Cannot write to ${path}: ${detail}; make it writable for this user, ` +
+      `or choose another --state-dir`,
+    { cause: error },
+  );
+}
+
+function badSecret(file: string, state: string): ControlError {
+  return new ControlError(
+    `Cannot use ${file}: it ${state}; put back the file that was made together with control.db`,
+  );
+}

@@ -1,0 +1,123 @@
+/**
+ * The database as kysely sees it. Identifiers are lower-case UUID text, times ISO 8601 text in UTC,
+ * booleans 0 or 1, `*_json` columns JSON text. `revision` columns come from the table `revisions`.
+ */
+export interface Tables {
+  meta: { key: string; value: string };
+  revisions: { name: RevisionName; value: number };
+  users: {
+    id: string;
+    username: string;
+    full_name: string;
+    picture: string;
+    password_hash: string;
+    created_at: string;
+  };
+  organizations: { id: string; name: string; description: string; created_at: string };
+  memberships: { user_id: string; organization_id: string; roles_json: string };
+  vpcs: VpcRow;
+  security_groups: SecurityGroupRow;
+  reg_keys: RegKeyRow;
+  devices: DeviceRow;
+  device_departures: DepartureRow;
+  device_metadata: MetadataRow;
+  address_pools: { namespace: string; family: number; first: string; last: string };
+  address_gaps: { namespace: string; family: number; first: string; last: string };
+  advertised_cidrs: {
+    vpc_id: string;
+    family: number;
+    first: string;
+    last: string;
+    device_id: string;
+  };
+}
+
+/** Each of these has its own counter, as each is its own kind of watch. */
+export type RevisionName = "devices" | "device_metadata" | "security_groups" | "vpcs";
+
+export interface VpcRow {
+  id: string;
+  organization_id: string;
+  description: string;
+  private_cidr: number;
+  ipv4_cidr: string;
+  ipv6_cidr: string;
+  revision: number;
+  deleted_at: string | null;
+}
+
+export interface SecurityGroupRow {
+  id: string;
+  vpc_id: string;
+  description: string;
+  inbound_rules_json: string | null;
+  outbound_rules_json: string | null;
+  revision: number;
+  deleted_at: string | null;
+}
+
+export interface RegKeyRow {
+  id: string;
+  owner_id: string;
+  vpc_id: string | null;
+  /** SHA-256 of the token, hex: the token itself is 32 random bytes, so a plain hash is enough. */
+  token_hash: string;
+  description: string;
+  /** Set for a single-use key: the id that its one device gets. */
+  device_id: string | null;
+  /** Set once a single-use key has made its device; stays when that device is deleted. */
+  used_at: string | null;
+  expires_at: string | null;
+  security_group_id: string | null;
+  settings_json: string | null;
+  created_at: string;
+  deleted_at: string | null;
+}
+
+export interface DeviceRow {
+  id: string;
+  owner_id: string;
+  vpc_id: string;
+  /** The registration key that made the device; null when a user did. */
+  reg_key_id: string | null;
+  /** `""` once deleted, so that the key can register again. */
+  public_key: string;
+  /** SHA-256 of the device token, hex; `""` once deleted. The token is derived, never stored. */
+  token_hash: string;
+  /** Part of what the token is derived from: a higher number is another token. */
+  token_generation: number;
+  ipv4_address: string;
+  ipv4_cidr: string;
+  ipv6_address: string;
+  ipv6_cidr: string;
+  advertise_cidrs_json: string | null;
+  relay: number;
+  symmetric_nat: number;
+  hostname: string;
+  os: string;
+  endpoints_json: string | null;
+  security_group_id: string;
+  online: number;
+  online_at: string | null;
+  revision: number;
+  created_at: string;
+  deleted_at: string | null;
+}
+
+/** A device that moved out of a VPC: what its watchers get as a `delete`. */
+export interface DepartureRow {
+  vpc_id: string;
+  device_id: string;
+  revision: number;
+  device_json: string;
+}
+
+export interface MetadataRow {
+  device_id: string;
+  key: string;
+  /** The device's VPC, kept here so that a watch reads one index. */
+  vpc_id: string;
+  value_json: string;
+  revision: number;
+  deleted_at: string | null;
+}

@@ -1,0 +1,220 @@
+/** What the tests of this room share: a control plane in memory, without a socket. */
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { randomBytes } from "node:crypto";
+import { type ApiDeps, createApp } from "./api/mod.ts";
+import type { AddDevice, Device, Watch, WatchEvent } from "./api/types.ts";
+import {
+  DEFAULT_STREAM_LIMITS,
+  DEFAULT_STREAM_TIMES,
+  Feed,
+  type OnlineTimes,
+  OnlineTracker,
+  type StreamLimits,
+  StreamRegistry,
+  type StreamTimes,
+} from "./events/mod.ts";
+import { openToken } from "./auth/mod.ts";
+import { DEFAULT_HOLD, Holder, type HoldOptions } from "./http/mod.ts";
+import { Store } from "./store/mod.ts";
+import { createRegKey, createUser } from "./tenants.ts";
+
+/** An answer, read. */
+export interface Answer {
+  status: number;
+  headers: Headers;
+  text: string;
+  // deno-lint-ignore no-explicit-any
+  body: any;
+}
+
+export interface TestOptions {
+  hold?: Partial<HoldOptions>;
+  stream?: Partial<StreamTimes>;
+  limits?: Partial<StreamLimits>;
+  online?: Partial<OnlineTimes>;
+}
+
+/** The application over a database in memory, with one user `ada` and one registration key. */
+export class TestControl {
+  /** Credentials for `call`: the registration key, and the user. */
+  regKey = "";
+  readonly user = "user-token-of-ada";
+  userId = "";
+  readonly #users = new Map<string, string>();
+  readonly #streams = new Set<TestStream>();
+
+  private constructor(readonly deps: ApiDeps, readonly app: ReturnType<typeof createApp>) {}
+
+  static async start(options: TestOptions = {}): Promise<TestControl> {
+    const store = await Store.open(":memory:");
+    const online = new OnlineTracker(store, { graceMs: 20, startGraceMs: 20, ...options.online });
+    const deps: ApiDeps = {
+      store,
+      secret: randomBytes(32),
+      feed: new Feed(store),
+      online,
+      streams: new StreamRegistry({ ...DEFAULT_STREAM_LIMITS, ...options.limits }, online),
+      holder: new Holder({ ...DEFAULT_HOLD, delayMs: [0, 0], ...options.hold }),
+      streamTimes: { ...DEFAULT_STREAM_TIMES, ...options.stream },
+      users: (bearer) => {
+        const userId = control.#users.get(bearer);
+        return Promise.resolve(userId === undefined ? undefined : { userId });
+      },
+    };
+    const control = new TestControl(deps, createApp(deps));
+    control.userId = await control.addUser("ada", control.user);
+    control.regKey = await control.addRegKey();
+    return control;
+  }
+
+  get store(): Store {
+    return this.deps.store;
+  }
+
+  /** Makes a user whose bearer value is `token`; the id is also that of the default VPC. */
+  async addUser(username: string, token: string, id?: string): Promise<string> {
+    const userId = await this.store.write((write) =>
+      createUser(write, { username, passwordHash: "", ...(id ? { id } : {}) })
+    );
+    this.#users.set(token, userId);
+    return userId;
+  }
+
+  async addRegKey(key: Partial<Parameters<typeof createRegKey>[1]> = {}): Promise<string> {
+    const { token } = await this.store.write((write) =>
+      createRegKey(write, {
+        ownerId: this.userId,
+        vpcId: key.ownerId ?? this.userId,
+        description: "",
+        ...key,
+      })
+    );
+    return token;
+  }
+
+  /** Sends a request with a bearer value, or with the whole header after `raw `. */
+  async call(method: string, path: string, bearer?: string, body?: unknown): Promise<Answer> {
+    const response = await this.fetch(method, path, bearer, body);
+    const text = await response.text();
+    const isJson = response.headers.get("content-type")?.startsWith("application/json");
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      body: isJson ? JSON.parse(text) : undefined,
+    };
+  }
+
+  async fetch(method: string, path: string, bearer?: string, body?: unknown): Promise<Response> {
+    const headers: Record<string, string> = {};
+    if (bearer?.startsWith("raw ")) headers["authorization"] = bearer.slice(4);
+    else if (bearer !== undefined) headers["authorization"] = `Bearer ${bearer}`;
+    if (body !== undefined) headers["content-type"] = "application/json";
+    return await this.app.request(`https://api.control.test${path}`, {
+      method,
+      headers,
+      ...(body === undefined
+        ? {}
+        : { body: typeof body === "string" ? body : `${JSON.stringify(body)}\n` }),
+    });
+  }
+
+  /** Registers a device, with the registration key unless told otherwise. */
+  async register(
+    fields: Partial<AddDevice> = {},
+    bearer: string = this.regKey,
+  ): Promise<{ device: Device; token: string }> {
+    const body = { vpc_id: this.userId, public_key: newKey(), ...fields };
+    const { status, body: device, text } = await this.call("POST", "/api/devices", bearer, body);
+    assert.equal(status, 201, text);
+    const sealed = (device as Device).bearer_token;
+    return { device, token: sealed ? openToken(sealed, body.public_key) : "" };
+  }
+
+  /** Opens a watch stream that is closed with the control plane. */
+  async watch(
+    bearer: string,
+    watches: (Omit<Watch, "kind"> & { kind: string })[],
+    path = "/api/events",
+  ): Promise<TestStream> {
+    const response = await this.fetch("POST", path, bearer, watches);
+    assert.equal(response.status, 200);
+    const stream = new TestStream(response);
+    this.#streams.add(stream);
+    return stream;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const stream of this.#streams) await stream.close();
+    this.deps.streams.abortAll();
+    this.deps.online.close();
+    this.deps.holder.releaseAll();
+    this.deps.feed.close();
+    await this.store.close();
+  }
+}
+
+/** A watch response, read event by event. */
+export class TestStream {
+  /** Everything that was received, heartbeats too. */
+  raw = "";
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  #rest = "";
+
+  constructor(readonly response: Response) {
+    this.#reader = response.body!.getReader();
+  }
+
+  /** The next event; fails when the stream ends or stays silent for `timeoutMs`. */
+  async next(timeoutMs = 3000): Promise<WatchEvent> {
+    for (;;) {
+      const end = this.#rest.indexOf("\n\n");
+      if (end >= 0) {
+        const text = this.#rest.slice(0, end).trim();
+        this.#rest = this.#rest.slice(end + 2);
+        if (text !== "") return JSON.parse(text) as WatchEvent;
+      } else if (!await this.receive(timeoutMs)) {
+        throw new Error("the stream ended");
+      }
+    }
+  }
+
+  /** Events up to and including the `count`th `tail`. */
+  async untilTails(count = 1): Promise<WatchEvent[]> {
+    const events: WatchEvent[] = [];
+    while (count > 0) {
+      const event = await this.next();
+      events.push(event);
+      if (event.type === "tail") count--;
+    }
+    return events;
+  }
+
+  /** Reads one chunk; false at the end, an error when cut off or late. */
+  async receive(timeoutMs = 3000): Promise<boolean> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error("the stream is silent")), timeoutMs);
+    });
+    try {
+      const { done, value } = await Promise.race([this.#reader.read(), late]);
+      if (done) return false;
+      const text = new TextDecoder().decode(value);
+      this.raw += text;
+      this.#rest += text;
+      return true;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#reader.cancel().catch(() => {});
+  }
+}
+
+/** A new public key; the private key does not matter to the control plane. */
+export function newKey(): string {
+  return Buffer.from(randomBytes(32)).toString("base64");
+}
