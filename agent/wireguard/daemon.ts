@@ -30,7 +30,12 @@ export async function findDaemon(path: string = Deno.env.get("PATH") ?? ""): Pro
 
 /** Throws with the remedy when this process may not make an interface, or the host has no TUN. */
 export async function checkHost(name: string, tunPath: string = "/dev/net/tun"): Promise<void> {
-  const status = await Deno.readTextFile("/proc/self/status").catch(() => "");
+  const status = await Deno.readTextFile("/proc/self/status").catch((error) => {
+    if (!(error instanceof Deno.errors.NotCapable)) return "";
+    throw new AgentError(
+      `Cannot create interface ${name}: Deno may not read /proc; run it with --allow-all`,
+    );
+  });
   const capabilities = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1];
   if (capabilities && (BigInt(`0x${capabilities}`) >> CAP_NET_ADMIN & 1n) === 0n) {
     throw new AgentError(
@@ -40,8 +45,6 @@ export async function checkHost(name: string, tunPath: string = "/dev/net/tun"):
   try {
     (await Deno.open(tunPath, { read: true, write: true })).close();
   } catch (error) {
-    // Without the runtime's permission to look, wireguard-go itself finds out.
-    if (error instanceof Deno.errors.NotCapable) return;
     if (error instanceof Deno.errors.PermissionDenied) {
       throw new AgentError(`Cannot open ${tunPath}: permission denied; run nexd as root`);
     }

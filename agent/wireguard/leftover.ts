@@ -6,7 +6,7 @@
  * @module
  */
 
-import { AgentError } from "../errors.ts";
+import { AgentError, reasonOf } from "../errors.ts";
 import { writeFileAtomic } from "../platform/mod.ts";
 import { uapiRequest } from "./uapi_client.ts";
 import { checkInterfaceName } from "./ip.ts";
@@ -39,8 +39,17 @@ export async function writeMarker(name: string): Promise<string> {
     agentPid: Deno.pid,
     agentStart: await startTime(Deno.pid) ?? "",
   };
-  await Deno.mkdir(MARKER_DIR, { recursive: true, mode: 0o755 });
-  await writeFileAtomic(markerPath(name), JSON.stringify(marker) + "\n", 0o600);
+  try {
+    await Deno.mkdir(MARKER_DIR, { recursive: true, mode: 0o755 });
+    await writeFileAtomic(markerPath(name), JSON.stringify(marker) + "\n", 0o600);
+  } catch (error) {
+    throw new AgentError(
+      `Cannot write ${markerPath(name)}: ${
+        reasonOf(error)
+      }; run nexd as root, or mount a writable /run`,
+      { cause: error },
+    );
+  }
   return token;
 }
 
@@ -69,7 +78,10 @@ export async function cleanLeftover(name: string): Promise<boolean> {
   }
   const pids = await daemonsWith(marker.token);
   for (const pid of pids) await stopProcess(pid);
-  const socket = await removeDeadSocket(`${SOCKET_DIR}/${name}.sock`);
+  const path = `${SOCKET_DIR}/${name}.sock`;
+  // A daemon out of our sight, in another process namespace: it keeps its mark.
+  if (await socketState(path) === "alive") return false;
+  const socket = await removeDeadSocket(path);
   await removeMarker(name);
   return pids.length > 0 || socket;
 }

@@ -36,6 +36,7 @@ import { uapiRequest } from "./uapi_client.ts";
 const logger = getLogger(["nexd", "agent", "wireguard"]);
 const EADDRINUSE = 98;
 const BOUND_MS = 3000;
+const ROUTE_RETRY_MS = 30_000;
 
 /**
  * Opens the interface `config.name`: starts the daemon, sets key and port, addresses, MTU, link up.
@@ -65,7 +66,10 @@ export async function openWireGuardGo(config: DeviceConfig): Promise<WireGuardDe
   } catch (error) {
     await daemon?.stop();
     await cleanUp(name, socket);
-    throw error;
+    if (error instanceof AgentError) throw error;
+    throw new AgentError(`Cannot open WireGuard interface ${name}: ${reasonOf(error)}`, {
+      cause: error,
+    });
   }
 }
 
@@ -82,6 +86,8 @@ class WireGuardGo implements WireGuardDevice {
   #applied: PeerTable | undefined = new Map();
   /** Routes that we added. */
   readonly #routes = new Set<string>();
+  /** Routes that could not be added, mostly because the prefix has one elsewhere. */
+  readonly #refused = new Map<string, { reason: string; again: number }>();
   /** What was logged as left out, so that it is said once. */
   #said = new Set<string>();
   #work: Promise<unknown> = Promise.resolve();
@@ -155,30 +161,39 @@ class WireGuardGo implements WireGuardDevice {
   }
 
   async #setRoutes(wanted: Set<string>): Promise<void> {
-    const line = (verb: string, prefix: string) => `route ${verb} ${prefix} dev ${this.name}`;
+    const now = Date.now();
+    for (const prefix of this.#refused.keys()) {
+      if (!wanted.has(prefix)) this.#refused.delete(prefix);
+    }
     const add = [...wanted].filter((prefix) =>
-      !this.#routes.has(prefix) && (this.#ipv6 || !prefix.includes(":"))
+      !this.#routes.has(prefix) && (this.#ipv6 || !prefix.includes(":")) &&
+      (this.#refused.get(prefix)?.again ?? 0) <= now
     );
     const remove = [...this.#routes].filter((prefix) => !wanted.has(prefix));
     if (add.length + remove.length === 0) return;
-    const refused = new Map<string, string>();
-    // Never "replace": that would take over a route of the same prefix on another interface.
-    for (const prefix of add) this.#routes.add(prefix);
+    const line = (verb: string, prefix: string) => `route ${verb} ${prefix} dev ${this.name}`;
     for (const prefix of remove) this.#routes.delete(prefix);
+    // Never "replace": that would take over a route of the same prefix on another interface.
     const failures = await ipBatch([
       ...add.map((prefix) => line("add", prefix)),
       ...remove.map((prefix) => line("del", prefix)),
     ]);
-    for (const { line, reason } of failures) refused.set(line, reason);
+    const reasons = new Map(failures.map((failure) => [failure.line, failure.reason]));
     for (const prefix of add) {
-      const reason = refused.get(line("add", prefix));
-      if (reason) {
+      const reason = reasons.get(line("add", prefix));
+      if (reason === undefined) {
+        this.#routes.add(prefix);
+        this.#refused.delete(prefix);
+        continue;
+      }
+      if (this.#refused.get(prefix)?.reason !== reason) {
         logger.warn("Route {prefix} on {name} left out: {reason}", {
           prefix,
           name: this.name,
           reason,
         });
       }
+      this.#refused.set(prefix, { reason, again: now + ROUTE_RETRY_MS });
     }
   }
 
