@@ -5,5 +5,5 @@
  */
 export { Agent, TUNNEL_MTU } from "./agent.ts";
 export { type AgentConfig, readConfig, socketPathOf, type Values } from "./config.ts";
-export type { Doors, ProbeReport, ProxyReport, ProxySettings, RelayProxy } from "./doors.ts";
+export type { Doors, RelayProxy } from "./doors.ts";
 export { freeUdpPort } from "./port.ts";

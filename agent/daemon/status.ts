@@ -9,7 +9,7 @@ import type { NatFacts } from "../onboarding/mod.ts";
 import type { PeerPlan, Self } from "../peering/mod.ts";
 import type { PeerStats } from "../wireguard/mod.ts";
 import type { AgentConfig } from "./config.ts";
-import type { ProxyReport } from "./doors.ts";
+import type { ProxyStatus } from "../../proxy/mod.ts";
 import type { Outcome } from "./reconciler.ts";
 
 /** What the control connection is doing. */
@@ -27,7 +27,7 @@ export interface StatusParts {
   self: Self | undefined;
   nat: NatFacts;
   control: ControlState;
-  proxy: ProxyReport | undefined;
+  proxy: ProxyStatus | undefined;
   outcome: Outcome;
   error: string | undefined;
 }
@@ -68,7 +68,7 @@ export function statusOf(parts: StatusParts): AgentStatus {
 function peerStatus(
   plan: PeerPlan,
   stats: ReadonlyMap<string, PeerStats>,
-  proxy: ProxyReport | undefined,
+  proxy: ProxyStatus | undefined,
 ): PeerStatus {
   const { peer } = plan;
   const seen = stats.get(peer.publicKey);

@@ -1,0 +1,82 @@
+/**
+ * The agent's door: the commands of the command line.
+ *
+ * @module
+ */
+import { ApiClient } from "./api/mod.ts";
+import { describeAgent, renderPeers, renderStatus } from "./ctl/mod.ts";
+import { Agent, freeUdpPort, readConfig, socketPathOf, type Values } from "./daemon/mod.ts";
+import { localEndpoint, probe } from "./netcheck/mod.ts";
+import { lockFile } from "./platform/mod.ts";
+import { cleanLeftover, openWireGuardGo } from "./wireguard/mod.ts";
+import { Proxy } from "../proxy/mod.ts";
+
+export { AgentError } from "./errors.ts";
+export type { AgentStatus, PeerStatus } from "./ctl/mod.ts";
+
+/** What a command may use of its surroundings. */
+export interface Context {
+  /** Print JSON, one object a line. */
+  json: boolean;
+  color: boolean;
+  signal: AbortSignal;
+  version: string;
+  print(line: string): void;
+}
+
+/**
+ * `nexd`: runs the agent until the signal aborts, then removes what it made on the host.
+ *
+ * @throws errors with `exitCode` and one sentence for the user
+ */
+export async function runAgent(values: Values, context: Context): Promise<void> {
+  const config = await readConfig(values, context.version);
+  const api = new ApiClient({
+    apiUrl: config.join.apiUrl,
+    caCerts: config.caCerts,
+    insecureSkipTlsVerify: config.insecureSkipTlsVerify,
+    version: config.version,
+  });
+  try {
+    const agent = new Agent(config, {
+      api,
+      cleanLeftover,
+      openDevice: openWireGuardGo,
+      newProxy: (settings) => new Proxy(settings),
+      probe,
+      localEndpoint,
+      lock: lockFile,
+      freeUdpPort,
+      now: Date.now,
+    });
+    await agent.run(context.signal, (status) => {
+      const { tunnel_ipv4, tunnel_ipv6 } = status;
+      context.print(
+        context.json
+          ? JSON.stringify({
+            event: "running",
+            interface: status.interface,
+            tunnel_ipv4,
+            tunnel_ipv6,
+          })
+          : `nexd is running: ${tunnel_ipv4} ${tunnel_ipv6} on ${status.interface}`,
+      );
+    });
+  } finally {
+    api.close();
+  }
+}
+
+/** `nexd status`: what the running agent knows. Throws when none runs. */
+export async function runStatus(values: Values, context: Context): Promise<void> {
+  const status = await describeAgent(socketPathOf(values));
+  if (context.json) context.print(JSON.stringify(status));
+  else renderStatus(status, Date.now()).forEach((line) => context.print(line));
+}
+
+/** `nexd peers list`: the running agent's peers; with `--json` one object a peer. */
+export async function runPeersList(values: Values, context: Context): Promise<void> {
+  const status = await describeAgent(socketPathOf(values));
+  if (context.json) status.peers.forEach((peer) => context.print(JSON.stringify(peer)));
+  else renderPeers(status, Date.now()).forEach((line) => context.print(line));
+}

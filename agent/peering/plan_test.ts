@@ -1,0 +1,386 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { PROBE_INTERVAL, PROBE_LIMIT, slotOf } from "./machine.ts";
+import {
+  KEEPALIVE_SECONDS,
+  NEVER_HEALTHY_LIMIT,
+  type Observed,
+  type Peer,
+  type PeerHistory,
+  type PeerPlan,
+  plan,
+  type Self,
+} from "./mod.ts";
+
+const SELF_KEY = "A".repeat(43) + "=", PEER_KEY = "B".repeat(43) + "=";
+const LOOPBACK = "127.0.0.3:9002";
+
+const SELF: Self = {
+  id: "self",
+  publicKey: SELF_KEY,
+  symmetric: false,
+  relayOnly: false,
+  reflexive: "203.0.113.1:40000",
+  local: "192.168.1.2:40000",
+  tunnelIpv4: "100.64.0.1",
+  ipv4Cidr: "100.64.0.0/10",
+  ipv6Cidr: "200::/64",
+};
+
+const PEER: Peer = {
+  id: "peer",
+  hostname: "peer",
+  publicKey: PEER_KEY,
+  tunnelIpv4: "100.64.0.2",
+  allowedIps: ["100.64.0.2/32", "200::2/128"],
+  local: "192.168.1.3:40000",
+  reflexive: "203.0.113.2:40000",
+  symmetric: false,
+  online: true,
+  notes: [],
+};
+const SAME_NAT: Peer = { ...PEER, reflexive: "203.0.113.1:40001" };
+
+/** Runs passes against a scripted WireGuard. */
+class Run {
+  now = 1_700_000_000_000;
+  history: ReadonlyMap<string, PeerHistory> = new Map();
+  observed: Observed | undefined;
+  last!: PeerPlan;
+  self: Self;
+  peer: Peer;
+  relay: string | undefined = "relay.lab";
+  loopback: string | undefined = LOOPBACK;
+
+  constructor(self: Partial<Self> = {}, peer: Partial<Peer> = {}) {
+    this.self = { ...SELF, ...self };
+    this.peer = { ...PEER, ...peer };
+    // Just behind the start of a probing slot, so that none begins within a short test.
+    while (slotOf(SELF_KEY, PEER_KEY, this.now) === slotOf(SELF_KEY, PEER_KEY, this.now - 1000)) {
+      this.now += 500;
+    }
+  }
+
+  /** One pass after `ms`. */
+  pass(ms = 0): PeerPlan {
+    this.now += ms;
+    const result = plan({
+      self: this.self,
+      peers: [this.peer],
+      ...(this.relay === undefined ? {} : { relay: this.relay }),
+      loopback: new Map(this.loopback === undefined ? [] : [[PEER_KEY, this.loopback]]),
+      observed: new Map(this.observed === undefined ? [] : [[PEER_KEY, this.observed]]),
+      history: this.history,
+      now: this.now,
+    });
+    this.history = result.history;
+    return this.last = result.plans[0]!;
+  }
+
+  /** Passes every 2 s for `ms`. */
+  passFor(ms: number): PeerPlan {
+    for (let t = 0; t < ms; t += 2000) this.pass(2000);
+    return this.last;
+  }
+
+  /** The peer answers on the planned endpoint: handshake and bytes. */
+  answer(endpoint = this.last.endpoint): void {
+    const { rxBytes = 0, txBytes = 0 } = this.observed ?? {};
+    this.observed = {
+      rxBytes: rxBytes + 124,
+      txBytes: txBytes + 180,
+      lastHandshake: this.now,
+      ...(endpoint === undefined ? {} : { endpoint }),
+    };
+  }
+
+  /** The peer answers for `ms`, a handshake every two minutes. */
+  healthyFor(ms: number): PeerPlan {
+    for (let t = 0; t < ms; t += 2000) {
+      const handshake = t % 120_000 === 0;
+      const before = this.observed?.lastHandshake;
+      this.answer(this.observed?.endpoint ?? this.last.endpoint);
+      if (!handshake && before !== undefined) this.observed!.lastHandshake = before;
+      this.pass(2000);
+    }
+    return this.last;
+  }
+}
+
+/** The methods chosen one after the other while nobody ever answers. */
+function sequence(run: Run, steps: number): string[] {
+  const methods: string[] = [run.pass().method];
+  while (methods.length < steps) methods.push(run.passFor(NEVER_HEALTHY_LIMIT).method);
+  return methods;
+}
+
+Deno.test("plan walks the decision table", () => {
+  const table: [string, Partial<Self>, Partial<Peer>, string | undefined, string[]][] = [
+    ["same NAT, no relay", {}, SAME_NAT, undefined, ["direct-local", "reflexive", "direct-local"]],
+    [
+      "same NAT, relay",
+      {},
+      SAME_NAT,
+      "relay.lab",
+      ["direct-local", "reflexive", "via-derp-relay", "direct-local"],
+    ],
+    ["other NAT, no relay", {}, {}, undefined, ["reflexive", "reflexive", "reflexive"]],
+    ["other NAT, relay", {}, {}, "relay.lab", ["reflexive", "via-derp-relay", "reflexive"]],
+    [
+      "symmetric, same NAT",
+      { symmetric: true },
+      SAME_NAT,
+      "relay.lab",
+      ["direct-local", "via-derp-relay", "direct-local"],
+    ],
+    [
+      "symmetric, other NAT",
+      { symmetric: true },
+      {},
+      "relay.lab",
+      ["via-derp-relay", "via-derp-relay", "via-derp-relay"],
+    ],
+    ["peer symmetric", {}, { symmetric: true }, "relay.lab", ["via-derp-relay", "via-derp-relay"]],
+    [
+      "both symmetric",
+      { symmetric: true },
+      { symmetric: true },
+      "relay.lab",
+      ["via-derp-relay", "via-derp-relay"],
+    ],
+    [
+      "relays only, same NAT",
+      { relayOnly: true, symmetric: true },
+      SAME_NAT,
+      "relay.lab",
+      ["via-derp-relay", "via-derp-relay"],
+    ],
+    ["symmetric, no relay", { symmetric: true }, {}, undefined, ["none", "none"]],
+    ["relays only, no relay", { relayOnly: true, symmetric: true }, SAME_NAT, undefined, ["none"]],
+  ];
+  for (const [name, self, peer, relay, wanted] of table) {
+    const run = new Run(self, peer);
+    run.relay = relay;
+    assert.deepEqual(sequence(run, wanted.length), wanted, name);
+  }
+});
+
+Deno.test("plan gives the code, the reason and the endpoint of each choice", () => {
+  const table: [Partial<Self>, Partial<Peer>, string, RegExp, string][] = [
+    [{}, SAME_NAT, "same-nat", /both are behind 203\.0\.113\.1/, "192.168.1.3:40000"],
+    [{}, {}, "both-cone", /neither side's NAT is symmetric/, "203.0.113.2:40000"],
+    [{ relayOnly: true, symmetric: true }, {}, "relay-only", /relays only/, LOOPBACK],
+    [{ symmetric: true }, { symmetric: true }, "both-symmetric", /both NATs/, LOOPBACK],
+    [{ symmetric: true }, {}, "self-symmetric", /this host's NAT/, LOOPBACK],
+    [{}, { symmetric: true }, "peer-symmetric", /the peer's NAT/, LOOPBACK],
+  ];
+  for (const [self, peer, code, reason, endpoint] of table) {
+    const decided = new Run(self, peer).pass();
+    assert.equal(decided.code, code);
+    assert.match(decided.reason, reason);
+    assert.equal(decided.endpoint, endpoint);
+  }
+  const bare = new Run();
+  delete bare.peer.reflexive;
+  delete bare.peer.local;
+  assert.equal(bare.pass().code, "no-endpoint");
+  assert.equal(bare.last.endpoint, LOOPBACK);
+  bare.relay = undefined;
+  assert.equal(bare.pass(2000).code, "no-method");
+  assert.match(bare.last.reason, /direct-local: .*reflexive: .*via-derp-relay: no relay is known/);
+  assert.equal(bare.last.endpoint, undefined);
+  assert.equal(KEEPALIVE_SECONDS, 20);
+});
+
+Deno.test("plan stays with a healthy method", () => {
+  const run = new Run();
+  run.pass();
+  assert.equal(run.healthyFor(240_000).method, "reflexive");
+  assert.equal(run.last.healthy, true);
+});
+
+Deno.test("plan does not take a handshake of the method before for health of the new one", () => {
+  const run = new Run();
+  run.pass();
+  run.healthyFor(10_000);
+  run.peer = { ...run.peer, symmetric: true };
+  assert.equal(run.pass(2000).method, "via-derp-relay");
+  assert.equal(run.pass(2000).healthy, false);
+  run.answer();
+  assert.equal(run.pass(2000).healthy, true);
+});
+
+Deno.test("plan uses the relay for two cone NATs when direct ways fail", () => {
+  const run = new Run();
+  run.pass();
+  run.passFor(NEVER_HEALTHY_LIMIT);
+  assert.equal(run.last.method, "via-derp-relay");
+  assert.equal(run.last.code, "direct-failed");
+  assert.equal(run.healthyFor(120_000).method, "via-derp-relay");
+});
+
+Deno.test("plan suspects a path when bytes leave and none come, long before the handshake is old", () => {
+  const run = new Run();
+  run.pass();
+  run.healthyFor(20_000);
+  const began = run.now;
+  while (run.last.method === "reflexive" && run.now - began < 60_000) {
+    run.observed = { ...run.observed!, txBytes: run.observed!.txBytes + 1000 };
+    run.pass(2000);
+  }
+  assert.equal(run.last.method, "via-derp-relay");
+  assert(run.now - began <= 20_000, `after ${run.now - began} ms`);
+});
+
+Deno.test("plan does not suspect an idle path that only sends keepalives", () => {
+  const run = new Run();
+  run.pass();
+  run.healthyFor(4_000);
+  for (let t = 0; t < 60_000; t += 2000) {
+    if (t % 20_000 === 0) run.observed = { ...run.observed!, txBytes: run.observed!.txBytes + 32 };
+    assert.equal(run.pass(2000).healthy, true);
+  }
+  // Three keepalives of the peer are missing now.
+  run.passFor(10_000);
+  assert.equal(run.last.method, "via-derp-relay");
+});
+
+Deno.test("plan leaves the only method alone while it is suspect", () => {
+  const run = new Run({ symmetric: true });
+  run.pass();
+  run.healthyFor(20_000);
+  const before = run.last.endpoint;
+  for (let t = 0; t < 60_000; t += 2000) {
+    run.observed = { ...run.observed!, txBytes: run.observed!.txBytes + 1000 };
+    assert.equal(run.pass(2000).endpoint, before);
+  }
+  assert.equal(run.last.healthy, false);
+  run.answer();
+  assert.equal(run.pass(2000).healthy, true);
+});
+
+Deno.test("plan starts anew when the device changes or comes online", () => {
+  const run = new Run();
+  run.pass();
+  run.passFor(NEVER_HEALTHY_LIMIT);
+  assert.equal(run.last.method, "via-derp-relay");
+  run.peer = { ...run.peer, reflexive: "203.0.113.2:50000" };
+  assert.equal(run.pass(2000).endpoint, "203.0.113.2:50000");
+  run.passFor(NEVER_HEALTHY_LIMIT);
+  run.peer = { ...run.peer, online: false };
+  assert.equal(run.pass(2000).method, "via-derp-relay");
+  run.peer = { ...run.peer, online: true };
+  assert.equal(run.pass(2000).method, "reflexive");
+});
+
+Deno.test("plan takes a changed endpoint of the current method at the next pass", () => {
+  const run = new Run({ symmetric: true });
+  run.pass();
+  run.healthyFor(4_000);
+  run.loopback = "127.0.0.9:9002";
+  assert.equal(run.pass(2000).endpoint, "127.0.0.9:9002");
+  assert.equal(run.last.method, "via-derp-relay");
+});
+
+Deno.test("plan follows the peer when WireGuard has followed it to another way", () => {
+  const run = new Run();
+  run.pass();
+  run.answer(LOOPBACK);
+  run.pass(2000);
+  assert.equal(run.last.method, "via-derp-relay");
+  assert.equal(run.last.code, "peer-moved");
+  assert.equal(run.last.endpoint, LOOPBACK);
+  assert.equal(run.healthyFor(60_000).code, "peer-moved");
+  // And back again.
+  run.answer("203.0.113.2:40000");
+  run.pass(2000);
+  assert.equal(run.last.method, "reflexive");
+});
+
+Deno.test("plan never follows a peer off the relay when only relays are allowed", () => {
+  const run = new Run({ relayOnly: true, symmetric: true });
+  run.pass();
+  run.answer("203.0.113.2:40000");
+  assert.equal(run.pass(2000).method, "via-derp-relay");
+});
+
+Deno.test("plan leaves a relayed method when the relay is gone", () => {
+  const run = new Run();
+  run.pass();
+  run.passFor(NEVER_HEALTHY_LIMIT);
+  run.relay = undefined;
+  assert.equal(run.pass(2000).method, "reflexive");
+});
+
+/** A peer on the relay, healthy, after a direct way has failed. */
+function fallenBack(): Run {
+  const run = new Run();
+  run.pass();
+  run.passFor(NEVER_HEALTHY_LIMIT);
+  run.healthyFor(4_000);
+  assert.equal(run.last.method, "via-derp-relay");
+  return run;
+}
+
+/** Passes, healthy, until the plan probes; the time that took. */
+function untilProbe(run: Run, limit: number): number {
+  const began = run.now;
+  while (run.now - began < limit) {
+    if (run.healthyFor(2000).code === "probing") return run.now - began;
+  }
+  return Infinity;
+}
+
+Deno.test("plan looks for a direct way again after some minutes and keeps it when it works", () => {
+  const run = fallenBack();
+  const took = untilProbe(run, PROBE_INTERVAL + 10_000);
+  assert(took > 200_000 && took <= PROBE_INTERVAL, `${took}`);
+  assert.equal(run.last.endpoint, "203.0.113.2:40000");
+  run.answer("203.0.113.2:40000");
+  run.healthyFor(PROBE_LIMIT);
+  assert.equal(run.last.method, "reflexive");
+  assert.equal(run.last.code, "both-cone");
+  assert.equal(run.healthyFor(600_000).method, "reflexive");
+});
+
+Deno.test("plan goes back to the relay when the look was in vain, and looks less often", () => {
+  const run = fallenBack();
+  let total = 0;
+  for (let i = 0; i < 4; i++) {
+    const took = untilProbe(run, 9 * PROBE_INTERVAL);
+    assert(took < Infinity);
+    total += took;
+    run.passFor(PROBE_LIMIT + 2000); // nobody answers
+    assert.equal(run.last.method, "via-derp-relay", `probe ${i}`);
+    assert.equal(run.last.endpoint, LOOPBACK);
+  }
+  assert(total > 6 * PROBE_INTERVAL, `four looks in ${total / 60_000} min`);
+});
+
+Deno.test("plan of both sides probes in the same slot", () => {
+  fc.assert(fc.property(fc.string(), fc.string(), fc.nat(1e9), (a, b, now) => {
+    assert.equal(slotOf(a, b, now), slotOf(b, a, now));
+  }));
+});
+
+Deno.test("plan of one peer does not depend on the others, and changes nothing it was given", () => {
+  const others: Peer[] = Array.from({ length: 20 }, (_, i) => ({
+    ...PEER,
+    id: `p${i}`,
+    publicKey: String(i).padEnd(43, "C") + "=",
+    symmetric: i % 2 === 0,
+  }));
+  const input = {
+    self: SELF,
+    peers: [...others, PEER],
+    relay: "relay.lab",
+    loopback: new Map([[PEER_KEY, LOOPBACK]]),
+    observed: new Map(),
+    history: new Map<string, PeerHistory>(),
+    now: 1000,
+  };
+  const frozen = structuredClone(input);
+  const together = plan(input).plans.at(-1);
+  assert.deepEqual(input, frozen);
+  assert.deepEqual(together, plan({ ...input, peers: [PEER] }).plans[0]);
+});

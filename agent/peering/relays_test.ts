@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import type { Device, DeviceMetadata } from "../../control/api/types.ts";
+import { fakeDevice } from "../testing/fake_control.ts";
+import { chooseRelay } from "./mod.ts";
+
+const PUBLIC = { host: "relay.example", port: 443 };
+const relay = (id: string, more: Partial<Device> = {}) =>
+  fakeDevice(id, `key-${id}`, 5, {
+    relay: true,
+    endpoints: [
+      { source: "local", address: "10.0.0.5:51820" },
+      { source: "stun:", address: "198.51.100.7:51820" },
+    ],
+    ...more,
+  });
+const row = (device_id: string, value: Record<string, unknown>): DeviceMetadata => ({
+  device_id,
+  key: "relay",
+  value,
+  revision: 1,
+});
+const choose = (devices: Device[], metadata: DeviceMetadata[], metadataComplete = true) =>
+  chooseRelay({ devices, metadata, metadataComplete, publicRelay: PUBLIC });
+const MANUAL = { type: "derp", hostname: "custom.relay.lab", certmodemanual: true };
+
+Deno.test("chooseRelay takes the public relay when the VPC has none", () => {
+  const choice = choose([fakeDevice("a", "k", 2)], []);
+  assert.deepEqual(choice.relay, { region: 900, ...PUBLIC });
+  assert.equal(choice.reason, "public relay");
+});
+
+Deno.test("chooseRelay prefers an on-boarded relay, in either certificate mode", () => {
+  assert.deepEqual(choose([relay("r")], [row("r", MANUAL)]).relay, {
+    region: 901,
+    host: "custom.relay.lab",
+    port: 443,
+    address: "198.51.100.7",
+  });
+  const choice = choose([relay("r")], [
+    row("r", { type: "derp", hostname: "custom.relay.lab", port: 8443 }),
+  ]);
+  assert.deepEqual(choice.relay, { region: 901, host: "custom.relay.lab", port: 8443 });
+  assert.deepEqual([...choice.derp], ["r"]);
+});
+
+Deno.test("chooseRelay finds the address under any STUN source and needs none", () => {
+  const rebound = relay("r", {
+    endpoints: [{ source: "stun:stun1.l.google.com:19302", address: "198.51.100.9:6" }],
+  });
+  assert.equal(choose([rebound], [row("r", MANUAL)]).relay!.address, "198.51.100.9");
+  for (const endpoints of [null, [], [{ source: "stun:", address: "invalid AddrPort" }]]) {
+    const choice = choose([relay("r", { endpoints })], [row("r", MANUAL)]);
+    assert.equal(choice.relay!.host, "custom.relay.lab");
+    assert.equal(choice.relay!.address, undefined);
+  }
+});
+
+Deno.test("chooseRelay follows a changed host name", () => {
+  const changed = choose([relay("r")], [row("r", { ...MANUAL, hostname: "other.relay.lab" })]);
+  assert.equal(changed.relay!.host, "other.relay.lab");
+});
+
+Deno.test("chooseRelay goes back to the public relay when its device vanishes", () => {
+  assert.equal(choose([], [row("r", MANUAL)]).relay!.host, PUBLIC.host);
+});
+
+Deno.test("chooseRelay decides nothing before a relay's kind can be known", () => {
+  const early = choose([relay("r")], [], false);
+  assert.equal(early.relay, undefined);
+  assert.deepEqual([...early.undecided], ["r"]);
+  // No metadata at all: a WireGuard relay, not a DERP one.
+  const late = choose([relay("r")], [], true);
+  assert.equal(late.relay!.host, PUBLIC.host);
+  assert.equal(late.undecided.size + late.derp.size, 0);
+});
+
+Deno.test("chooseRelay answers alike for all agents, online relays first", () => {
+  const rows = ["a", "b", "c"].map((id) => row(id, { ...MANUAL, hostname: `${id}.relay.lab` }));
+  const devices = [relay("c"), relay("a", { online: false }), relay("b")];
+  for (const order of [devices, [...devices].reverse()]) {
+    assert.equal(choose(order, rows).relay!.host, "b.relay.lab");
+  }
+});
+
+Deno.test("chooseRelay uses no relay with a bad name or port and says so", () => {
+  for (
+    const value of [
+      { type: "derp" },
+      { type: "derp", hostname: "" },
+      { type: "derp", hostname: 5 },
+      { type: "derp", hostname: "bad host" },
+      { type: "derp", hostname: "a..b" },
+      { type: "derp", hostname: "127.0.0.1" },
+      { type: "derp", hostname: "x".repeat(300) },
+      { type: "derp", hostname: "a.b\n127.0.0.1 evil" },
+      { type: "derp", hostname: "a.b", port: 0 },
+      { type: "derp", hostname: "a.b", port: "443" },
+    ]
+  ) {
+    const choice = choose([relay("r")], [row("r", value)]);
+    assert.equal(choice.relay!.host, PUBLIC.host, JSON.stringify(value));
+    assert.match(choice.reason, /publishes/);
+  }
+});
+
+Deno.test("chooseRelay never throws on odd metadata", () => {
+  fc.assert(
+    fc.property(
+      fc.dictionary(fc.constantFrom("type", "hostname", "port", "certmodemanual"), fc.jsonValue()),
+      (value) => {
+        assert(choose([relay("r")], [row("r", value)]).relay !== undefined);
+      },
+    ),
+  );
+});
