@@ -3,7 +3,6 @@
 /** One flag of a command. */
 export interface Option {
   name: string;
-  short?: string;
   env?: string;
   kind: "string" | "boolean" | "integer" | "list";
   default?: string | number | boolean;
@@ -70,7 +69,6 @@ export const RELAY_OPTIONS: Option[] = [
   },
   {
     name: "c",
-    short: "c",
     env: "NEXD_DERP_CONFIG",
     kind: "string",
     placeholder: "FILE",

@@ -48,7 +48,10 @@ export const DEFAULT_LIMITS: Limits = {
 /** The largest request head that is read. */
 export const MAX_HEAD = 16 * 1024;
 
-/** What an idle connection's pending read waits in. Holds a full-size WireGuard packet's frame. */
+/** What an idle connection's pending read waits in. Holds WireGuard's handshakes and keep-alives. */
+export const IDLE_READ = 256;
+
+/** A connection with some traffic reads here. Holds a full-size WireGuard packet's frame. */
 export const SMALL_READ = 2048;
 
 /** A TLS record's plain text: the most that one read of a TLS connection returns. */

@@ -3,7 +3,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { encodePeerGone, encodeRestarting, PeerGoneReason, shortKey } from "../derp/mod.ts";
-import { BufferPool, Input, INPUT_POOL, QueuePools } from "./buffers/mod.ts";
+import { Input, InputPools, QueuePools } from "./buffers/mod.ts";
 import { Connection, type Hub, type Socket } from "./connection.ts";
 import { Counters } from "./counters.ts";
 import { Flusher } from "./flusher.ts";
@@ -33,7 +33,7 @@ export class RelayServer implements Hub {
   readonly flusher = new Flusher();
   readonly queuePools: QueuePools;
   readonly sweep: Sweep;
-  readonly #inputPool = new BufferPool(INPUT_POOL.size, INPUT_POOL.keep);
+  readonly #inputPools = new InputPools();
   readonly #identity: Identity;
   #nextId = 1;
   #closing = false;
@@ -79,7 +79,7 @@ export class RelayServer implements Hub {
         counters.loginsRefused += 1;
         return undefined;
       }
-      const input = new Input(this.#inputPool);
+      const input = new Input(this.#inputPools);
       input.adopt(accepted.rest);
       const connection = new Connection(
         this.#nextId++,

@@ -2,35 +2,39 @@
  * Where a connection's bytes arrive.
  *
  * A pending read holds its buffer for as long as the connection is silent, so a silent connection
- * reads into a small one; a busy one borrows a buffer that takes a whole TLS record behind the
- * largest incomplete frame, and gives it back when reads get small again.
+ * reads into a tiny one of its own. Traffic makes it borrow a larger one: for a packet at a time,
+ * then for whole TLS records behind the largest incomplete frame. Reads that would have fitted a
+ * smaller buffer bring it back.
  */
-import { BUSY_READ, SMALL_READ, TLS_RECORD } from "../limits.ts";
-import type { BufferPool } from "./pool.ts";
+import { BUSY_READ, IDLE_READ, SMALL_READ, TLS_RECORD } from "../limits.ts";
+import { BufferPool } from "./pool.ts";
 
-/** Reads of less than {@link SMALL_READ} in a row after which a connection is no longer busy. */
+/** Reads in a row that would have fitted a smaller buffer, until the smaller one is taken. */
 const CALM_READS = 4;
 
+/** The buffers that the inputs of one relay borrow. */
+export class InputPools {
+  readonly small = new BufferPool(SMALL_READ, 1024);
+  readonly busy = new BufferPool(BUSY_READ, 64);
+}
+
 export class Input {
-  readonly #pool: BufferPool;
-  readonly #small: Uint8Array;
+  readonly #pools: InputPools;
+  readonly #own = new Uint8Array(IDLE_READ);
   #calm = 0;
 
   /** The bytes not yet consumed are `buffer[start..end)`. */
-  buffer: Uint8Array;
+  buffer: Uint8Array = this.#own;
   start = 0;
   end = 0;
 
-  /** @param small a buffer of {@link SMALL_READ} bytes that belongs to this input from now on */
-  constructor(pool: BufferPool, small: Uint8Array = new Uint8Array(SMALL_READ)) {
-    this.#pool = pool;
-    this.#small = small;
-    this.buffer = small;
+  constructor(pools: InputPools) {
+    this.#pools = pools;
   }
 
   /** Takes over bytes read before; they must fit a busy buffer. */
   adopt(bytes: Uint8Array): void {
-    if (bytes.length > SMALL_READ) this.#grow();
+    if (bytes.length > IDLE_READ) this.#move(this.#pools.busy);
     this.buffer.set(bytes);
     this.start = 0;
     this.end = bytes.length;
@@ -40,12 +44,12 @@ export class Input {
   room(): Uint8Array {
     if (this.start === this.end) {
       this.start = this.end = 0;
-      if (this.buffer !== this.#small && this.#calm >= CALM_READS) this.release();
+      if (this.#calm >= CALM_READS) this.#shrink();
       return this.buffer;
     }
-    if (this.buffer === this.#small) {
-      this.#grow();
-    } else if (this.buffer.length - this.end < TLS_RECORD) {
+    if (this.buffer.length !== BUSY_READ) {
+      this.#move(this.#pools.busy);
+    } else if (BUSY_READ - this.end < TLS_RECORD) {
       this.buffer.copyWithin(0, this.start, this.end);
       this.end -= this.start;
       this.start = 0;
@@ -56,31 +60,44 @@ export class Input {
   /** `n` bytes were read into {@link room}. */
   filled(n: number): void {
     this.end += n;
-    if (this.buffer === this.#small) {
-      // There may be more of this record: the next read gets a buffer worth its call.
-      if (this.end === SMALL_READ) this.#grow();
-    } else if (n < SMALL_READ) this.#calm += 1;
-    else this.#calm = 0;
+    const size = this.buffer.length;
+    if (size === BUSY_READ) this.#calm = n < SMALL_READ ? this.#calm + 1 : 0;
+    else if (this.end === size) {
+      // There is likely more of this record: the next read gets a buffer worth its call.
+      this.#move(size === IDLE_READ ? this.#pools.small : this.#pools.busy);
+    } else if (size === SMALL_READ) this.#calm = n < IDLE_READ ? this.#calm + 1 : 0;
   }
 
-  /** Gives a borrowed buffer back. Only while no read is pending. */
+  /** Gives a borrowed buffer back. Only while no read is pending; what it held is lost. */
   release(): void {
-    if (this.buffer === this.#small) return;
-    this.#pool.give(this.buffer);
-    this.buffer = this.#small;
     this.start = this.end = 0;
+    this.#give(this.buffer);
+    this.buffer = this.#own;
   }
 
-  #grow(): void {
-    const live = this.end - this.start;
-    const busy = this.#pool.take();
-    busy.set(this.buffer.subarray(this.start, this.end));
-    this.buffer = busy;
-    this.start = 0;
-    this.end = live;
+  #give(buffer: Uint8Array): void {
+    if (buffer.length === SMALL_READ) this.#pools.small.give(buffer);
+    else if (buffer.length === BUSY_READ) this.#pools.busy.give(buffer);
+  }
+
+  /** One size down; nothing may be waiting in the buffer. */
+  #shrink(): void {
     this.#calm = 0;
+    const { buffer } = this;
+    if (buffer.length === IDLE_READ) return;
+    this.buffer = buffer.length === BUSY_READ ? this.#pools.small.take() : this.#own;
+    this.#give(buffer);
+  }
+
+  /** Into a larger buffer, with what is waiting. */
+  #move(pool: BufferPool): void {
+    const { buffer, start, end } = this;
+    const larger = pool.take();
+    if (end > start) larger.set(buffer.subarray(start, end));
+    this.buffer = larger;
+    this.end = end - start;
+    this.start = 0;
+    this.#calm = 0;
+    this.#give(buffer);
   }
 }
-
-/** The pool that inputs borrow from. */
-export const INPUT_POOL = { size: BUSY_READ, keep: 64 } as const;

@@ -3,6 +3,6 @@
  *
  * @module
  */
-export { Input, INPUT_POOL } from "./input.ts";
+export { Input, InputPools } from "./input.ts";
 export { BufferPool } from "./pool.ts";
 export { OutputQueue, PACKET_PREFIX, QueuePools } from "./queue.ts";
