@@ -74,7 +74,7 @@ Deno.test("a spawned process is known by its real pid when a test kills it", asy
   process.kill("SIGKILL");
   assert.equal(await process.exited, 137);
   assert.ok(!isAlive(process.pid));
-  await assert.rejects(process.waitFor(/never/, 2_000), /it ended; its log .* ends:\n {2}up/);
+  await assert.rejects(process.waitFor(/never/, 2_000), /it ended; its output ends:\n {2}up/);
   process.kill("SIGKILL"); // of a dead one: nothing happens
 });
 

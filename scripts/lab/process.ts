@@ -38,10 +38,14 @@ export interface LabProcess {
   readonly pid: number;
   /** Path of the file its output goes to. */
   readonly log: string;
+  /** Whether it has not ended yet, as far as we have heard. */
+  readonly running: boolean;
   /** Sends a signal to the process itself. */
   kill(signal: Deno.Signal): void;
   /** Resolves with the exit code; 128 + n after signal n. */
   readonly exited: Promise<number>;
+  /** The last lines of its output. */
+  tail(lines?: number): string;
   /**
    * The first line of this process's output that matches, past or future.
    *
@@ -127,11 +131,17 @@ export async function spawnIn(
     over = true;
     return status.code;
   });
+  const tail = (lines = 8) =>
+    readFrom(log, from).trimEnd().split("\n").slice(-lines).join("\n  ") || "(nothing)";
   let pid: number | undefined;
   while (!over && (pid = childrenOf(child.pid)[0]) === undefined) await delay(1);
   return {
     pid: pid ?? 0,
     log,
+    tail,
+    get running() {
+      return !over;
+    },
     get exited() {
       if (!over) child.ref(); // whoever waits for the end keeps our event loop alive
       return exited;
@@ -151,17 +161,21 @@ export async function spawnIn(
         }
         const why = ended ? "it ended" : Date.now() > deadline ? `${timeoutMs} ms passed` : "";
         if (why) {
-          const tail = readFrom(log, from).trimEnd().split("\n").slice(-8).join("\n  ");
           throw new LabError(
-            `Cannot see ${pattern} from \`${argv.join(" ")}\`: ${why}; its log ${log} ends:\n  ${
-              tail || "(nothing)"
-            }`,
+            `Cannot see ${pattern.source} from ${
+              nameOf(log)
+            }: ${why}; its output ends:\n  ${tail()}`,
           );
         }
         await delay(POLL_MS);
       }
     },
   };
+}
+
+/** What a process is called by: its log's name. */
+function nameOf(log: string): string {
+  return log.slice(log.lastIndexOf("/") + 1).replace(/\.log$/, "");
 }
 
 function sizeOf(path: string): number {

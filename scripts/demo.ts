@@ -1,0 +1,39 @@
+/**
+ * `deno task demo`: two hosts behind symmetric NATs reach each other through the relay, on one
+ * machine, with real WireGuard. `--help` has the options.
+ *
+ * @module
+ */
+
+import { type DemoArguments, HELP, parseArguments, UsageError } from "./demo/arguments.ts";
+import { setUp } from "./setup/mod.ts";
+
+const say = (stream: { writeSync(bytes: Uint8Array): number }, text: string) =>
+  void stream.writeSync(new TextEncoder().encode(text + "\n"));
+
+async function main(args: DemoArguments): Promise<number> {
+  if (args.help) {
+    say(Deno.stdout, HELP.trimEnd());
+    return 0;
+  }
+  // Only now is there a machine on which the rest can be loaded.
+  if (args.end === undefined) {
+    await setUp((line) => say(args.json ? Deno.stderr : Deno.stdout, `set-up: ${line}`));
+  }
+  const { endLab, runDemo } = await import("./demo/mod.ts");
+  if (args.end === undefined) return await runDemo(args);
+  await endLab(args.end);
+  return 0;
+}
+
+if (import.meta.main) {
+  try {
+    Deno.exit(await main(parseArguments(Deno.args)));
+  } catch (error) {
+    const expected = (error as { exitCode?: number }).exitCode;
+    if (expected === undefined) throw error;
+    const who = error instanceof UsageError ? "demo: " : "";
+    say(Deno.stderr, who + (error as Error).message);
+    Deno.exit(expected);
+  }
+}

@@ -1,0 +1,280 @@
+import { type AgentStatus, describeAgent } from "../../agent/ctl/mod.ts";
+import config from "../../deno.json" with { type: "json" };
+import type { Lab, LabProcess } from "../lab/mod.ts";
+import { LabError } from "../lab/mod.ts";
+import {
+  type IperfResult,
+  parseIperf,
+  parseMetrics,
+  parsePing,
+  type PingResult,
+} from "./measure.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+const INSIDE = new URL("./inside.ts", import.meta.url).pathname;
+/** Longest a part may take to say that it is up, in ms. */
+const START_MS = 30_000;
+const STUN_PORT = 3478;
+
+/** What runs on a mesh's hosts. */
+export interface MeshOptions {
+  /** Hosts that get an agent. */
+  agents: string[];
+  /** More environment for every part. */
+  env?: Record<string, string>;
+  /** More flags for every agent. */
+  agentArgs?: string[];
+}
+
+/** What one host's NAT did to one socket's packets to two servers. */
+export interface NatObservation {
+  kind: "symmetric" | "cone" | "open";
+  /** `ip:port` that each server saw. */
+  seen: string[];
+}
+
+type Task = "control" | "relay" | "agent";
+
+/** The `deno` arguments of a task of deno.json, for any working directory. */
+export function taskArguments(task: Task): string[] {
+  const [deno, ...args] = config.tasks[task].split(" ");
+  if (deno !== "deno") throw new Error(`Cannot use task ${task}: it does not start with deno`);
+  return args.map((arg) => arg === "main.ts" ? `${ROOT}main.ts` : arg);
+}
+
+/**
+ * Control plane, relay and agents in one lab. Parts can be started one by one or all at once
+ * ({@linkcode Mesh.start}), and killed and started again under traffic. The lab's end is theirs.
+ */
+export class Mesh {
+  readonly #env: Record<string, string>;
+  readonly #agentArgs: string[];
+  #regKey = "";
+
+  /** The running parts: `control`, `relay`, and each agent by its host's name. */
+  readonly parts = new Map<string, LabProcess>();
+
+  constructor(readonly lab: Lab, readonly options: MeshOptions) {
+    this.#env = options.env ?? {};
+    this.#agentArgs = options.agentArgs ?? [];
+  }
+
+  /** Starts everything and waits until every agent says that it runs. */
+  static async start(lab: Lab, options: MeshOptions): Promise<Mesh> {
+    const mesh = new Mesh(lab, options);
+    await Promise.all([mesh.startControl(), mesh.startRelay()]);
+    await Promise.all(options.agents.map((name) => mesh.startAgent(name)));
+    return mesh;
+  }
+
+  /** The registration key with which hosts join. */
+  get regKey(): string {
+    return this.#regKey;
+  }
+
+  /** Starts the control plane, and a second STUN server beside it. */
+  async startControl(): Promise<void> {
+    const state = `${this.lab.dir}/control`;
+    const process = await this.#spawn("control", "control", [
+      ...taskArguments("control"),
+      ...["--hostname", "control", "--certmode", "selfsigned", "--state-dir", state],
+      ...["--certdir", `${state}/certs`, "--json"],
+    ]);
+    const line = await process.waitFor(/"service_url"/, START_MS);
+    const { service_url, reg_key } = JSON.parse(line);
+    // The key is told at the first start only.
+    if (reg_key !== undefined) this.#regKey = `${service_url}#${reg_key}`;
+    if (!this.parts.has("stun")) {
+      const host = this.lab.host("control");
+      const stun = await host.spawn(
+        [Deno.execPath(), "run", "-A", INSIDE, "stun", host.address],
+        { log: "stun" },
+      );
+      await stun.waitFor(/^ready$/, START_MS);
+      this.parts.set("stun", stun);
+    }
+  }
+
+  /** Starts the relay. */
+  async startRelay(): Promise<void> {
+    const dir = `${this.lab.dir}/relay`;
+    const process = await this.#spawn("relay", "relay", [
+      ...taskArguments("relay"),
+      ...["--hostname", "relay", "--certmode", "selfsigned", "--certdir", dir],
+      ...["-c", `${dir}/derper.key`, "--json"],
+    ]);
+    await process.waitFor(/"listening"/, START_MS);
+  }
+
+  /** Starts the agent of a host and waits until it says that it runs. */
+  async startAgent(name: string): Promise<void> {
+    const process = await this.#spawn(name, name, [
+      ...taskArguments("agent"),
+      ...["--reg-key", this.#regKey, "--ca", `${this.lab.dir}/control/certs/ca.crt`],
+      ...["--relay-ca", `${this.lab.dir}/relay/ca.crt`, "--public-relay=relay:443"],
+      ...["--stun-server", `relay:${STUN_PORT}`, "--stun-server", `control:${STUN_PORT}`],
+      ...["--state-dir", `${this.lab.dir}/${name}`, "--unix-socket", this.socketOf(name)],
+      ...this.#agentArgs,
+    ]);
+    await this.#until(`agent ${name} to run`, START_MS, async () => {
+      const status = await this.status(name).catch(() => undefined);
+      if (status?.status === "Running") return true;
+      if (process.running) return false;
+      throw new LabError(
+        `Cannot start agent ${name}: it ended; its output ends:\n  ${process.tail()}`,
+      );
+    });
+  }
+
+  /** Kills a part (`control`, `relay` or an agent's host) and returns when it is dead. */
+  async kill(part: string, signal: Deno.Signal = "SIGKILL"): Promise<void> {
+    const process = this.parts.get(part);
+    if (!process) throw new LabError(`Cannot kill ${part}: it was never started`);
+    process.kill(signal);
+    await process.exited;
+  }
+
+  /** Kills a part if it runs, and starts it again with what it kept on disk. */
+  async restart(part: string, signal: Deno.Signal = "SIGKILL"): Promise<void> {
+    await this.kill(part, signal);
+    if (part === "control") return await this.startControl();
+    if (part === "relay") return await this.startRelay();
+    await this.startAgent(part);
+  }
+
+  /** Path of an agent's control socket; it can be used from outside the lab too. */
+  socketOf(name: string): string {
+    return `${this.lab.dir}/${name}.sock`;
+  }
+
+  /** What an agent says about itself. */
+  status(name: string): Promise<AgentStatus> {
+    return describeAgent(this.socketOf(name));
+  }
+
+  /** `nexd status` as a user of that host reads it. */
+  async statusText(name: string): Promise<string> {
+    const { code, stdout, stderr } = await this.lab.host(name).run([
+      Deno.execPath(),
+      ...taskArguments("agent"),
+      ...["status", "--unix-socket", this.socketOf(name)],
+    ], { env: this.#env });
+    if (code !== 0) throw new LabError(`Cannot show the status of ${name}: ${stderr.trim()}`);
+    return stdout.trimEnd();
+  }
+
+  /** The tunnel address of an agent's host. */
+  async tunnelIp(name: string): Promise<string> {
+    return (await this.status(name)).tunnel_ipv4;
+  }
+
+  /** Waits until a host reaches a peer by one of the methods, with a handshake behind it. */
+  async waitForPath(
+    host: string,
+    peer: string,
+    methods: string | readonly string[],
+    timeoutMs: number,
+  ): Promise<AgentStatus["peers"][number]> {
+    const wanted = typeof methods === "string" ? [methods] : methods;
+    let last: AgentStatus["peers"][number] | undefined;
+    await this.#until(
+      () =>
+        `${host} to reach ${peer} by ${wanted.join(" or ")} (${
+          last ? `now ${last.method}, ${last.healthy ? "healthy" : "not healthy"}` : "no such peer"
+        })`,
+      timeoutMs,
+      async () => {
+        const status = await this.status(host).catch(() => undefined);
+        last = status?.peers.find((p) => p.hostname === peer);
+        return last !== undefined && wanted.includes(last.method) && last.healthy &&
+          last.last_handshake_ms !== null;
+      },
+    );
+    return last!;
+  }
+
+  /** Pings one host from another through the tunnel. */
+  async ping(
+    from: string,
+    to: string,
+    { count = 20, intervalMs = 50, args = [] as string[] } = {},
+  ): Promise<PingResult> {
+    const { stdout, stderr } = await this.lab.host(from).run([
+      ...["ping", "-q", "-n", "-W", "2", "-c", String(count), "-i", String(intervalMs / 1000)],
+      ...args,
+      await this.tunnelIp(to),
+    ], { timeoutMs: count * intervalMs + 15_000 });
+    return parsePing(stdout + stderr);
+  }
+
+  /** Runs iperf3 over TCP through the tunnel; the figure is what the receiver got. */
+  async iperf(
+    from: string,
+    to: string,
+    { seconds = 3, reverse = false } = {},
+  ): Promise<IperfResult> {
+    const address = await this.tunnelIp(to);
+    const server = await this.lab.host(to).spawn(
+      ["iperf3", "-s", "-1", "-B", address, "--forceflush"],
+      { log: `iperf-${to}` },
+    );
+    try {
+      await server.waitFor(/listening/, 5_000);
+      const { stdout } = await this.lab.host(from).run([
+        ...["iperf3", "-J", "-c", address, "-t", String(seconds)],
+        ...["--connect-timeout", "5000", ...(reverse ? ["-R"] : [])],
+      ], { timeoutMs: seconds * 1000 + 20_000 });
+      return parseIperf(stdout);
+    } finally {
+      server.kill("SIGKILL");
+      await server.exited;
+    }
+  }
+
+  /** The relay's counters, by Prometheus name with labels. */
+  async relayMetrics(): Promise<Map<string, number>> {
+    const ca = `${this.lab.dir}/relay/ca.crt`;
+    return parseMetrics(await this.#inside("relay", "metrics", "relay", ca));
+  }
+
+  /** Asks both STUN servers from a host: the NAT's kind as its packets show it. */
+  async observeNat(name: string): Promise<NatObservation> {
+    const servers = ["relay", "control"].map((n) => `${this.lab.host(n).address}:${STUN_PORT}`);
+    const { port, seen } = JSON.parse(await this.#inside(name, "nat", ...servers));
+    const open = seen.every((s: string) => s === `${this.lab.host(name).address}:${port}`);
+    return { kind: seen[0] !== seen[1] ? "symmetric" : open ? "open" : "cone", seen };
+  }
+
+  async #inside(host: string, ...args: string[]): Promise<string> {
+    const argv = [Deno.execPath(), "run", "-A", INSIDE, ...args];
+    const { code, stdout, stderr } = await this.lab.host(host).run(argv, {
+      env: { NO_COLOR: "1" },
+    });
+    if (code === 0) return stdout;
+    throw new LabError(`Cannot learn ${args[0]} on ${host}: ${stderr.trim().split("\n")[0]}`);
+  }
+
+  async #spawn(part: string, host: string, args: string[]): Promise<LabProcess> {
+    const process = await this.lab.host(host).spawn([Deno.execPath(), ...args], {
+      env: { NO_COLOR: "1", ...this.#env },
+      log: part,
+    });
+    this.parts.set(part, process);
+    return process;
+  }
+
+  async #until(
+    what: string | (() => string),
+    timeoutMs: number,
+    done: () => Promise<boolean>,
+  ): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    while (!await done()) {
+      if (Date.now() > deadline) {
+        const text = typeof what === "string" ? what : what();
+        throw new LabError(`Cannot wait any longer than ${timeoutMs / 1000} s for ${text}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
