@@ -110,6 +110,12 @@ export class Endpoints {
     return formatAddress(n);
   }
 
+  /** The address a peer has or would get back, if it is known. */
+  addressOf(key: string): string | undefined {
+    const n = this.#addressOf.get(key);
+    return n === undefined ? undefined : formatAddress(n);
+  }
+
   /** A never used address; when those are used up, a free one; last, the oldest remembered one. */
   #fresh(): number | undefined {
     for (; this.#next <= this.#last; this.#next++) {

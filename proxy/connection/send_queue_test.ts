@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { encodeSendPacket } from "../relay/derp/mod.ts";
+import { encodeSendPacket } from "../../relay/derp/mod.ts";
 import { FRAME_OVERHEAD, SendQueue, VIEW_SLACK } from "./send_queue.ts";
 
 const key = new Uint8Array(32).fill(9);

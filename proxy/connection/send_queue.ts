@@ -5,7 +5,7 @@
  * queue is full the oldest packet goes: for WireGuard a late packet is worth less than a new one.
  * The bytes are used as a ring, broken only between frames. Adding allocates nothing.
  */
-import { FrameType, HEADER_LENGTH, KEY_LENGTH, payloadLength } from "../relay/derp/mod.ts";
+import { FrameType, HEADER_LENGTH, KEY_LENGTH, payloadLength } from "../../relay/derp/mod.ts";
 
 /** Bytes in front of the packet in a SendPacket frame. */
 export const FRAME_OVERHEAD = HEADER_LENGTH + KEY_LENGTH;

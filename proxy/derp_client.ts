@@ -1,0 +1,329 @@
+/**
+ * Stays connected to one relay: connects, comes back when the connection ends, and holds the
+ * outgoing packets in between.
+ */
+import { getLogger } from "@logtape/logtape";
+import { keyToHex } from "../relay/derp/mod.ts";
+import {
+  type ConnectionLimits,
+  FRAME_OVERHEAD,
+  type FrameSource,
+  type RelayAddress,
+  RelayConnection,
+  type RelayEvents,
+  relayName,
+  SendQueue,
+} from "./connection/mod.ts";
+import type { RelayConnectionError } from "./error.ts";
+
+const log = getLogger(["nexd", "proxy"]);
+
+/** Outgoing bytes and packets that may wait while a write is under way. About 190 full packets. */
+const QUEUE_BYTES = 256 * 1024;
+const QUEUE_PACKETS = 1024;
+
+/**
+ * Without a connection the newest few packets are held for a short time, so that a handshake
+ * initiation is not lost: WireGuard would wait 5 s before the next one.
+ */
+const HELD_PACKETS = 32;
+const HELD_MS = 2_000;
+
+/** A connection that lasted so long was a good one: the next failure is a first one again. */
+const GOOD_MS = 3_000;
+
+/** No pause between attempts is longer: a relay that is back must be found within 5 s. */
+const MAX_PAUSE_MS = 4_000;
+
+/** A relay's advice to wait before reconnecting is followed up to here. */
+const MAX_ADVICE_MS = 10_000;
+
+/** Outgoing packets that were thrown away, by reason. */
+export class ClientDrops {
+  /** There was no connection, or it came too late. */
+  not_connected = 0;
+  /** The relay takes packets more slowly than they come; the oldest went. */
+  queue_full = 0;
+  /** The relay asked to send less. */
+  rate_limited = 0;
+  /** Longer than a queue. */
+  too_large = 0;
+  /** The connection ended while they were written. */
+  write_error = 0;
+}
+
+/** How the connection to a relay is. */
+export interface RelayStatus {
+  host: string;
+  port: number;
+  state: "connecting" | "connected" | "closed";
+  /** When the state began, ISO 8601. */
+  since: string;
+  /** The relay's public key, 64 hex digits. */
+  serverKey?: string;
+  /** The key before, when the relay came back with another one. */
+  previousServerKey?: string;
+  /** Why there is no connection: one sentence. */
+  error?: string;
+  /** What the relay says is wrong with this connection. */
+  health?: string;
+  /** Connections made after the first. */
+  reconnects: number;
+  /** Round trip to the relay, milliseconds. */
+  rttMs?: number;
+}
+
+/** What a client is made of. */
+export interface ClientOptions {
+  relay: RelayAddress;
+  caCerts: string[];
+  privateKey: Uint8Array;
+  events: Pick<RelayEvents, "packet" | "batchEnd" | "peerGone">;
+  /** The status changed. */
+  onState: () => void;
+  /** Time limits of a connection, for tests. */
+  limits?: ConnectionLimits;
+}
+
+/**
+ * Pause before attempt `failures` + 1, in milliseconds: min(n² · 10 ms, 5 s), times a random 0.5
+ * to 1.5 so that the clients of a relay do not come back in step, and never over 4 s.
+ */
+export function pauseAfter(failures: number, random: number = Math.random()): number {
+  return Math.min(Math.min(failures * failures * 10, 5_000) * (0.5 + random), MAX_PAUSE_MS);
+}
+
+/** See the top of the file. */
+export class DerpClient {
+  readonly relay: RelayAddress;
+  readonly drops: ClientDrops = new ClientDrops();
+  readonly #o: ClientOptions;
+  readonly #source: FrameSource;
+  /** Takes packets while {@linkcode #spare} is being written; then they change places. */
+  #fill = new SendQueue(QUEUE_BYTES, QUEUE_PACKETS);
+  #spare: SendQueue | undefined = new SendQueue(QUEUE_BYTES, QUEUE_PACKETS);
+  #connection: RelayConnection | undefined;
+  #status: RelayStatus;
+  #malformed = 0;
+  /** Milliseconds of the monotonic clock, once per batch. */
+  #now = 0;
+  #rate = 0;
+  #burst = 0;
+  #tokens = 0;
+  #tokensAt = 0;
+  /** Reconnect at this time, as the relay advised; 0: it did not. */
+  #restartAt = 0;
+  #wake: (() => void) | undefined;
+  #running: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(options: ClientOptions) {
+    this.#o = options;
+    this.relay = options.relay;
+    const { host, port } = options.relay;
+    this.#status = { host, port, state: "connecting", since: now(), reconnects: 0 };
+    this.#source = { take: () => this.#take(), done: (queue, ok) => this.#done(queue, ok) };
+  }
+
+  /** Begins to connect, and goes on until closed. */
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** Ends the connection for good. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#connection?.close();
+    this.#wake?.();
+    await this.#running;
+    this.drops.not_connected += this.#fill.packets;
+    this.#fill.clear();
+    this.#set("closed");
+  }
+
+  /** Whether packets reach the relay now. */
+  get connected(): boolean {
+    return this.#status.state === "connected";
+  }
+
+  /** RecvPacket frames that could not be read. */
+  get malformed(): number {
+    return this.#malformed + (this.#connection?.malformed ?? 0);
+  }
+
+  /** A copy of the present status. */
+  status(): RelayStatus {
+    const rttMs = this.#connection?.rttMs;
+    return rttMs === undefined ? { ...this.#status } : { ...this.#status, rttMs };
+  }
+
+  /**
+   * Queues a packet for a peer; it is copied. Call {@linkcode flush} after a batch of them.
+   *
+   * @param data starts with the packet, and may be longer: see SendQueue
+   */
+  send(key: Uint8Array, data: Uint8Array, length: number): void {
+    let dropped: number;
+    if (this.#status.state === "connected") {
+      if (this.#rate > 0 && !this.#takeTokens(FRAME_OVERHEAD + length)) {
+        this.drops.rate_limited++;
+        return;
+      }
+      dropped = this.#fill.push(key, data, length, this.#now);
+      if (dropped > 0) this.drops.queue_full += dropped;
+    } else {
+      this.#now = performance.now();
+      dropped = this.#fill.push(key, data, length, this.#now, HELD_PACKETS);
+      if (dropped > 0) this.drops.not_connected += dropped;
+    }
+    if (dropped < 0) this.drops.too_large++;
+  }
+
+  /** Sends what was queued, as soon as the write before is done. */
+  flush(): void {
+    if (this.#status.state !== "connected") return;
+    this.#now = performance.now();
+    this.#connection!.flush();
+  }
+
+  /** DERP: the rate that ServerInfo names counts frames as they are on the wire. */
+  #takeTokens(bytes: number): boolean {
+    const now = performance.now();
+    this.#tokens = Math.min(
+      this.#burst,
+      this.#tokens + (now - this.#tokensAt) / 1000 * this.#rate,
+    );
+    this.#tokensAt = now;
+    if (this.#tokens < bytes) return false;
+    this.#tokens -= bytes;
+    return true;
+  }
+
+  #take(): SendQueue | undefined {
+    const queue = this.#fill;
+    if (queue.packets === 0 || this.#spare === undefined) return undefined;
+    this.#fill = this.#spare;
+    this.#spare = undefined;
+    return queue;
+  }
+
+  #done(queue: SendQueue, written: boolean): void {
+    if (!written) this.drops.write_error += queue.packets;
+    queue.clear();
+    this.#spare = queue;
+  }
+
+  async #run(): Promise<void> {
+    let failures = 0;
+    while (!this.#closed) {
+      const connection = new RelayConnection({
+        relay: this.relay,
+        caCerts: this.#o.caCerts,
+        privateKey: this.#o.privateKey,
+        source: this.#source,
+        limits: this.#o.limits,
+        events: {
+          packet: this.#o.events.packet,
+          batchEnd: this.#o.events.batchEnd,
+          peerGone: this.#o.events.peerGone,
+          health: (problem) => this.#health(problem),
+          restarting: (reconnectMs) => this.#restarting(connection, reconnectMs),
+        },
+      });
+      this.#connection = connection;
+      let connectedAt = 0;
+      try {
+        await connection.open();
+        connectedAt = performance.now();
+        this.#connected(connection);
+      } catch {
+        // `ended` says why.
+      }
+      const error = await connection.ended;
+      this.#malformed += connection.malformed;
+      this.#connection = undefined;
+      if (this.#closed) return;
+      const good = connectedAt !== 0 && performance.now() - connectedAt >= GOOD_MS;
+      failures = good || this.#restartAt !== 0 ? 1 : failures + 1;
+      this.#lost(error);
+      await this.#pause(failures);
+    }
+  }
+
+  #connected(connection: RelayConnection): void {
+    const serverKey = keyToHex(connection.serverKey!);
+    const before = this.#status.serverKey;
+    const changed = before !== undefined && before !== serverKey;
+    if (changed) {
+      log.warn("Relay {relay} has another key than before", { relay: relayName(this.relay) });
+      this.#status.previousServerKey = before;
+    }
+    if (before !== undefined) this.#status.reconnects++;
+    this.#status.serverKey = serverKey;
+    delete this.#status.error;
+    const info = connection.serverInfo!;
+    this.#rate = info.tokenBucketBytesPerSecond ?? 0;
+    this.#tokens = this.#burst = info.tokenBucketBytesBurst ?? 0;
+    this.#now = this.#tokensAt = performance.now();
+    this.drops.not_connected += this.#fill.dropOlder(this.#now - HELD_MS);
+    log.info("Connected to relay {relay}", { relay: relayName(this.relay) });
+    this.#set("connected");
+    this.flush();
+  }
+
+  #lost(error: RelayConnectionError): void {
+    this.drops.not_connected += this.#fill.trim(HELD_PACKETS);
+    delete this.#status.health;
+    const repeated = this.#status.error === error.message;
+    this.#status.error = error.message;
+    if (!repeated) log.warn("{error}", { error: error.message });
+    if (this.#status.state !== "connecting" || !repeated) this.#set("connecting");
+  }
+
+  #set(state: RelayStatus["state"]): void {
+    if (this.#status.state !== state) {
+      this.#status.state = state;
+      this.#status.since = now();
+    }
+    this.#o.onState();
+  }
+
+  #health(problem: string): void {
+    if (problem === (this.#status.health ?? "")) return;
+    if (problem === "") delete this.#status.health;
+    else this.#status.health = problem;
+    this.#o.onState();
+  }
+
+  /** Leaves the relay at the advised time; if it ends before, comes back no sooner than that. */
+  #restarting(connection: RelayConnection, reconnectMs: number): void {
+    if (this.#restartAt !== 0) return;
+    const wait = Math.min(reconnectMs, MAX_ADVICE_MS);
+    this.#restartAt = performance.now() + wait;
+    const timer = setTimeout(
+      () => connection.close(`Relay ${relayName(this.relay)} restarts`),
+      wait,
+    );
+    void connection.ended.then(() => clearTimeout(timer));
+  }
+
+  async #pause(failures: number): Promise<void> {
+    let ms = pauseAfter(failures);
+    if (this.#restartAt !== 0) {
+      ms = Math.max(ms, this.#restartAt - performance.now());
+      this.#restartAt = 0;
+    }
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = undefined;
+  }
+}
+
+function now(): string {
+  return new Date().toISOString();
+}

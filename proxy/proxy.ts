@@ -1,0 +1,360 @@
+/** Joins WireGuard's side and the relay's: a loopback endpoint for each peer, one home relay. */
+import { getLogger } from "@logtape/logtape";
+import { KEY_LENGTH, KeyTable, keyToBase64, PeerGoneReason } from "../relay/derp/mod.ts";
+import { type Capture, type CaptureSocket, openCapture } from "./capture/mod.ts";
+import type { RelayAddress } from "./connection/mod.ts";
+import type { RelayStatus } from "./derp_client.ts";
+import { Endpoints } from "./endpoints.ts";
+import { ProxyError } from "./error.ts";
+import { HomeRelay } from "./home_relay.ts";
+
+const log = getLogger(["nexd", "proxy"]);
+
+/** The port of every loopback endpoint, unless another is chosen. */
+export const DEFAULT_PORT = 9002;
+
+/** Addresses tried for a peer before it is clear that the port itself is taken. */
+const BIND_TRIES = 64;
+
+/** Changes within this time are told together. Milliseconds. */
+const CHANGE_MS = 10;
+
+/** Pause before a broken socket is opened again. Milliseconds. */
+const REOPEN_MS = 1_000;
+
+/** What a proxy needs. */
+export interface ProxyOptions {
+  /** WireGuard's private key, 32 bytes: the identity at the relay. */
+  privateKey: Uint8Array;
+  /** WireGuard's listen port on this host. */
+  wireguardPort: number;
+  /** Port of the loopback endpoints. Default {@linkcode DEFAULT_PORT}. */
+  port?: number;
+  /** The home relay. */
+  relay: RelayAddress;
+  /** PEM texts of authorities trusted for relays beside the system's. */
+  caCerts?: string[];
+  /** Addresses of an earlier run: base64 key to 127.a.b.c. What cannot be used is left out. */
+  assigned?: Record<string, string>;
+  /** The addresses changed: keep them for the next run. */
+  onAssigned?: (assigned: Record<string, string>) => void;
+  /** How packets are captured. Default auto. */
+  capture?: "auto" | "portable" | "linux";
+}
+
+/** What a proxy is doing. */
+export interface ProxyStatus {
+  capture: "portable" | "linux";
+  relay: RelayStatus;
+  peers: {
+    /** Base64. */
+    publicKey: string;
+    /** The loopback endpoint, `127.a.b.c:port`. */
+    endpoint: string;
+    /** From WireGuard to the relay. */
+    txPackets: number;
+    txBytes: number;
+    /** From the relay to WireGuard. */
+    rxPackets: number;
+    rxBytes: number;
+    /** Set when the relay said that the peer is not there, until it is heard again. */
+    gone?: string;
+  }[];
+  /** Packets thrown away, by reason; never reset. */
+  drops: Record<string, number>;
+}
+
+interface Peer {
+  readonly key: Uint8Array;
+  readonly name: string;
+  endpoint: string;
+  socket: CaptureSocket | undefined;
+  reopen: ReturnType<typeof setTimeout> | undefined;
+  removed: boolean;
+  txPackets: number;
+  txBytes: number;
+  rxPackets: number;
+  rxBytes: number;
+  gone: string | undefined;
+}
+
+/**
+ * The proxy between WireGuard and a relay.
+ *
+ * ```ts
+ * const relay = { host: "relay.example.com", port: 443 };
+ * const proxy = new Proxy({ privateKey, wireguardPort: 51820, relay });
+ * await proxy.start();
+ * const endpoint = await proxy.addPeer(peerKey); // "127.0.0.3:9002", for `wg set … endpoint`
+ * ```
+ */
+export class Proxy {
+  /** Called when something other than a counter changed. */
+  onChange?: (status: ProxyStatus) => void;
+
+  readonly #o: ProxyOptions;
+  readonly #port: number;
+  readonly #endpoints: Endpoints;
+  readonly #peers = new KeyTable<Peer>();
+  readonly #capture: Capture<Peer>;
+  readonly #drops = { unknown_peer: 0, no_socket: 0 };
+  readonly #home: HomeRelay;
+  #assignedChanged = false;
+  #changeTimer: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+
+  /** @throws ProxyError when a key or port cannot be used, or the capture cannot be had */
+  constructor(options: ProxyOptions) {
+    const { privateKey, port = DEFAULT_PORT } = options;
+    if (privateKey.length !== KEY_LENGTH || privateKey.every((byte) => byte === 0)) {
+      throw new ProxyError(
+        `Cannot log in to a relay: the private key is not ${KEY_LENGTH} bytes of key; ` +
+          "give WireGuard's private key",
+      );
+    }
+    checkPort(port, "loopback endpoints");
+    this.#o = { ...options, privateKey: privateKey.slice() };
+    this.#port = port;
+    this.#endpoints = new Endpoints(options.assigned);
+    this.#capture = openCapture<Peer>(options.capture ?? "auto", {
+      packet: this.#fromWireguard,
+      batchEnd: this.#wireguardDrained,
+      failed: (peer, error) => this.#socketFailed(peer, error),
+    });
+    this.setWireguardPort(options.wireguardPort);
+    this.#home = new HomeRelay({
+      relay: options.relay,
+      caCerts: options.caCerts ?? [],
+      privateKey: this.#o.privateKey,
+      events: {
+        packet: this.#fromRelay,
+        batchEnd: this.#relayDrained,
+        peerGone: this.#peerGone,
+      },
+      onState: () => this.#changed(),
+    });
+  }
+
+  /** Begins to connect to the relay. Does not wait for it: packets of the first 2 s are held. */
+  start(): Promise<void> {
+    if (!this.#closed) this.#home.start();
+    return Promise.resolve();
+  }
+
+  /**
+   * Opens a peer's loopback endpoint, or finds the one it has.
+   *
+   * @param key the peer's public key, 32 bytes
+   * @returns the endpoint for WireGuard, `127.a.b.c:port`
+   * @throws ProxyError when no address can be bound
+   */
+  addPeer(key: Uint8Array): Promise<string> {
+    try {
+      return Promise.resolve(this.#add(key));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #add(key: Uint8Array): string {
+    if (this.#closed) throw new ProxyError("Cannot add peer: the proxy is closed; start a new one");
+    if (key.length !== KEY_LENGTH) {
+      throw new ProxyError(`Cannot add peer: its key is ${key.length} bytes, not ${KEY_LENGTH}`);
+    }
+    const known = this.#peers.get(key);
+    if (known !== undefined) return known.endpoint;
+    const peer: Peer = {
+      key: key.slice(),
+      name: keyToBase64(key),
+      endpoint: "",
+      socket: undefined,
+      reopen: undefined,
+      removed: false,
+      txPackets: 0,
+      txBytes: 0,
+      rxPackets: 0,
+      rxBytes: 0,
+      gone: undefined,
+    };
+    const before = this.#endpoints.addressOf(peer.name);
+    try {
+      this.#bind(peer);
+    } catch (error) {
+      this.#endpoints.release(peer.name);
+      throw error;
+    }
+    this.#peers.set(peer.key, peer);
+    if (this.#endpoints.addressOf(peer.name) !== before) this.#tellAssigned();
+    this.#changed();
+    return peer.endpoint;
+  }
+
+  /** Takes an address and opens the socket; goes to the next where another program has it. */
+  #bind(peer: Peer): void {
+    for (let i = 0; i < BIND_TRIES; i++) {
+      const address = this.#endpoints.take(peer.name);
+      if (address === undefined) {
+        throw new ProxyError(
+          `Cannot give peer ${peer.name} a loopback address: all are in use; remove peers`,
+        );
+      }
+      try {
+        peer.socket = this.#capture.open(address, this.#port, peer);
+        peer.endpoint = `${address}:${this.#port}`;
+        return;
+      } catch (error) {
+        // EADDRNOTAVAIL: this system has not the whole of 127.0.0.0/8 on its loopback.
+        if (
+          !(error instanceof Deno.errors.AddrInUse || error instanceof Deno.errors.AddrNotAvailable)
+        ) {
+          throw new ProxyError(
+            `Cannot open ${address}:${this.#port} for peer ${peer.name}: ` +
+              `${error instanceof Error ? error.message : error}; ` +
+              "check the limit of open files and the port",
+            { cause: error },
+          );
+        }
+        this.#endpoints.block(peer.name);
+      }
+    }
+    throw new ProxyError(
+      `Cannot open port ${this.#port} on a loopback address: in use by another program; ` +
+        "stop it or choose another port",
+    );
+  }
+
+  /** Closes a peer's endpoint. The address stays reserved for it as long as there is room. */
+  async removePeer(key: Uint8Array): Promise<void> {
+    const peer = this.#peers.get(key);
+    if (peer === undefined) return;
+    peer.removed = true;
+    clearTimeout(peer.reopen);
+    this.#peers.delete(key);
+    const closed = peer.socket?.close();
+    this.#endpoints.release(peer.name);
+    this.#changed();
+    await closed;
+  }
+
+  /** Tells which port WireGuard has: the only one that is listened and sent to. */
+  setWireguardPort(port: number): void {
+    checkPort(port, "WireGuard");
+    this.#capture.setWireguardPort(port);
+  }
+
+  // The packets' way
+
+  readonly #fromWireguard = (peer: Peer, data: Uint8Array, length: number): void => {
+    peer.txPackets++;
+    peer.txBytes += length;
+    this.#home.client.send(peer.key, data, length);
+  };
+
+  readonly #wireguardDrained = (): void => this.#home.client.flush();
+
+  readonly #fromRelay = (buf: Uint8Array, key: number, offset: number, length: number): void => {
+    const peer = this.#peers.get(buf, key);
+    if (peer === undefined) {
+      this.#drops.unknown_peer++;
+      return;
+    }
+    if (peer.socket === undefined) {
+      this.#drops.no_socket++;
+      return;
+    }
+    peer.rxPackets++;
+    peer.rxBytes += length;
+    if (peer.gone !== undefined) peer.gone = undefined;
+    this.#capture.send(peer.socket, buf, offset, length);
+  };
+
+  readonly #relayDrained = (): Promise<void> | undefined => this.#capture.flush();
+
+  readonly #peerGone = (key: Uint8Array, reason: number): void => {
+    const peer = this.#peers.get(key);
+    if (peer === undefined) return;
+    peer.gone = reason === PeerGoneReason.NotHere ? "not at this relay" : "left the relay";
+    this.#changed();
+  };
+
+  #socketFailed(peer: Peer, error: Error): void {
+    if (peer.removed || this.#closed) return;
+    log.warn("Endpoint {endpoint} failed, opening it again: {error}", {
+      endpoint: peer.endpoint,
+      error: error.message,
+    });
+    peer.socket = undefined;
+    peer.reopen = setTimeout(() => {
+      try {
+        const address = peer.endpoint.slice(0, peer.endpoint.lastIndexOf(":"));
+        peer.socket = this.#capture.open(address, this.#port, peer);
+      } catch (again) {
+        this.#socketFailed(peer, again as Error);
+      }
+    }, REOPEN_MS);
+  }
+
+  /**
+   * Makes another relay home; see {@linkcode HomeRelay.set}.
+   *
+   * @param caCerts authorities trusted beside the system's, if others than before
+   */
+  setRelay(relay: RelayAddress, caCerts?: string[]): void {
+    if (!this.#closed) this.#home.set(relay, caCerts);
+  }
+
+  // What it is doing
+
+  /** A snapshot. */
+  status(): ProxyStatus {
+    const drops: Record<string, number> = { ...this.#drops, ...this.#home.drops() };
+    for (const [reason, count] of Object.entries(this.#capture.drops)) {
+      drops[reason] = (drops[reason] ?? 0) + count;
+    }
+    const peers: ProxyStatus["peers"] = [];
+    for (const peer of this.#peers.values()) {
+      peers.push({
+        publicKey: peer.name,
+        endpoint: peer.endpoint,
+        txPackets: peer.txPackets,
+        txBytes: peer.txBytes,
+        rxPackets: peer.rxPackets,
+        rxBytes: peer.rxBytes,
+        ...(peer.gone === undefined ? {} : { gone: peer.gone }),
+      });
+    }
+    return { capture: this.#capture.kind, relay: this.#home.client.status(), peers, drops };
+  }
+
+  #changed(): void {
+    if (this.#closed || this.#changeTimer !== undefined) return;
+    this.#changeTimer = setTimeout(() => {
+      this.#changeTimer = undefined;
+      this.onChange?.(this.status());
+    }, CHANGE_MS);
+  }
+
+  /** Peers often come many at a time: the owner is told once. */
+  #tellAssigned(): void {
+    if (this.#o.onAssigned === undefined || this.#assignedChanged) return;
+    this.#assignedChanged = true;
+    queueMicrotask(() => {
+      this.#assignedChanged = false;
+      this.#o.onAssigned?.(this.#endpoints.assigned());
+    });
+  }
+
+  /** Closes everything. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#changeTimer);
+    for (const peer of this.#peers.values()) clearTimeout(peer.reopen);
+    await Promise.all([this.#capture.close(), this.#home.close()]);
+  }
+}
+
+function checkPort(port: number, whose: string): void {
+  if (Number.isInteger(port) && port > 0 && port < 65_536) return;
+  throw new ProxyError(`Cannot use port ${port} for ${whose}: give a number from 1 to 65535`);
+}
