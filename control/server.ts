@@ -10,6 +10,7 @@ import {
   Feed,
   type OnlineTimes,
   OnlineTracker,
+  StreamEnded,
   type StreamLimits,
   StreamRegistry,
   type StreamTimes,
@@ -79,9 +80,7 @@ export async function startControl(config: ControlConfig): Promise<Control> {
     });
     const deps = dependencies(config, store, secret);
     closers.push(() => {
-      deps.streams.abortAll();
       deps.online.close();
-      deps.holder.releaseAll();
       deps.feed.close();
     });
     await deps.online.start();
@@ -125,6 +124,7 @@ function listen(
 ): { address: Deno.NetAddr; close(): Promise<void> } {
   const app = createApp(deps);
   const stop = new AbortController();
+  let busy = 0;
   const serve = (hostname: string) =>
     Deno.serve({
       hostname,
@@ -133,7 +133,19 @@ function listen(
       key: certificate.key,
       signal: stop.signal,
       onListen: () => {},
-    }, (request, info) => app.fetch(request, { remoteAddr: unmapped(info.remoteAddr) }));
+      onError: (error) => {
+        // Also called when a response body fails, which for a stream is how it ends.
+        if (!(error instanceof StreamEnded)) log.error("cannot answer: {error}", { error });
+        return new Response(null, { status: 500 });
+      },
+    }, async (request, info) => {
+      busy++;
+      try {
+        return await app.fetch(request, { remoteAddr: unmapped(info.remoteAddr) });
+      } finally {
+        busy--;
+      }
+    });
   let server: Deno.HttpServer<Deno.NetAddr>;
   try {
     server = bind(config.addr.hostname, serve);
@@ -143,9 +155,14 @@ function listen(
   return {
     address: server.addr,
     async close() {
-      const timer = setTimeout(() => stop.abort(), CLOSE_TIMEOUT);
-      await server.shutdown();
-      clearTimeout(timer);
+      deps.streams.abortAll();
+      deps.holder.releaseAll();
+      for (const start = Date.now(); busy > 0 && Date.now() - start < CLOSE_TIMEOUT;) {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      // Not `shutdown()`: that waits for clients that keep their connection open.
+      stop.abort();
+      await server.finished;
     },
   };
 }

@@ -76,6 +76,7 @@ export async function createRegKey(
     ownerId: string;
     vpcId: string;
     description: string;
+    id?: string;
     token?: string;
     singleUse?: boolean;
     expiresAt?: string;
@@ -84,7 +85,7 @@ export async function createRegKey(
 ): Promise<{ row: RegKeyRow; token: string }> {
   const token = key.token ?? newRegKey();
   const row: RegKeyRow = {
-    id: crypto.randomUUID(),
+    id: key.id ?? crypto.randomUUID(),
     owner_id: key.ownerId,
     vpc_id: key.vpcId,
     token_hash: hashToken(token),

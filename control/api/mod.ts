@@ -88,7 +88,7 @@ function heldBack(deps: ApiDeps): MiddlewareHandler<Env> {
   return async (c, next) => {
     await next();
     if (c.res.status === 200 || c.req.method !== "POST" || !STREAM_PATH.test(c.req.path)) return;
-    await deps.holder.hold(c.env?.remoteAddr?.hostname ?? "", c.req.raw.signal);
+    await deps.holder.hold(c.env?.remoteAddr?.hostname ?? "");
   };
 }
 

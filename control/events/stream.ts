@@ -20,6 +20,11 @@ export const DEFAULT_STREAM_TIMES: StreamTimes = {
   failureMs: 3_000,
 };
 
+/** What the body of a stream fails with when this side cuts it off: nothing is wrong then. */
+export class StreamEnded extends Error {
+  override name = "StreamEnded";
+}
+
 const encoder = new TextEncoder();
 
 /**
@@ -70,7 +75,7 @@ export class EventStream {
   abort(): void {
     if (this.#state === "over") return;
     this.#over();
-    this.#controller?.error(new Error("the event stream was ended"));
+    this.#controller?.error(new StreamEnded("the event stream was ended"));
   }
 
   /** Cuts the stream off once everything that is due has been sent. */

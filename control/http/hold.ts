@@ -33,11 +33,11 @@ export class Holder {
     return this.#held.size;
   }
 
-  /** Resolves after the delay, or earlier when the request is aborted or the hold is full. */
-  hold(address: string, signal?: AbortSignal): Promise<void> {
+  /** Resolves after the delay, or earlier when the hold is full. */
+  hold(address: string): Promise<void> {
     const [least, most] = this.#options.delayMs;
     const delay = least + Math.random() * (most - least);
-    if (delay <= 0 || signal?.aborted) return Promise.resolve();
+    if (delay <= 0) return Promise.resolve();
     const mine = this.#byAddress.get(address) ?? new Set<Held>();
     this.#byAddress.set(address, mine);
     if (mine.size >= this.#options.perAddress) first(mine)?.release();
@@ -45,7 +45,6 @@ export class Holder {
     return new Promise((resolve) => {
       const release = () => {
         clearTimeout(timer);
-        signal?.removeEventListener("abort", release);
         this.#held.delete(held);
         mine.delete(held);
         if (mine.size === 0 && this.#byAddress.get(address) === mine) {
@@ -54,7 +53,6 @@ export class Holder {
         resolve();
       };
       const timer = setTimeout(release, delay);
-      signal?.addEventListener("abort", release);
       const held: Held = { address, release };
       this.#held.add(held);
       mine.add(held);

@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { parseAddr, settings } from "./config.ts";
+import { ControlError } from "./errors.ts";
+import { CONTROL_OPTIONS } from "./options.ts";
+import { asProse } from "./run.ts";
+import type { Control } from "./server.ts";
+
+Deno.test("flags left out have the defaults that the options name", () => {
+  const config = settings({ hostname: "Control.Example." });
+  assert.equal(config.hostname, "control.example");
+  assert.deepEqual(config.addr, { port: 443 });
+  assert.equal(config.certMode, "selfsigned");
+  assert.equal(config.certDir, `${config.stateDir}/certs`);
+  assert.deepEqual(config.admin, { username: "admin" });
+  const defaults = Object.fromEntries(
+    CONTROL_OPTIONS.map((
+      option,
+    ) => [option.name, "default" in option ? option.default : undefined]),
+  );
+  assert.deepEqual(settings({ ...defaults, hostname: "control.example" }), config);
+});
+
+Deno.test("addresses are read as Go programs write them", () => {
+  assert.deepEqual(parseAddr(":8443"), { port: 8443 });
+  assert.deepEqual(parseAddr("192.0.2.1:443"), { hostname: "192.0.2.1", port: 443 });
+  assert.deepEqual(parseAddr("[2001:db8::1]:443"), { hostname: "2001:db8::1", port: 443 });
+  assert.deepEqual(parseAddr("localhost:0"), { hostname: "localhost", port: 0 });
+  for (const bad of ["443", "", ":", ":70000", "2001:db8::1:443", "[::1]", "a b:1:2"]) {
+    assert.throws(() => parseAddr(bad), /--addr .*: use :PORT/, bad);
+  }
+});
+
+Deno.test("flags that cannot be used are named with the remedy and exit code 2", () => {
+  const hostname = "control.example";
+  const cases: [Record<string, string>, RegExp][] = [
+    [{}, /--hostname is missing/],
+    [{ hostname: "192.0.2.1" }, /--hostname 192\.0\.2\.1: use a DNS name/],
+    [{ hostname: "-bad-" }, /--hostname -bad-: use a DNS name/],
+    [{ hostname: "a..b" }, /use a DNS name/],
+    [{ hostname, certmode: "letsencrypt" }, /--certmode letsencrypt: use manual or selfsigned/],
+    [{ hostname, "admin-username": "a b" }, /--admin-username a b/],
+    [{ hostname, "admin-password": "short" }, /--admin-password: use 8 to 256/],
+  ];
+  for (const [values, message] of cases) {
+    assert.throws(() => settings(values), (error: ControlError) => {
+      assert.match(error.message, message);
+      assert.equal(error.exitCode, 2);
+      return error instanceof ControlError;
+    });
+  }
+});
+
+Deno.test("the terminal shows how to join a host and how to trust the authority", () => {
+  const control = {
+    serviceUrl: "https://control.example:8443",
+    username: "admin",
+    password: "secret-word",
+    regKey: "RK:key",
+    caPath: "/state/certs/ca.crt",
+    first: true,
+  } as Control;
+  const first = asProse(control, { stateDir: "/state" }).join("\n");
+  assert.match(first, /nexd --reg-key 'https:\/\/control\.example:8443#RK:key' --ca \/state/);
+  assert.match(first, /password: secret-word/);
+  assert.match(first, /update-ca-certificates/);
+  const { password: _, regKey: __, caPath: ___, ...later } = control;
+  const again = asProse({ ...later, first: false } as Control, { stateDir: "/state" }).join("\n");
+  assert.match(again, /shown at the first start/);
+  assert.doesNotMatch(again, /undefined|--ca/);
+});

@@ -1,0 +1,8 @@
+/**
+ * The control plane: the API that agents register with and watch, over HTTPS, kept in SQLite.
+ *
+ * @module
+ */
+export { ControlError } from "./errors.ts";
+export { type ControlContext, runControl } from "./run.ts";
+export { type Control, type ControlConfig, startControl } from "./server.ts";

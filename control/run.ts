@@ -1,0 +1,83 @@
+import { ensureSelfSigned, loadManual } from "../relay/cert/mod.ts";
+import { type ControlSettings, type ControlValues, settings } from "./config.ts";
+import { type Control, type ControlConfig, startControl } from "./server.ts";
+
+/** What the command line gives to a command. */
+export interface ControlContext {
+  json: boolean;
+  print(line: string): void;
+  /** Aborts on SIGINT and SIGTERM. */
+  signal: AbortSignal;
+}
+
+/**
+ * `nexd control`: starts the control plane, prints how to join hosts, and runs until the signal.
+ * Throws errors with an `exitCode` for what the user can put right.
+ */
+export async function runControl(values: ControlValues, context: ControlContext): Promise<void> {
+  const config = settings(values);
+  const control = await startControl({
+    hostname: config.hostname,
+    addr: config.addr,
+    stateDir: config.stateDir,
+    admin: config.admin,
+    certificate: certificateSource(config),
+  });
+  try {
+    for (const line of context.json ? [asJson(control)] : asProse(control, config)) {
+      context.print(line);
+    }
+    await new Promise<void>((resolve) => {
+      if (context.signal.aborted) return resolve();
+      context.signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+  } finally {
+    await control.close();
+  }
+}
+
+function certificateSource(config: ControlSettings): ControlConfig["certificate"] {
+  const api = `api.${config.hostname}`;
+  if (config.certMode === "manual") {
+    return () => loadManual(config.certDir, config.hostname, [api]);
+  }
+  return () => ensureSelfSigned(config.certDir, [config.hostname, api, `auth.${config.hostname}`]);
+}
+
+function asJson(control: Control): string {
+  return JSON.stringify({
+    service_url: control.serviceUrl,
+    username: control.username,
+    ...(control.password === undefined ? {} : { password: control.password }),
+    ...(control.regKey === undefined ? {} : { reg_key: control.regKey }),
+    ...(control.caPath === undefined ? {} : { ca: control.caPath }),
+  });
+}
+
+/** What the terminal shows once the control plane is up. */
+export function asProse(control: Control, config: Pick<ControlSettings, "stateDir">): string[] {
+  const lines = [
+    `Control plane is up at ${control.serviceUrl}, its state is in ${config.stateDir}`,
+  ];
+  if (control.first) {
+    lines.push(`First user: ${control.username}, password: ${control.password} (shown only now)`);
+  } else {
+    lines.push(`First user: ${control.username}; the password was shown at the first start`);
+  }
+  if (control.regKey === undefined) {
+    lines.push("The registration key was shown at the first start, only its hash is kept");
+  } else {
+    const ca = control.caPath === undefined ? "" : ` --ca ${control.caPath}`;
+    lines.push("Join a host with:");
+    lines.push(`  nexd --reg-key '${control.serviceUrl}#${control.regKey}'${ca}`);
+  }
+  if (control.caPath !== undefined) {
+    lines.push(
+      `The certificate comes from a private CA made for this control plane. Copy ` +
+        `${control.caPath} to each host and name it with --ca, or let the whole host trust it ` +
+        `(Debian: copy it to /usr/local/share/ca-certificates/nexd.crt, run ` +
+        `update-ca-certificates).`,
+    );
+  }
+  return lines;
+}

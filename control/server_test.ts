@@ -1,0 +1,316 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { DatabaseSync } from "node:sqlite";
+import type { Device } from "./api/types.ts";
+import { openToken, verifyPassword } from "./auth/mod.ts";
+import { ensureSelfSigned } from "../relay/cert/mod.ts";
+import { type Control, type ControlConfig, startControl } from "./server.ts";
+import { newKey } from "./testing.ts";
+
+const HOST = "control.test";
+
+/** A state directory that is removed at the end, with a certificate made once for all tests. */
+class Place {
+  static #certificate: Promise<{ cert: string; key: string; ca: string }> | undefined;
+  readonly dir = Deno.makeTempDirSync({ prefix: "nexd-control-" });
+  readonly stateDir = `${this.dir}/state`;
+
+  static certificate(): Promise<{ cert: string; key: string; ca: string }> {
+    return Place.#certificate ??= (async () => {
+      const dir = await Deno.makeTempDir({ prefix: "nexd-cert-" });
+      try {
+        return await ensureSelfSigned(dir, [HOST, `api.${HOST}`, "localhost"]);
+      } finally {
+        await Deno.remove(dir, { recursive: true });
+      }
+    })();
+  }
+
+  async start(config: Partial<ControlConfig> = {}): Promise<Running> {
+    const certificate = await Place.certificate();
+    const control = await startControl({
+      hostname: HOST,
+      addr: { hostname: "127.0.0.1", port: 0 },
+      stateDir: this.stateDir,
+      certificate: () => Promise.resolve(certificate),
+      ...config,
+    });
+    return new Running(control, certificate.ca);
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.dir, { recursive: true });
+  }
+}
+
+/** A control plane with a client that trusts it and finds it without DNS. */
+class Running {
+  #client: Deno.HttpClient;
+
+  constructor(readonly control: Control, readonly ca: string) {
+    this.#client = Deno.createHttpClient({ caCerts: [ca] });
+  }
+
+  async call(method: string, path: string, bearer: string, body?: unknown) {
+    const response = await this.fetch(method, path, bearer, body);
+    const text = await response.text();
+    return { status: response.status, body: text ? JSON.parse(text) : undefined };
+  }
+
+  fetch(method: string, path: string, bearer: string, body?: unknown): Promise<Response> {
+    return fetch(`https://localhost:${this.control.address.port}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${bearer}` },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      client: this.#client,
+    });
+  }
+
+  /** A TLS connection with a request written to it by hand. */
+  async raw(path: string, bearer: string, body: string): Promise<Deno.TlsConn> {
+    const conn = await tls(this.control.address.port, this.ca);
+    const head = [
+      `POST ${path} HTTP/1.1`,
+      `Host: api.${HOST}`,
+      `Authorization: Bearer ${bearer}`,
+      "Content-Type: application/json",
+      `Content-Length: ${body.length}`,
+    ];
+    await conn.write(new TextEncoder().encode(`${head.join("\r\n")}\r\n\r\n${body}`));
+    return conn;
+  }
+
+  async register(): Promise<{ device: Device; token: string }> {
+    const public_key = newKey();
+    const vpc_id = this.control.userId;
+    const { status, body } = await this.call("POST", "/api/devices", this.control.regKey!, {
+      vpc_id,
+      public_key,
+    });
+    assert.equal(status, 201);
+    return { device: body, token: openToken(body.bearer_token, public_key) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#client.close();
+    await this.control.close();
+  }
+}
+
+async function tls(port: number, ca: string): Promise<Deno.TlsConn> {
+  const plain = await Deno.connect({ hostname: "127.0.0.1", port });
+  return await Deno.startTls(plain, { hostname: `api.${HOST}`, caCerts: [ca] });
+}
+
+/** Reads from a connection until the text fits; fails when it ends before. */
+async function readUntil(conn: Deno.TlsConn, pattern: RegExp): Promise<string> {
+  const buffer = new Uint8Array(65536);
+  let text = "";
+  while (!pattern.test(text)) {
+    const n = await conn.read(buffer);
+    if (n === null) throw new Error(`ended after ${text}`);
+    text += new TextDecoder().decode(buffer.subarray(0, n));
+  }
+  return text;
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (const start = Date.now(); !await condition();) {
+    if (Date.now() - start > 5000) throw new Error("waited too long");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+Deno.test("an agent joins over HTTPS with what the first start made", async () => {
+  using place = new Place();
+  await using running = await place.start({ admin: { password: "correct horse" } });
+  const { control } = running;
+  assert.equal(control.serviceUrl, `https://${HOST}:${control.address.port}`);
+  assert.deepEqual([control.first, control.username, control.password], [
+    true,
+    "admin",
+    "correct horse",
+  ]);
+  const me = await running.call("GET", "/api/reg-keys/me", control.regKey!);
+  assert.equal(me.body.owner_id, control.userId);
+  assert.equal(me.body.vpc_id, control.userId);
+  const vpc = await running.call("GET", `/api/vpcs/${me.body.vpc_id}`, control.regKey!);
+  assert.deepEqual(vpc.body, {
+    id: control.userId,
+    organization_id: control.userId,
+    description: "default vpc",
+    private_cidr: false,
+    ipv4_cidr: "100.64.0.0/10",
+    ipv6_cidr: "200::/64",
+    revision: 1,
+  });
+  const { token } = await running.register();
+  assert.equal((await running.call("GET", "/api/devices", token)).body.length, 1);
+  const user = await control.store.db.selectFrom("users").selectAll().executeTakeFirstOrThrow();
+  assert.ok(await verifyPassword("correct horse", user.password_hash));
+});
+
+Deno.test("stream headers come at once, events unasked, and the end without its final chunk", async () => {
+  using place = new Place();
+  await using running = await place.start();
+  const { token } = await running.register();
+  const quiet = await running.raw("/api/events", token, "[]");
+  const head = await readUntil(quiet, /\r\n\r\n/);
+  assert.match(head, /^HTTP\/1.1 200 OK\r\n/);
+  assert.match(head, /content-type: application\/json;stream=watch\r\n/);
+  assert.match(head, /transfer-encoding: chunked/);
+  assert.match(head, /cache-control: no-cache, no-store/);
+  const watch = JSON.stringify([{ kind: "device", options: { "vpc-id": running.control.userId } }]);
+  const conn = await running.raw("/api/events", token, watch);
+  await readUntil(conn, /"type":"tail"}\n\n/);
+  await running.register();
+  await readUntil(conn, /100\.64\.0\.2\/32.*\n\n/s);
+  const rest = (async () => {
+    const buffer = new Uint8Array(65536);
+    const n = await conn.read(buffer).catch(() => null);
+    return n === null ? "" : new TextDecoder().decode(buffer.subarray(0, n));
+  })();
+  await running.control.close();
+  assert.equal(await rest, "");
+  quiet.close();
+  conn.close();
+});
+
+Deno.test("a client that goes away is noticed at once, and goes offline after the grace", async () => {
+  using place = new Place();
+  await using running = await place.start({ online: { graceMs: 50 } });
+  const { device, token } = await running.register();
+  const online = async () => {
+    const { body } = await running.call("GET", `/api/devices/${device.id}`, token);
+    return body.online;
+  };
+  const conn = await running.raw("/api/events", token, "[]");
+  await readUntil(conn, /\r\n\r\n/);
+  assert.equal(await online(), true);
+  conn.close();
+  await until(() => running.control.streams() === 0);
+  await until(async () => !await online());
+});
+
+Deno.test("a restart keeps devices, tokens and the registration key, not the password", async () => {
+  using place = new Place();
+  let before;
+  {
+    await using first = await place.start();
+    assert.match(first.control.password ?? "", /^[a-z0-9]{5}(-[a-z0-9]{5}){3}$/);
+    before = { ...await first.register(), regKey: first.control.regKey };
+  }
+  const kept = JSON.parse(Deno.readTextFileSync(`${place.stateDir}/bootstrap.json`));
+  assert.deepEqual(Object.keys(kept), ["note", "username", "reg_key"]);
+  for (const name of ["bootstrap.json", "secret.key", "control.db"]) {
+    assert.equal(Deno.statSync(`${place.stateDir}/${name}`).mode! & 0o777, 0o600, name);
+  }
+  assert.equal(Deno.statSync(place.stateDir).mode! & 0o777, 0o700);
+  {
+    await using second = await place.start({
+      admin: { username: "other", password: "ignored it" },
+    });
+    const { control } = second;
+    assert.deepEqual([control.first, control.username, control.password, control.regKey], [
+      false,
+      "admin",
+      undefined,
+      before.regKey,
+    ]);
+    const list = await second.call("GET", "/api/devices", before.token);
+    assert.deepEqual(list.body.map((row: Device) => row.id), [before.device.id]);
+    assert.deepEqual((await second.register()).device.allowed_ips, [
+      "100.64.0.2/32",
+      "200::2/128",
+    ]);
+  }
+  // The file may be deleted, or be anything: then the key is not shown, and all else works.
+  for (const damage of ["{broken", undefined]) {
+    if (damage) Deno.writeTextFileSync(`${place.stateDir}/bootstrap.json`, damage);
+    else Deno.removeSync(`${place.stateDir}/bootstrap.json`);
+    await using again = await place.start();
+    assert.equal(again.control.regKey, undefined);
+  }
+});
+
+Deno.test("two control planes on one state directory are refused", async () => {
+  using place = new Place();
+  await using _running = await place.start();
+  await assert.rejects(place.start(), /another control plane is running on it; stop that one/);
+});
+
+Deno.test("a port in use and an address of another host are named with the remedy", async () => {
+  using place = new Place();
+  using other = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = other.addr as Deno.NetAddr;
+  const start = (addr: ControlConfig["addr"]) => place.start({ addr });
+  await assert.rejects(start({ hostname: "127.0.0.1", port }), (error: Error) => {
+    assert.equal(
+      error.message,
+      `Cannot listen on 127.0.0.1:${port}: the port is in use; ` +
+        "stop the other server or choose another --addr",
+    );
+    assert.equal((error as { exitCode?: number }).exitCode, 1);
+    return true;
+  });
+  await assert.rejects(start({ hostname: "192.0.2.77", port: 0 }), /no such address/);
+  // What failed left nothing locked.
+  await using _running = await place.start({ addr: { port: 0 } });
+});
+
+Deno.test("a damaged database is left as it is", async () => {
+  using place = new Place();
+  Deno.mkdirSync(place.stateDir);
+  const path = `${place.stateDir}/control.db`;
+  const garbage = Buffer.alloc(8192, "not a database ");
+  Deno.writeFileSync(path, garbage);
+  const message =
+    /control\.db: file is not a database; the file was left as it is: restore a backup/;
+  await assert.rejects(place.start(), message);
+  assert.deepEqual(Buffer.from(Deno.readFileSync(path)), garbage);
+  assert.deepEqual([...Deno.readDirSync(place.stateDir)].map((f) => f.name).sort(), [
+    "control.db",
+    "control.lock",
+  ]);
+  Deno.removeSync(path);
+  {
+    await using first = await place.start();
+    for (let i = 0; i < 50; i++) await first.register();
+  }
+  const bytes = Deno.readFileSync(path);
+  bytes.fill(0x5a, 4096, bytes.length - 4096);
+  Deno.writeFileSync(path, bytes);
+  await assert.rejects(place.start(), /the file was left as it is/);
+  assert.deepEqual(Deno.readFileSync(path), bytes);
+});
+
+Deno.test("a database of a newer version is refused", async () => {
+  using place = new Place();
+  await (await place.start()).control.close();
+  const raw = new DatabaseSync(`${place.stateDir}/control.db`);
+  raw.exec("INSERT INTO kysely_migration (name, timestamp) VALUES ('9999_future', 'x')");
+  raw.close();
+  await assert.rejects(place.start(), /a newer nexd wrote it \(migration 9999_future\)/);
+});
+
+Deno.test("a secret that is missing, damaged or another's stops the start", async () => {
+  using place = new Place();
+  await (await place.start()).control.close();
+  const file = `${place.stateDir}/secret.key`;
+  const secret = Deno.readTextFileSync(file);
+  Deno.removeSync(file);
+  await assert.rejects(place.start(), /secret\.key: it is missing/);
+  Deno.writeTextFileSync(file, "short");
+  await assert.rejects(place.start(), /secret\.key: it is damaged/);
+  Deno.writeTextFileSync(file, Buffer.alloc(32, 7).toString("base64"));
+  await assert.rejects(place.start(), /secret\.key: it belongs to another database/);
+  Deno.writeTextFileSync(file, secret);
+  await (await place.start()).control.close();
+});
+
+Deno.test("a state directory that cannot be written is named", async () => {
+  using place = new Place();
+  Deno.writeTextFileSync(`${place.dir}/file`, "");
+  const stateDir = `${place.dir}/file/state`;
+  await assert.rejects(place.start({ stateDir }), /Cannot write to .*file\/state: .*--state-dir/);
+});
