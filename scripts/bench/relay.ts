@@ -6,6 +6,8 @@
  * cores the clients are the limit: frames a second are then a lower bound, CPU per frame is not.
  */
 
+import config from "../../deno.json" with { type: "json" };
+
 /** One line of the table. */
 export interface BenchRow {
   /** What was measured, e.g. "relay, 16 pairs". */
@@ -44,9 +46,14 @@ async function usage(pid: number): Promise<{ cpu: number; rss: number }> {
   return { cpu: (Number(fields[11]) + Number(fields[12])) / TICKS, rss };
 }
 
-function spawn(name: string, args: string[]): Deno.ChildProcess {
+/** The engine's flags that `deno task relay` runs with, so that what is measured is what runs. */
+function relayFlags(): string[] {
+  return config.tasks.relay.split(" ").filter((word) => word.startsWith("--v8-flags="));
+}
+
+function spawn(name: string, args: string[], flags: string[] = []): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", script(name), ...args],
+    args: ["run", "-A", "--no-check", ...flags, script(name), ...args],
     stdin: "piped",
     stdout: "piped",
     stderr: "inherit",
@@ -76,7 +83,7 @@ async function end(child: Deno.ChildProcess): Promise<void> {
 }
 
 async function startRelay(directory: string): Promise<Started> {
-  const child = spawn("relay_server.ts", [directory]);
+  const child = spawn("relay_server.ts", [directory], relayFlags());
   const { port, ca } = JSON.parse(await lines(child)());
   return { child, port, ca };
 }
