@@ -155,6 +155,23 @@ export class Endpoints {
     if (this.#blocked.size < 65_536) this.#blocked.add(n);
   }
 
+  /** Takes {@linkcode block} back: these addresses can be bound after all. */
+  unblock(addresses: string[]): void {
+    for (const address of addresses) {
+      const n = parseAddress(address);
+      if (n === undefined || !this.#blocked.delete(n)) continue;
+      if (n < this.#next) this.#next = n;
+    }
+  }
+
+  /** Remembers again the address that a peer had before {@linkcode block}, if it is free. */
+  restore(key: string, address: string): void {
+    const n = parseAddress(address);
+    if (n === undefined || !this.#free(n) || this.#addressOf.has(key)) return;
+    this.#addressOf.set(key, n);
+    this.#peerAt.set(n, key);
+  }
+
   /** Drops the oldest remembered addresses down to `keep`. */
   #forget(keep: number): void {
     let surplus = this.#addressOf.size - this.#inUse.size - keep;

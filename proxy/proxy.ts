@@ -191,7 +191,9 @@ export class Proxy {
 
   /** Takes an address and opens the socket; goes to the next where another program has it. */
   #bind(peer: Peer): void {
-    for (let i = 0; i < BIND_TRIES; i++) {
+    const before = this.#endpoints.addressOf(peer.name);
+    const tried: string[] = [];
+    while (tried.length < BIND_TRIES) {
       const address = this.#endpoints.take(peer.name);
       if (address === undefined) {
         throw new ProxyError(
@@ -215,8 +217,12 @@ export class Proxy {
           );
         }
         this.#endpoints.block(peer.name);
+        tried.push(address);
       }
     }
+    // It is the port, not the addresses: once it is free, peers shall have theirs.
+    this.#endpoints.unblock(tried);
+    if (before !== undefined) this.#endpoints.restore(peer.name, before);
     throw new ProxyError(
       `Cannot open port ${this.#port} on a loopback address: in use by another program; ` +
         "stop it or choose another port",
@@ -356,5 +362,5 @@ export class Proxy {
 
 function checkPort(port: number, whose: string): void {
   if (Number.isInteger(port) && port > 0 && port < 65_536) return;
-  throw new ProxyError(`Cannot use port ${port} for ${whose}: give a number from 1 to 65535`);
+  throw new ProxyError(`Cannot use port ${port} for ${whose}: not from 1 to 65535; choose another`);
 }

@@ -17,6 +17,8 @@ import {
   upgradeResponse,
 } from "../relay/derp/mod.ts";
 
+import { datagramFd, setReceiveBuffer } from "../relay/net/mod.ts";
+
 /** How a {@linkcode StubRelay} behaves. */
 export interface StubBehaviour {
   /** TLS with this certificate; without: plain. */
@@ -221,4 +223,52 @@ export async function makeCertificate(
   const pkcs8 = new Uint8Array(await crypto.subtle.exportKey("pkcs8", keys.privateKey));
   const key = `-----BEGIN PRIVATE KEY-----\n${pkcs8.toBase64()}\n-----END PRIVATE KEY-----\n`;
   return { ca: ca.toString("pem"), cert: cert.toString("pem"), key };
+}
+
+/** WireGuard's side: a socket that keeps what it gets. */
+export class FakeWireGuard implements Disposable {
+  readonly conn: Deno.DatagramConn;
+  readonly port: number;
+  readonly got: { data: Uint8Array; from: string }[] = [];
+  #wake: (() => void) | undefined;
+
+  constructor(hostname = "127.0.0.1", port = 0) {
+    this.conn = Deno.listenDatagram({ transport: "udp", hostname, port });
+    this.port = (this.conn.addr as Deno.NetAddr).port;
+    const fd = datagramFd(hostname, this.port);
+    if (fd !== undefined) setReceiveBuffer(fd, 8 << 20);
+    void this.#read();
+  }
+
+  async #read() {
+    const buf = new Uint8Array(65_536);
+    try {
+      while (true) {
+        const [data, from] = await this.conn.receive(buf);
+        const { hostname, port } = from as Deno.NetAddr;
+        this.got.push({ data: data.slice(), from: `${hostname}:${port}` });
+        this.#wake?.();
+      }
+    } catch { /* closed */ }
+  }
+
+  async waitFor(count: number): Promise<void> {
+    while (this.got.length < count) await new Promise<void>((resolve) => this.#wake = resolve);
+  }
+
+  send(data: Uint8Array, to: { hostname: string; port: number }): Promise<number> {
+    return this.conn.send(data, { transport: "udp", ...to });
+  }
+
+  [Symbol.dispose](): void {
+    this.conn.close();
+  }
+}
+
+/** A port that nobody has on any loopback address, as far as one can know. */
+export function freePort(): number {
+  const probe = Deno.listenDatagram({ transport: "udp", hostname: "0.0.0.0", port: 0 });
+  const { port } = probe.addr as Deno.NetAddr;
+  probe.close();
+  return port;
 }

@@ -1,47 +1,7 @@
 import assert from "node:assert/strict";
-import { datagramFd, setReceiveBuffer } from "../../relay/net/mod.ts";
+import { FakeWireGuard, freePort } from "../testing.ts";
 import { batchCalls } from "./libc.ts";
 import { type Capture, type CaptureSocket, MAX_DATAGRAM, openCapture } from "./mod.ts";
-
-/** WireGuard's side: a socket that keeps what it gets. */
-class FakeWireGuard implements Disposable {
-  readonly conn: Deno.DatagramConn;
-  readonly port: number;
-  readonly got: { data: Uint8Array; from: string }[] = [];
-  #wake: (() => void) | undefined;
-
-  constructor(hostname = "127.0.0.1", port = 0) {
-    this.conn = Deno.listenDatagram({ transport: "udp", hostname, port });
-    this.port = (this.conn.addr as Deno.NetAddr).port;
-    const fd = datagramFd(hostname, this.port);
-    if (fd !== undefined) setReceiveBuffer(fd, 8 << 20);
-    void this.#read();
-  }
-
-  async #read() {
-    const buf = new Uint8Array(65_536);
-    try {
-      while (true) {
-        const [data, from] = await this.conn.receive(buf);
-        const { hostname, port } = from as Deno.NetAddr;
-        this.got.push({ data: data.slice(), from: `${hostname}:${port}` });
-        this.#wake?.();
-      }
-    } catch { /* closed */ }
-  }
-
-  async waitFor(count: number): Promise<void> {
-    while (this.got.length < count) await new Promise<void>((resolve) => this.#wake = resolve);
-  }
-
-  send(data: Uint8Array, to: { hostname: string; port: number }): Promise<number> {
-    return this.conn.send(data, { transport: "udp", ...to });
-  }
-
-  [Symbol.dispose]() {
-    this.conn.close();
-  }
-}
 
 /** A capture that keeps what it gets. */
 class Recorder implements AsyncDisposable {
@@ -76,14 +36,6 @@ class Recorder implements AsyncDisposable {
   async [Symbol.asyncDispose]() {
     await this.capture.close();
   }
-}
-
-/** A port that nobody has on any loopback address, as far as one can know. */
-function freePort(): number {
-  const probe = Deno.listenDatagram({ transport: "udp", hostname: "0.0.0.0", port: 0 });
-  const { port } = probe.addr as Deno.NetAddr;
-  probe.close();
-  return port;
 }
 
 function packet(length: number, seed: number): Uint8Array {

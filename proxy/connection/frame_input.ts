@@ -1,8 +1,9 @@
 /**
  * Reading frames in place: one buffer, filled by the connection, walked without copying.
  *
- * Packets are handed on by position in the buffer, other frames as views of it; both are gone when
- * the call returns. A frame that is of no use, or too long to be, is skipped without being held.
+ * Packets are handed on by position in the buffer and stay there until the next read, so that they
+ * can be sent from there in batches. Other frames are views that are gone when the call returns. A
+ * frame that is of no use, or too long to be, is skipped without being held.
  */
 import {
   DerpError,
@@ -51,8 +52,9 @@ export class FrameInput {
     this.#handler = handler;
   }
 
-  /** Where the next read goes. */
+  /** Where the next read goes. Positions handed out before are no longer good. */
   space(): Uint8Array<ArrayBuffer> {
+    this.#makeSpace();
     return this.#end === 0 ? this.#bytes : this.#bytes.subarray(this.#end);
   }
 
@@ -118,7 +120,6 @@ export class FrameInput {
         this.#handler.packet(bytes, key, key + KEY_LENGTH, length - KEY_LENGTH);
       }
     }
-    this.#makeSpace();
   }
 
   #makeSpace(): void {

@@ -36,12 +36,14 @@ function join(parts: Uint8Array[]): Uint8Array {
 /** Feeds bytes in pieces; returns what came out, in the shape the simple reader gives. */
 function read(stream: Uint8Array, pieces: number[]) {
   const got: { type: number; payload: Uint8Array }[] = [];
+  let fresh: { type: number; payload: Uint8Array }[] = [];
   const input = new FrameInput({
     packet: (buf, key, offset, length) => {
       assert.equal(offset, key + 32);
-      got.push({ type: FrameType.RecvPacket, payload: buf.slice(key, offset + length) });
+      // A view, not a copy: the packets of a read must all be good until the next one.
+      fresh.push({ type: FrameType.RecvPacket, payload: buf.subarray(key, offset + length) });
     },
-    frame: (type, payload) => got.push({ type, payload: payload.slice() }),
+    frame: (type, payload) => fresh.push({ type, payload: payload.slice() }),
   });
   let at = 0;
   for (let i = 0; at < stream.length; i++) {
@@ -52,6 +54,8 @@ function read(stream: Uint8Array, pieces: number[]) {
     input.filled(piece);
     at += piece;
     input.walk();
+    for (const { type, payload } of fresh) got.push({ type, payload: payload.slice() });
+    fresh = [];
   }
   return { got, malformed: input.malformed };
 }
