@@ -74,10 +74,6 @@ export async function startControl(config: ControlConfig): Promise<Control> {
     const store = await Store.open(dir.database);
     closers.push(() => store.close());
     const secret = await loadSecret(dir.path, store);
-    const first = await bootstrap(store, dir.path, {
-      username: config.admin?.username ?? "admin",
-      password: config.admin?.password,
-    });
     const deps = dependencies(config, store, secret);
     closers.push(() => {
       deps.online.close();
@@ -86,6 +82,11 @@ export async function startControl(config: ControlConfig): Promise<Control> {
     await deps.online.start();
     const server = listen(config, certificate, deps);
     closers.push(() => server.close());
+    // Last of all: a start that fails makes no user whose password nobody gets to see.
+    const first = await bootstrap(store, dir.path, {
+      username: config.admin?.username ?? "admin",
+      password: config.admin?.password,
+    });
     const { port } = server.address;
     log.info("listening on {hostname} port {port}", { ...server.address });
     return {

@@ -254,8 +254,9 @@ Deno.test("a port in use and an address of another host are named with the remed
     return true;
   });
   await assert.rejects(start({ hostname: "192.0.2.77", port: 0 }), /no such address/);
-  // What failed left nothing locked.
-  await using _running = await place.start({ addr: { port: 0 } });
+  // What failed left nothing locked, and no user whose password nobody saw.
+  await using running = await place.start({ addr: { port: 0 } });
+  assert.equal(running.control.first, true);
 });
 
 Deno.test("a damaged database is left as it is", async () => {
@@ -313,4 +314,38 @@ Deno.test("a state directory that cannot be written is named", async () => {
   Deno.writeTextFileSync(`${place.dir}/file`, "");
   const stateDir = `${place.dir}/file/state`;
   await assert.rejects(place.start({ stateDir }), /Cannot write to .*file\/state: .*--state-dir/);
+});
+
+Deno.test("a reader that stops reading is cut off while others go on", async () => {
+  using place = new Place();
+  await using running = await place.start({ stream: { stallMs: 300 } });
+  const { store } = running.control;
+  const { token } = await running.register();
+  for (let i = 0; i < 100; i++) await running.register();
+  const filler = JSON.stringify(Array(16).fill({ source: "s", address: "x".repeat(128) }));
+  const watch = JSON.stringify([{ kind: "device", options: { "vpc-id": running.control.userId } }]);
+  const stuck = await running.raw("/api/events", token, watch);
+  const other = await running.register();
+  const reader = await running.raw("/api/events", other.token, watch);
+  await readUntil(reader, /"type":"tail"/);
+  await until(() => running.control.streams() === 2);
+  const rows = await store.db.selectFrom("devices").select(["id", "vpc_id"]).execute();
+  const drain = (async () => {
+    const buffer = new Uint8Array(65536);
+    while (await reader.read(buffer).catch(() => null) !== null);
+  })();
+  await until(async () => {
+    await store.write(async (write) => {
+      for (const { id, vpc_id } of rows) {
+        const revision = await write.revision("devices", vpc_id);
+        await write.db.updateTable("devices").set({ revision, endpoints_json: filler })
+          .where("id", "=", id).execute();
+      }
+    });
+    return running.control.streams() === 1;
+  });
+  await running.control.close();
+  await drain;
+  stuck.close();
+  reader.close();
 });

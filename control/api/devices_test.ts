@@ -288,3 +288,12 @@ Deno.test("fields longer or more than their bounds are refused by name", async (
     assert.equal(answer.body.field, field);
   }
 });
+
+Deno.test("devices that register at the same time get different addresses", async () => {
+  await using control = await TestControl.start();
+  const made = await Promise.all(Array.from({ length: 40 }, () => control.register()));
+  const addresses = made.flatMap(({ device }) => device.allowed_ips);
+  assert.equal(new Set(addresses).size, 80);
+  const revisions = made.map(({ device }) => device.revision).sort((a, b) => a - b);
+  assert.deepEqual(revisions, Array.from({ length: 40 }, (_, i) => i + 1));
+});

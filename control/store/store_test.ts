@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { createUser } from "../tenants.ts";
+import { type Change, Store } from "./mod.ts";
+
+async function withStore(test: (store: Store) => Promise<void>): Promise<void> {
+  const store = await Store.open(":memory:");
+  try {
+    await test(store);
+  } finally {
+    await store.close();
+  }
+}
+
+Deno.test("listeners hear of what was committed, once for each kind and VPC", async () => {
+  await withStore(async (store) => {
+    const heard: Change[] = [];
+    const stop = store.onChange((change) => heard.push(change));
+    const revisions = await store.write(async (write) => {
+      const all = [await write.revision("devices", "a"), await write.revision("devices", "a")];
+      assert.deepEqual(heard, [], "not before the commit");
+      return [...all, await write.revision("device_metadata", "b")];
+    });
+    assert.deepEqual(revisions, [1, 2, 1], "each kind counts for itself");
+    assert.deepEqual(heard, [{ kind: "devices", vpcId: "a" }, {
+      kind: "device_metadata",
+      vpcId: "b",
+    }]);
+    stop();
+    await store.write((write) => write.revision("devices", "a"));
+    assert.equal(heard.length, 2);
+  });
+});
+
+Deno.test("a transaction that throws changes nothing and tells nobody", async () => {
+  await withStore(async (store) => {
+    store.onChange(() => assert.fail("told"));
+    await assert.rejects(
+      store.write(async (write) => {
+        await write.revision("devices", "a");
+        throw new Error("no");
+      }),
+      /^Error: no$/,
+    );
+    assert.equal(await store.currentRevision("devices"), 0);
+  });
+});
+
+Deno.test("revisions end at what stock agents can read", async () => {
+  // Weakness 23: they decode them as signed 32-bit numbers.
+  await withStore(async (store) => {
+    await store.db.updateTable("revisions").set({ value: 2 ** 31 - 2 }).execute();
+    assert.equal(await store.write((w) => w.revision("devices", "a")), 2 ** 31 - 1);
+    await assert.rejects(store.write((w) => w.revision("devices", "a")), /used up/);
+    assert.equal(await store.currentRevision("devices"), 2 ** 31 - 1);
+  });
+});
+
+Deno.test("a database that was just migrated serves at once, and opens again", async () => {
+  // Weakness 49: the process that ran the migrations could not create users.
+  const dir = await Deno.makeTempDir({ prefix: "nexd-store-" });
+  try {
+    for (const username of ["ada", "sol"]) {
+      const store = await Store.open(`${dir}/control.db`);
+      await store.write((write) => createUser(write, { username, passwordHash: "" }));
+      assert.ok(store.ready());
+      await store.close();
+      assert.equal(store.ready(), false);
+    }
+    const raw = new DatabaseSync(`${dir}/control.db`);
+    assert.equal(raw.prepare("SELECT count(*) AS n FROM users").get()!.n, 2);
+    assert.equal(raw.prepare("PRAGMA journal_mode").get()!.journal_mode, "wal");
+    raw.close();
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("rows keep their references", async () => {
+  await withStore(async (store) => {
+    await assert.rejects(
+      store.db.insertInto("memberships")
+        .values({ user_id: "nobody", organization_id: "none", roles_json: "[]" }).execute(),
+      /FOREIGN KEY/,
+    );
+  });
+});
