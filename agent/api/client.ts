@@ -12,6 +12,7 @@ import type {
   Watch,
 } from "../../control/api/types.ts";
 import { cleanText } from "../errors.ts";
+import { chunksOf } from "./body.ts";
 import { ApiFailure, networkFailure } from "./failure.ts";
 import { type Transport, unverifiedTransport, verifiedTransport } from "./transport.ts";
 import { isObject, parseDevice, parseRegKey, parseVpc } from "./wire.ts";
@@ -119,15 +120,10 @@ export class ApiClient implements Api {
       this.#timeout,
     );
     try {
-      const response = await this.#send(
-        url,
-        "POST",
-        token,
-        watches,
-        AbortSignal.any([signal, head.signal]),
-      );
+      const limited = AbortSignal.any([signal, head.signal]);
+      const response = await this.#send(url, "POST", token, watches, limited);
       if (response.status !== 200 || response.body === null) {
-        throw await this.#refusal(response, "POST", url);
+        throw await this.#refusal(response, "POST", url, limited);
       }
       return response.body;
     } finally {
@@ -178,9 +174,9 @@ export class ApiClient implements Api {
     const signal = options.signal ? AbortSignal.any([options.signal, limit]) : limit;
     const response = await this.#send(url, method, token, options.body, signal);
     if (response.status !== 200 && response.status !== 201) {
-      throw await this.#refusal(response, method, url);
+      throw await this.#refusal(response, method, url, signal);
     }
-    const text = await readBounded(response, url);
+    const text = await readBounded(response, url, signal);
     let value: T | undefined;
     try {
       value = options.parse(JSON.parse(text));
@@ -197,9 +193,14 @@ export class ApiClient implements Api {
     return value;
   }
 
-  async #refusal(response: Response, method: string, url: URL): Promise<ApiFailure> {
+  async #refusal(
+    response: Response,
+    method: string,
+    url: URL,
+    signal: AbortSignal,
+  ): Promise<ApiFailure> {
     const detail: ApiFailure["detail"] = {};
-    const text = await readBounded(response, url).catch(() => "");
+    const text = await readBounded(response, url, signal).catch(() => "");
     try {
       const body: unknown = JSON.parse(text);
       if (isObject(body)) {
@@ -224,12 +225,12 @@ export class ApiClient implements Api {
 }
 
 /** Reads a body as text, at most {@link MAX_BODY} bytes. */
-async function readBounded(response: Response, url: URL): Promise<string> {
+async function readBounded(response: Response, url: URL, signal: AbortSignal): Promise<string> {
   if (response.body === null) return "";
   const decoder = new TextDecoder();
   let text = "", size = 0;
   try {
-    for await (const chunk of response.body) {
+    for await (const chunk of chunksOf(response.body, signal)) {
       size += chunk.length;
       if (size > MAX_BODY) {
         throw new ApiFailure(`The answer of ${url.host} is larger than ${MAX_BODY} bytes`, {

@@ -6,6 +6,7 @@
  */
 import { reasonOf } from "../errors.ts";
 import { Backoff, pause } from "./backoff.ts";
+import { chunksOf } from "./body.ts";
 import type { WatchCache } from "./cache.ts";
 import type { Api } from "./client.ts";
 import { isJsonSpace, JsonObjectDecoder } from "./decoder.ts";
@@ -110,7 +111,7 @@ async function readStream(options: WatchOptions, memory: { heartbeats: boolean }
   listen();
   let heard = performance.now();
   try {
-    for await (const chunk of stream) {
+    for await (const chunk of chunksOf(stream, signal)) {
       const now = performance.now();
       if (now - heard >= (times?.heartbeatGap ?? HEARTBEAT_GAP) && chunk.every(isJsonSpace)) {
         memory.heartbeats = true;

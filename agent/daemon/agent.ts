@@ -22,7 +22,6 @@ import {
   persist,
   readCache,
   StateStore,
-  writeCache,
 } from "../onboarding/mod.ts";
 import { chooseRelay, type RelayTarget, type Self } from "../peering/mod.ts";
 import type { WireGuardDevice } from "../wireguard/mod.ts";
@@ -30,6 +29,7 @@ import type { AgentConfig } from "./config.ts";
 import type { Doors, RelayProxy } from "./doors.ts";
 import { measureHost } from "./measure.ts";
 import { Reconciler } from "./reconciler.ts";
+import { Saver } from "./saver.ts";
 import { type ControlState, statusOf } from "./status.ts";
 import { Undo } from "./undo.ts";
 
@@ -45,15 +45,20 @@ export const TUNNEL_MTU = 1420;
 const PASS_INTERVAL = 2_000;
 /** Wake-ups within this time are one pass, ms. */
 const COALESCE = 20;
-/** How long a first start tries to reach the control plane, ms. */
-const FIRST_START_LIMIT = 15_000;
-/** Files are written this long after the change, ms. */
-const SAVE_DELAY = 500;
+/** Times that tests shorten, ms. */
+export interface AgentTimes {
+  /** How long a first start tries to reach the control plane. */
+  firstStart: number;
+  /** First pause after a refused device token. */
+  refused: number;
+}
+const TIMES: AgentTimes = { firstStart: 15_000, refused: 5_000 };
 
 /** One agent. {@link run} may be called once. */
 export class Agent {
   readonly #config: AgentConfig;
   readonly #doors: Doors;
+  readonly #times: AgentTimes;
   #store!: StateStore;
   #publicKey = "";
   #port = 0;
@@ -70,12 +75,12 @@ export class Agent {
   #control: ControlState = { state: "connecting" };
   #error: string | undefined;
   #wake: () => void = () => {};
-  #saving: ReturnType<typeof setTimeout> | undefined;
-  #loopback: Record<string, string> | undefined;
+  #saver!: Saver;
 
-  constructor(config: AgentConfig, doors: Doors) {
+  constructor(config: AgentConfig, doors: Doors, times: Partial<AgentTimes> = {}) {
     this.#config = config;
     this.#doors = doors;
+    this.#times = { ...TIMES, ...times };
   }
 
   /** What the control socket tells. */
@@ -120,7 +125,8 @@ export class Agent {
     const cached = this.#store.state.deviceId === undefined
       ? undefined
       : await readCache(stateDir, this.#publicKey);
-    undo.defer(() => this.#flush());
+    this.#saver = new Saver(this.#store, stateDir, () => this.#memory());
+    undo.defer(() => this.#saver.flush());
     const facts = await measureHost(this.#config, this.#doors, {
       port: this.#store.state.port,
       nat: cached?.nat,
@@ -139,7 +145,9 @@ export class Agent {
       onboarded = await persist(() => this.#register(signal), {
         signal,
         onTrouble: this.#trouble,
-        ...(this.#store.state.deviceId === undefined ? { giveUpAfterMs: FIRST_START_LIMIT } : {}),
+        ...(this.#store.state.deviceId === undefined
+          ? { giveUpAfterMs: this.#times.firstStart }
+          : {}),
       });
       if (onboarded === undefined) return;
       await this.#registered(onboarded);
@@ -200,7 +208,7 @@ export class Agent {
     }
     log.info("registered as {ip} in VPC {vpc}", { ip: got, vpc: vpc.id });
     await this.#store.update({ deviceId: device.id });
-    this.#saveSoon();
+    this.#saver.soon();
   }
 
   #adopt(
@@ -244,10 +252,7 @@ export class Agent {
       relay,
       caCerts: relayCaCerts,
       assigned: this.#store.state.loopback,
-      onAssigned: (assigned) => {
-        this.#loopback = assigned;
-        this.#saveSoon();
-      },
+      onAssigned: (assigned) => this.#saver.assigned(assigned),
       capture,
     });
     proxy.onChange = () => this.#wake();
@@ -324,7 +329,7 @@ export class Agent {
 
   /** Registers where needed and follows the watch stream; a refused token registers again. */
   async #follow(signal: AbortSignal, first: Onboarded | undefined): Promise<void> {
-    const again = new Backoff({ base: 5_000, max: 60_000 });
+    const again = new Backoff({ base: this.#times.refused, max: 60_000 });
     let onboarded = first;
     let strict = first === undefined;
     while (!signal.aborted) {
@@ -346,7 +351,7 @@ export class Agent {
           cache: this.#cache!,
           signal,
           onChange: () => {
-            this.#saveSoon();
+            this.#saver.soon();
             this.#wake();
           },
           onState: (state) => this.#setControl(state),
@@ -375,26 +380,13 @@ export class Agent {
     this.#control = state;
   }
 
-  #saveSoon(): void {
-    this.#saving ??= setTimeout(() => void this.#flush(), SAVE_DELAY);
-  }
-
-  /** Writes what waits to be written; trouble with the disk must not stop the tunnel. */
-  async #flush(): Promise<void> {
-    clearTimeout(this.#saving);
-    this.#saving = undefined;
-    try {
-      if (this.#loopback !== undefined) await this.#store.update({ loopback: this.#loopback });
-      if (this.#last !== undefined && this.#cache !== undefined) {
-        await writeCache(this.#config.stateDir, {
-          ...this.#last,
-          devices: this.#cache.devices(),
-          metadata: this.#cache.metadata(),
-          nat: this.#nat,
-        });
-      }
-    } catch (error) {
-      log.warn("saving: {reason}", { reason: reasonOf(error) });
-    }
+  /** What a restart begins with. */
+  #memory(): CachedVpc | undefined {
+    return this.#last === undefined || this.#cache === undefined ? undefined : {
+      ...this.#last,
+      devices: this.#cache.devices(),
+      metadata: this.#cache.metadata(),
+      nat: this.#nat,
+    };
   }
 }

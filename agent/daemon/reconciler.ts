@@ -31,9 +31,6 @@ const log = getLogger(["nexd", "agent"]);
  * side falls back to the relay first, its packets find the way in and WireGuard follows.
  */
 const STANDBY_PEERS = 1024;
-/** How long a new relayed peer waits for the relay, ms: a lost first handshake costs 5 s. */
-const RELAY_HOLD = 3_000;
-
 /** What one pass works on. */
 export interface Parts {
   self: Self;
@@ -58,10 +55,7 @@ export class Reconciler {
   #history: ReadonlyMap<string, PeerHistory> = new Map();
   #loopback = new Map<string, string>();
   #proxyTrouble = new Map<string, string>();
-  #relay: RelayTarget | undefined;
-  #configured = new Set<string>();
-  #device: WireGuardDevice | undefined;
-  #openedAt = 0;
+  #relay: RelayTarget;
   readonly #now: () => number;
 
   /** @param relay the relay that the proxy was made with */
@@ -73,11 +67,6 @@ export class Reconciler {
   /** One pass. Throws when the device or the proxy fails as a whole; the next pass tries again. */
   async pass(parts: Parts): Promise<void> {
     const { self, cache, device, proxy } = parts;
-    if (device !== this.#device) {
-      this.#device = device;
-      this.#openedAt = this.#now();
-      this.#configured.clear();
-    }
     const devices = cache.devices();
     const choice = chooseRelay({
       devices,
@@ -90,35 +79,26 @@ export class Reconciler {
     await this.#addToProxy(peers, self, proxy);
 
     const stats = new Map((await device.stats()).map((row) => [row.publicKey, row]));
-    const relayName = this.#relay === undefined ? undefined : `${this.#relay.host}`;
-    const before = this.#history;
     const { plans, history } = plan({
       self,
       peers,
-      ...(relayName === undefined ? {} : { relay: relayName }),
+      relay: this.#relay.host,
       loopback: this.#loopback,
       observed: stats as ReadonlyMap<string, Observed>,
-      history: before,
+      history: this.#history,
       now: this.#now(),
     });
     this.#history = history;
     this.#report(plans);
-    const ready = plans.filter((p) => !this.#holds(p, proxy));
-    await device.setPeers(ready.map((p) => ({
+    // The proxy has had every endpoint before WireGuard hears of it: the first handshake is not lost.
+    await device.setPeers(plans.map((p) => ({
       publicKey: p.peer.publicKey,
       allowedIps: p.peer.allowedIps,
       keepaliveSeconds: KEEPALIVE_SECONDS,
       ...(p.endpoint === undefined ? {} : { endpoint: p.endpoint }),
     })));
-    this.#configured = new Set(ready.map((p) => p.peer.publicKey));
     await this.#removeFromProxy(new Set(peers.map((peer) => peer.publicKey)), proxy);
     this.outcome = { plans, skipped, stats, relayReason: choice.relay ? choice.reason : "" };
-  }
-
-  /** Forgets what a closed proxy knew. */
-  resetProxy(relay: RelayTarget): void {
-    this.#loopback.clear();
-    this.#relay = relay;
   }
 
   #useRelay(relay: RelayTarget, reason: string, parts: Parts): void {
@@ -161,14 +141,6 @@ export class Reconciler {
         log.warn("removing a loopback endpoint: {reason}", { reason: reasonOf(error) });
       }
     }
-  }
-
-  /** A peer WireGuard does not have yet waits a moment for the relay it will speak through. */
-  #holds(decided: PeerPlan, proxy: RelayProxy): boolean {
-    return decided.method === "via-derp-relay" &&
-      !this.#configured.has(decided.peer.publicKey) &&
-      this.#now() - this.#openedAt < RELAY_HOLD &&
-      proxy.status().relay.state !== "connected";
   }
 
   /** Logs changes of method and health, not the search for a peer that is away. */
