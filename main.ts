@@ -163,7 +163,7 @@ function goSpellings(program: Command, args: readonly string[]): string[] {
       out.push(word);
     } else if (value !== undefined) {
       out.push(...(option.long ? [`${option.long}=${value}`] : [`${option.short}`, value]));
-    } else if (option.optional) {
+    } else if (!option.required) {
       out.push(`${option.long}=true`);
     } else {
       // The next word is this flag's value, whatever it looks like.
