@@ -83,8 +83,11 @@ function showEnd(screen: Screen, result: DemoResult, args: DemoArguments): void 
   if (result.ok) {
     screen.line(`  ${screen.style(["bold", "green"], "All of it holds")}, in ${result.seconds} s.`);
   } else {
-    screen.line(`  ${screen.style(["bold", "red"], "It does not hold")}: ${result.error}`);
-    if (!args.keep) screen.line("  --keep leaves the lab standing, to look around in it.");
+    const failed = screen.steps.at(-1)?.name ?? "the start";
+    screen.line(`  ${screen.style(["bold", "red"], "It does not hold")}: see "${failed}" above.`);
+    if (!args.keep && screen.steps.length > 1) {
+      screen.line("  With --keep the lab is left standing, to look around in it.");
+    }
   }
   if (result.lab) {
     screen.line();

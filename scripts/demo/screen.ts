@@ -44,7 +44,13 @@ export function screenOf(quiet: boolean): Screen {
   const encoder = new TextEncoder();
   return new Screen({
     write: (text) => {
-      if (!quiet) Deno.stdout.writeSync(encoder.encode(text));
+      if (quiet) return;
+      try {
+        Deno.stdout.writeSync(encoder.encode(text));
+      } catch (error) {
+        // Nobody reads any more (`| head`); the course and its clean end matter, not the words.
+        if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+      }
     },
     live: live && !quiet,
     color: live && !Deno.env.get("NO_COLOR"),
@@ -148,21 +154,14 @@ export class Screen {
 
 /** Breaks a line at spaces; a word longer than the width stays whole. */
 export function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else {
-      line = line === "" && lines.length === 0 && word === ""
-        ? " "
-        : line
-        ? `${line} ${word}`
-        : word;
-    }
+  const [first = "", ...words] = text.split(" ");
+  const lines = [first];
+  for (const word of words) {
+    const line = lines.at(-1)!;
+    if (line.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = `${line} ${word}`;
   }
-  return [...lines, line];
+  return lines;
 }
 
 /** Cuts a line of a table to the width, the rest to a smaller one. */

@@ -194,11 +194,25 @@ async function readReport(
 
 function explainFailure(errors: string): string {
   const said = errors.trim().replaceAll(/\s*\n\s*/g, "; ") || "it ended without a word";
-  const remedy = !usesUserNamespace()
-    ? "this root may not make namespaces: in a container give it --privileged"
-    : "user namespaces are switched off for you: run it as root, or as root once " +
-      "`sysctl -w kernel.apparmor_restrict_unprivileged_userns=0` (Ubuntu) or " +
-      "`sysctl -w kernel.unprivileged_userns_clone=1` (Debian)";
   const refused = /unshare|not permitted|denied/i.test(said);
-  return `Cannot start a lab: ${said}${refused ? `; ${remedy}` : ""}`;
+  return `Cannot start a lab: ${said}${refused ? `; ${refusalRemedy()}` : ""}`;
+}
+
+function refusalRemedy(): string {
+  if (!usesUserNamespace()) {
+    return "this root may not make namespaces: start the container with --privileged";
+  }
+  const setting = (path: string) => {
+    try {
+      return Deno.readTextFileSync(`/proc/sys/${path}`).trim();
+    } catch {
+      return undefined; // this kernel does not have it
+    }
+  };
+  const sysctl = setting("kernel/apparmor_restrict_unprivileged_userns") === "1"
+    ? "kernel.apparmor_restrict_unprivileged_userns=0"
+    : setting("kernel/unprivileged_userns_clone") === "0"
+    ? "kernel.unprivileged_userns_clone=1"
+    : "user.max_user_namespaces=10000";
+  return `this user may not make namespaces: start as root, or run \`sudo sysctl -w ${sysctl}\` once`;
 }

@@ -44,7 +44,8 @@ export interface Host {
 
 /** What `lab.json` in a lab's directory holds, for whoever ends a kept lab. */
 interface LabRecord {
-  pid: number;
+  /** The first process inside, by outer pid, and when it started: pids are used again. */
+  init: number;
   startTime: number | undefined;
 }
 
@@ -99,7 +100,7 @@ export class Lab {
     const { dir, lock } = makeLabDir();
     try {
       const holder = await startHolder(dir, plan);
-      const record: LabRecord = { pid: holder.pid, startTime: startTimeOf(holder.pid) };
+      const record: LabRecord = { init: holder.init, startTime: startTimeOf(holder.init) };
       Deno.writeTextFileSync(`${dir}/lab.json`, JSON.stringify(record));
       return new Lab(dir, lock, holder, plan.hosts);
     } catch (error) {
@@ -123,10 +124,10 @@ export class Lab {
     } catch {
       throw new LabError(`Cannot end lab ${id}: there is no such lab of this user`);
     }
-    if (record.startTime !== undefined && startTimeOf(record.pid) === record.startTime) {
-      signal(record.pid, "SIGKILL");
-    }
-    for (let wait = 0; isHeld(dir) && wait < 200; wait++) {
+    const lives = () =>
+      record.startTime !== undefined && startTimeOf(record.init) === record.startTime;
+    if (lives()) signal(record.init, "SIGKILL"); // its end is over when all inside are gone
+    for (let wait = 0; (lives() || isHeld(dir)) && wait < 500; wait++) {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     if (isHeld(dir)) {

@@ -1,18 +1,39 @@
-/** What the lab's tests share: whether this machine can carry a lab at all. */
+/**
+ * What tests on labs share: whether this machine can carry one. A test that cannot run returns at
+ * once, and its skip line says why.
+ *
+ * @module
+ */
+
 import { Lab } from "./mod.ts";
 
-let reason: string | undefined | null = null;
+let labRefusal: Promise<string | undefined> | undefined;
 
-/** The reason why labs cannot be built here; printed once as the test's skip line. */
+/** True, after a skip line, where labs cannot be built. */
 export async function cannotLab(): Promise<boolean> {
-  if (reason === null) {
-    try {
-      await using _ = await Lab.create({ hosts: 1, nat: "open" });
-      reason = undefined;
-    } catch (error) {
-      reason = (error as Error).message;
-    }
+  labRefusal ??= reasonOf(async () => {
+    await using _ = await Lab.create({ hosts: 1, nat: "open" });
+  });
+  return skipFor(await labRefusal);
+}
+
+/** True, after a skip line, where labs cannot be built or wireguard-go cannot run in them. */
+export async function cannotMesh(): Promise<boolean> {
+  return await cannotLab() || skipFor(
+    await reasonOf(() => Deno.openSync("/dev/net/tun", { read: true, write: true }).close()),
+  );
+}
+
+async function reasonOf(attempt: () => Promise<void> | void): Promise<string | undefined> {
+  try {
+    await attempt();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
   }
+}
+
+function skipFor(reason: string | undefined): boolean {
   // deno-lint-ignore no-console -- a test's skip line
   if (reason !== undefined) console.log(`skip: ${reason}`);
   return reason !== undefined;

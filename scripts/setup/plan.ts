@@ -36,8 +36,18 @@ export type Step =
   | { do: "make-tun" }
   | { do: "give-up"; because: string };
 
-const TUN_COMMANDS =
-  "mkdir -p /dev/net && mknod /dev/net/tun c 10 200; modprobe tun; chmod 666 /dev/net/tun";
+/** What root runs to make the TUN device usable for all, by what is wrong with it. */
+const TUN_COMMANDS = {
+  absent: "mkdir -p /dev/net && mknod -m 666 /dev/net/tun c 10 200",
+  refused: "chmod 666 /dev/net/tun",
+  "no-driver": "modprobe tun",
+} as const;
+/** The same in words. */
+const TUN_STATES = {
+  absent: "it is not there",
+  refused: "it is for root only",
+  "no-driver": "its driver is not loaded",
+} as const;
 
 /** `apt-get` arguments that install packages without asking. */
 export function installArguments(packages: string[]): string[] {
@@ -69,7 +79,7 @@ export function planSetup(facts: Facts): Step[] {
       const commands = [
         "apt-get update",
         `apt-get install -y --no-install-recommends ${packages.join(" ")}`,
-        ...(tun === "usable" ? [] : [TUN_COMMANDS]),
+        ...(tun === "usable" ? [] : [TUN_COMMANDS[tun]]),
       ];
       return [giveUp(
         `Cannot find ${missing.join(", ")}: run this once, then start again:\n` +
@@ -84,9 +94,8 @@ export function planSetup(facts: Facts): Step[] {
     root
       ? "Cannot open /dev/net/tun: the system refuses it; in a container add " +
         "--device /dev/net/tun --cap-add NET_ADMIN (or --privileged)"
-      : `Cannot open /dev/net/tun: it is ${
-        tun === "refused" ? "for root only" : "not there"
-      }; run this once, then start again:\n  sudo sh -c '${TUN_COMMANDS}'`,
+      : `Cannot open /dev/net/tun: ${TUN_STATES[tun]}; run this once, then start again:\n` +
+        `  sudo sh -c '${TUN_COMMANDS[tun]}'`,
   ));
   return steps;
 }
