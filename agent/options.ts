@@ -22,7 +22,7 @@ const UNIX_SOCKET: OptionSpec = {
   name: "unix-socket",
   kind: "string",
   placeholder: "PATH",
-  help: "control socket (default: /var/run/nexd.sock, or $HOME/.nexodus/nexd.sock without root)",
+  help: "control socket; otherwise /var/run/nexd.sock, without root $HOME/.nexodus/nexd.sock",
 };
 
 /** Flags of `nexd`. What needs the login flows (`--username`, `--vpc-id`, …) is not here. */
@@ -32,7 +32,7 @@ export const AGENT_OPTIONS: OptionSpec[] = [
     env: "NEXD_SERVICE_URL",
     kind: "string",
     placeholder: "URL",
-    help: "control plane, https only (default: https://try.nexodus.io)",
+    help: "control plane, https only; otherwise https://try.nexodus.io",
   },
   {
     name: "reg-key",
@@ -60,14 +60,14 @@ export const AGENT_OPTIONS: OptionSpec[] = [
     env: "NEXD_STATE_DIR",
     kind: "string",
     placeholder: "DIR",
-    help: "keys and state (default: /var/lib/nexd, or $HOME/.nexodus without root)",
+    help: "keys and state; otherwise /var/lib/nexd, without root $HOME/.nexodus",
   },
   {
     name: "stun-server",
     env: "NEXD_STUN_SERVER",
     kind: "list",
     placeholder: "HOST:PORT",
-    help: "STUN server; repeat it, at least two (default: public servers)",
+    help: "STUN server; repeat it, at least two; otherwise public servers",
   },
   {
     name: "listen-port",
@@ -89,7 +89,7 @@ export const AGENT_OPTIONS: OptionSpec[] = [
     env: "NEXD_LOCAL_ENDPOINT_IP",
     kind: "string",
     placeholder: "IP",
-    help: "address published as the local endpoint (default: that of the default route)",
+    help: "address published as the local endpoint; otherwise that of the default route",
   },
   {
     name: "relay-only",

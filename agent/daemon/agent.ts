@@ -41,8 +41,8 @@ const log = getLogger(["nexd", "agent"]);
  * change under a connection and the MTU should not.
  */
 export const TUNNEL_MTU = 1420;
-/** How often the loop looks without being woken, ms. */
-const PASS_INTERVAL = 2_000;
+/** How often the loop looks without being woken, and while a new path is being tried, ms. */
+const PASS_INTERVAL = 2_000, SETTLING_INTERVAL = 250;
 /** Wake-ups within this time are one pass, ms. */
 const COALESCE = 20;
 /** Times that tests shorten, ms. */
@@ -311,6 +311,7 @@ export class Agent {
           relayCaCerts: this.#config.relayCaCerts,
         });
         this.#error = undefined;
+        if (this.#reconciler!.unsettled) wait = SETTLING_INTERVAL;
       } catch (error) {
         const reason = reasonOf(error);
         if (reason !== this.#error) log.error("reconcile: {reason}", { reason });

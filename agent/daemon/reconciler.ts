@@ -31,6 +31,8 @@ const log = getLogger(["nexd", "agent"]);
  * side falls back to the relay first, its packets find the way in and WireGuard follows.
  */
 const STANDBY_PEERS = 1024;
+/** A new path usually works, or fails its first handshake, within this time, ms. */
+const SETTLING = 6_000;
 /** What one pass works on. */
 export interface Parts {
   self: Self;
@@ -62,6 +64,15 @@ export class Reconciler {
   constructor(relay: RelayTarget, now: () => number) {
     this.#relay = relay;
     this.#now = now;
+  }
+
+  /** True while a method was applied a moment ago and has not shown yet that it works. */
+  get unsettled(): boolean {
+    const now = this.#now();
+    return this.outcome.plans.some(({ healthy, peer }) => {
+      const appliedAt = this.#history.get(peer.publicKey)?.appliedAt ?? 0;
+      return !healthy && now - appliedAt < SETTLING;
+    });
   }
 
   /** One pass. Throws when the device or the proxy fails as a whole; the next pass tries again. */
