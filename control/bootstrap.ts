@@ -49,6 +49,7 @@ export async function bootstrap(
     return { userId, username, first: false, ...(regKey === undefined ? {} : { regKey }) };
   }
   const password = admin.password ?? newPassword();
+  if (password.length < 8) log.warn("the password of the first user is short: it is easy to guess");
   const passwordHash = await hashPassword(password);
   const regKey = newRegKey();
   const kept: Kept = {

@@ -21,8 +21,8 @@ export function settings(values: ControlValues): ControlSettings {
   if (!/^[\w.@+-]{1,64}$/.test(username)) {
     throw usage(`--admin-username ${username}: use 1 to 64 letters, digits and . _ @ + -`);
   }
-  if (password !== undefined && (password.length < 8 || password.length > 256)) {
-    throw usage("--admin-password: use 8 to 256 characters");
+  if (password !== undefined && password.length > 256) {
+    throw usage("--admin-password: use at most 256 characters");
   }
   return {
     hostname: hostname(text(values, "hostname")),

@@ -19,7 +19,7 @@ export async function openStateDir(path: string): Promise<StateDir> {
   let lock: Deno.FsFile;
   try {
     await Deno.mkdir(path, { recursive: true, mode: 0o700 });
-    lock = await Deno.open(`${path}/control.lock`, { read: true, write: true, create: true });
+    lock = await Deno.open(`${path}/control.lock`, { write: true, create: true, mode: 0o600 });
   } catch (error) {
     throw notWritable(path, error);
   }
