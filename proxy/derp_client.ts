@@ -18,9 +18,15 @@ import type { RelayConnectionError } from "./error.ts";
 
 const log = getLogger(["nexd", "proxy"]);
 
-/** Outgoing bytes and packets that may wait while a write is under way. About 190 full packets. */
-const QUEUE_BYTES = 256 * 1024;
-const QUEUE_PACKETS = 1024;
+/** Outgoing bytes and packets that may wait while a write is under way: some 380 full packets. */
+const QUEUE_BYTES = 512 * 1024;
+const QUEUE_PACKETS = 2048;
+
+/**
+ * A packet that waited longer is not worth sending: on a slow way to the relay a full queue would
+ * only add delay to everything behind it. Milliseconds.
+ */
+const QUEUE_MS = 500;
 
 /**
  * Without a connection the newest few packets are held for a short time, so that a handshake
@@ -44,6 +50,8 @@ export class ClientDrops {
   not_connected = 0;
   /** The relay takes packets more slowly than they come; the oldest went. */
   queue_full = 0;
+  /** The same, told by how long they waited. */
+  queue_age = 0;
   /** The relay asked to send less. */
   rate_limited = 0;
   /** Longer than a queue. */
@@ -105,8 +113,10 @@ export class DerpClient {
   #connection: RelayConnection | undefined;
   #status: RelayStatus;
   #malformed = 0;
-  /** Milliseconds of the monotonic clock, once per batch. */
+  /** Milliseconds of the monotonic clock when the first packet of the batch came. */
   #now = 0;
+  #batchBegun = false;
+  #connectedAt = 0;
   #rate = 0;
   #burst = 0;
   #tokens = 0;
@@ -163,6 +173,10 @@ export class DerpClient {
    * @param data starts with the packet, and may be longer: see SendQueue
    */
   send(key: Uint8Array, data: Uint8Array, length: number): void {
+    if (!this.#batchBegun) {
+      this.#batchBegun = true;
+      this.#now = performance.now();
+    }
     let dropped: number;
     if (this.#status.state === "connected") {
       if (this.#rate > 0 && !this.#takeTokens(FRAME_OVERHEAD + length)) {
@@ -172,7 +186,6 @@ export class DerpClient {
       dropped = this.#fill.push(key, data, length, this.#now);
       if (dropped > 0) this.drops.queue_full += dropped;
     } else {
-      this.#now = performance.now();
       dropped = this.#fill.push(key, data, length, this.#now, HELD_PACKETS);
       if (dropped > 0) this.drops.not_connected += dropped;
     }
@@ -181,9 +194,8 @@ export class DerpClient {
 
   /** Sends what was queued, as soon as the write before is done. */
   flush(): void {
-    if (this.#status.state !== "connected") return;
-    this.#now = performance.now();
-    this.#connection!.flush();
+    this.#batchBegun = false;
+    if (this.#status.state === "connected") this.#connection!.flush();
   }
 
   /** DERP: the rate that ServerInfo names counts frames as they are on the wire. */
@@ -202,6 +214,12 @@ export class DerpClient {
   #take(): SendQueue | undefined {
     const queue = this.#fill;
     if (queue.packets === 0 || this.#spare === undefined) return undefined;
+    const now = performance.now();
+    // What was held for this connection may be older, and was looked at when it came to be.
+    if (now - this.#connectedAt > QUEUE_MS) {
+      this.drops.queue_age += queue.dropOlder(now - QUEUE_MS);
+      if (queue.packets === 0) return undefined;
+    }
     this.#fill = this.#spare;
     this.#spare = undefined;
     return queue;
@@ -264,8 +282,8 @@ export class DerpClient {
     const info = connection.serverInfo!;
     this.#rate = info.tokenBucketBytesPerSecond ?? 0;
     this.#tokens = this.#burst = info.tokenBucketBytesBurst ?? 0;
-    this.#now = this.#tokensAt = performance.now();
-    this.drops.not_connected += this.#fill.dropOlder(this.#now - HELD_MS);
+    this.#connectedAt = this.#tokensAt = performance.now();
+    this.drops.not_connected += this.#fill.dropOlder(this.#connectedAt - HELD_MS);
     log.info("Connected to relay {relay}", { relay: relayName(this.relay) });
     this.#set("connected");
     this.flush();

@@ -215,7 +215,8 @@ Deno.test("derp client gives up when the relay takes no data, and can send again
       error = watched.client.status().error;
     }
     assert.match(error ?? "", /takes no data/);
-    assert(watched.client.drops.queue_full > 0);
+    const { queue_full, queue_age } = watched.client.drops;
+    assert(queue_full > 0 && queue_age === 0);
     behaviour.deaf = false;
     await watched.connected();
     assert(watched.client.drops.write_error > 0);
@@ -224,6 +225,32 @@ Deno.test("derp client gives up when the relay takes no data, and can send again
       await relay.until(() => relay.packets().at(-1)?.[0] === i);
     }
   }
+});
+
+Deno.test("derp client drops what waited too long behind a slow write, and nothing else", async () => {
+  await using relay = new StubRelay({ deaf: true });
+  await using watched = new Watched(relay);
+  await watched.connected();
+  // Long enough that the connection is no new one.
+  await new Promise((resolve) => setTimeout(resolve, 520));
+  const data = new Uint8Array(60_000);
+  // Until the way to the relay is full and packets gather.
+  while (watched.client.drops.queue_full === 0) {
+    watched.send(data);
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  watched.send(Uint8Array.of(1));
+  await new Promise((resolve) => setTimeout(resolve, 520));
+  watched.send(Uint8Array.of(2));
+  relay.listen();
+  await relay.until(() => relay.packets().at(-1)?.[0] === 2);
+  assert(watched.client.drops.queue_age > 0);
+  assert(!relay.packets().some((p) => p.length === 1 && p[0] === 1));
+  const before = watched.client.drops.queue_age;
+  await new Promise((resolve) => setTimeout(resolve, 520));
+  watched.send(Uint8Array.of(3));
+  await relay.until(() => relay.packets().at(-1)?.[0] === 3);
+  assert.equal(watched.client.drops.queue_age, before);
 });
 
 Deno.test("derp client measures the round trip", async () => {

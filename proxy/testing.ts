@@ -58,7 +58,7 @@ export class StubRelay implements AsyncDisposable {
   readonly #listener: Deno.Listener<Deno.Conn, Deno.NetAddr>;
   readonly #conns = new Set<Deno.Conn>();
   readonly #tasks: Promise<void>[] = [];
-  readonly #closing = Promise.withResolvers<void>();
+  readonly #hearing = Promise.withResolvers<void>();
   #changed = Promise.withResolvers<void>();
 
   constructor(readonly behaviour: StubBehaviour = {}) {
@@ -122,7 +122,7 @@ export class StubRelay implements AsyncDisposable {
     this.clients.push(client);
     this.logins++;
     this.#tell();
-    if (this.behaviour.deaf) return await this.#closing.promise;
+    if (this.behaviour.deaf) await this.#hearing.promise;
     for (let frame; (frame = await next()) !== undefined;) {
       client.frames.push(frame);
       this.#tell();
@@ -155,6 +155,11 @@ export class StubRelay implements AsyncDisposable {
     );
   }
 
+  /** Ends deafness: what was sent meanwhile is read. */
+  listen(): void {
+    this.#hearing.resolve();
+  }
+
   /** Ends one connection. */
   drop(conn: Deno.Conn): void {
     this.#conns.delete(conn);
@@ -169,7 +174,7 @@ export class StubRelay implements AsyncDisposable {
     try {
       this.#listener.close();
     } catch { /* was closed */ }
-    this.#closing.resolve();
+    this.listen();
     for (const conn of [...this.#conns]) this.drop(conn);
     await Promise.all(this.#tasks);
   }
