@@ -12,7 +12,7 @@ import type { DemoResult, PingRecord } from "./result.ts";
 import type { Report, Screen } from "./screen.ts";
 
 /** Longest wait for every pair to have its path, in ms. */
-const PATH_MS = 60_000;
+const PATH_MS = 90_000;
 const PING_COUNT = 100;
 const IPERF_SECONDS = 3;
 /** Agents that start, and pairs that ping, at the same time: more would only queue for the CPU. */

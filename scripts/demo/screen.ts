@@ -164,9 +164,10 @@ export function wrap(text: string, width: number): string[] {
   return lines;
 }
 
-/** Cuts a line of a table to the width, the rest to a smaller one. */
+/** Cuts a line of a table between cells: the first part to one width, the rest to another. */
 function chunk(text: string, first: number, rest: number): string[] {
-  const parts = [text.slice(0, first)];
-  for (let at = first; at < text.length; at += rest) parts.push(text.slice(at, at + rest));
-  return parts;
+  if (text.length <= first) return [text];
+  const space = text.lastIndexOf(" ", first);
+  const at = space > first / 2 ? space : first;
+  return [text.slice(0, at).trimEnd(), ...chunk(text.slice(at).trimStart(), rest, rest)];
 }

@@ -21,21 +21,39 @@ export interface IperfResult {
   retransmits: number;
 }
 
+/** Arguments that make iputils' ping send `count` echoes and wait for the last answer too. */
+export function pingArguments(address: string, count: number, intervalMs: number): string[] {
+  // Once it has had answers, `ping -c` alone waits no longer for the last one than two round trips
+  // or one interval, whatever -W says: on a busy machine, at 10 ms, it leaves before that answer is
+  // in and calls it lost. With a deadline it goes on (and sends more) until it has `count` answers.
+  const deadline = Math.ceil(count * intervalMs / 1000) + 3;
+  return ["-n", "-c", `${count}`, "-i", `${intervalMs / 1000}`, "-w", `${deadline}`, address];
+}
+
 /**
- * Reads the summary of iputils' ping.
+ * Reads what ping printed for {@linkcode pingArguments}: of the first `count` echoes, by number,
+ * how many were answered. What it sent beyond them only kept it waiting.
  *
- * @throws {Error} when there is none; the message holds what there was
+ * @throws {Error} when ping did not run; the message holds its words
  */
-export function parsePing(text: string): PingResult {
-  const counts = text.match(/(\d+) packets transmitted, (\d+) received/);
-  if (!counts) throw new Error(`Cannot read ping's summary: ${text.trim().slice(-200) || "empty"}`);
-  const sent = Number(counts[1]), received = Number(counts[2]);
-  const rtt = text.match(/rtt min\/avg\/max\/mdev = ([\d.]+)\/([\d.]+)\/([\d.]+)\//);
+export function parsePing(text: string, count: number): PingResult {
+  const transmitted = text.match(/(\d+) packets transmitted/)?.[1];
+  if (transmitted === undefined) {
+    throw new Error(`Cannot read ping's summary: ${text.trim().slice(-200) || "empty"}`);
+  }
+  const times = new Map<number, number>(); // by number: a duplicate is no second answer
+  for (const [, seq, time] of text.matchAll(/icmp_seq=(\d+) .*?time=([\d.]+) ms/g)) {
+    if (Number(seq) <= count && !times.has(Number(seq))) times.set(Number(seq), Number(time));
+  }
+  const sent = Math.min(count, Number(transmitted));
+  const received = times.size;
+  const all = [...times.values()];
+  const avg = all.reduce((sum, time) => sum + time, 0) / received;
   return {
     sent,
     received,
-    lossPercent: sent === 0 ? 0 : 100 * (sent - received) / sent,
-    ...(rtt ? { rtt: { min: Number(rtt[1]), avg: Number(rtt[2]), max: Number(rtt[3]) } } : {}),
+    lossPercent: sent === 0 ? 100 : 100 * (sent - received) / sent,
+    ...(received > 0 ? { rtt: { min: Math.min(...all), avg, max: Math.max(...all) } } : {}),
   };
 }
 

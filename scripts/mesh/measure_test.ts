@@ -1,25 +1,33 @@
 import assert from "node:assert/strict";
 import { parseIperf, parseMetrics, parsePing } from "./measure.ts";
 
-Deno.test("parsePing reads counts and times when packets came back", () => {
-  const text = `PING 100.64.0.2 (100.64.0.2) 56(84) bytes of data.
+const reply = (seq: number, time: number) =>
+  `64 bytes from 100.64.0.2: icmp_seq=${seq} ttl=64 time=${time} ms\n`;
 
---- 100.64.0.2 ping statistics ---
-40 packets transmitted, 39 received, +1 errors, 2.5% packet loss, time 412ms
-rtt min/avg/max/mdev = 0.804/1.106/3.560/0.241 ms, pipe 2
-`;
-  assert.deepEqual(parsePing(text), {
-    sent: 40,
-    received: 39,
-    lossPercent: 2.5,
-    rtt: { min: 0.804, avg: 1.106, max: 3.56 },
+Deno.test("parsePing counts the first echoes by number when ping sent more to wait", () => {
+  const late = reply(1, 1) + reply(2, 3) + reply(3, 2) + reply(4, 9) +
+    "\n--- 100.64.0.2 ping statistics ---\n" +
+    "4 packets transmitted, 4 received, 0% packet loss, time 12ms\n";
+  assert.deepEqual(parsePing(late, 3), {
+    sent: 3,
+    received: 3,
+    lossPercent: 0,
+    rtt: { min: 1, avg: 2, max: 3 },
   });
 });
 
+Deno.test("parsePing sees a real loss although a later echo was answered instead", () => {
+  const text = reply(1, 1) + reply(3, 1) + reply(3, 1) + reply(4, 1) + reply(5, 1) +
+    "From 10.0.0.1 icmp_seq=2 Destination Host Unreachable\n" +
+    "5 packets transmitted, 4 received, +1 errors, 20% packet loss, time 40ms\n";
+  const { sent, received, lossPercent } = parsePing(text, 4);
+  assert.deepEqual({ sent, received, lossPercent }, { sent: 4, received: 3, lossPercent: 25 });
+});
+
 Deno.test("parsePing has no times when nothing came back", () => {
-  const text = "3 packets transmitted, 0 received, 100% packet loss, time 2047ms\n\n";
-  assert.deepEqual(parsePing(text), { sent: 3, received: 0, lossPercent: 100 });
-  assert.throws(() => parsePing("ping: connect: Network is unreachable\n"), /unreachable/);
+  const text = "8 packets transmitted, 0 received, 100% packet loss, time 5047ms\n\n";
+  assert.deepEqual(parsePing(text, 3), { sent: 3, received: 0, lossPercent: 100 });
+  assert.throws(() => parsePing("ping: connect: Network is unreachable\n", 3), /unreachable/);
 });
 
 Deno.test("parseIperf reads what was received, or repeats iperf3's complaint", () => {

@@ -7,6 +7,7 @@ import {
   parseIperf,
   parseMetrics,
   parsePing,
+  pingArguments,
   type PingResult,
 } from "./measure.ts";
 
@@ -193,18 +194,13 @@ export class Mesh {
     return last!;
   }
 
-  /** Pings one host from another through the tunnel. */
-  async ping(
-    from: string,
-    to: string,
-    { count = 20, intervalMs = 50, args = [] as string[] } = {},
-  ): Promise<PingResult> {
-    const { stdout, stderr } = await this.lab.host(from).run([
-      ...["ping", "-q", "-n", "-W", "2", "-c", String(count), "-i", String(intervalMs / 1000)],
-      ...args,
-      await this.tunnelIp(to),
-    ], { timeoutMs: count * intervalMs + 15_000 });
-    return parsePing(stdout + stderr);
+  /** Pings one host from another through the tunnel; of `count` echoes, how many came back. */
+  async ping(from: string, to: string, { count = 20, intervalMs = 50 } = {}): Promise<PingResult> {
+    const argv = ["ping", ...pingArguments(await this.tunnelIp(to), count, intervalMs)];
+    const { stdout, stderr } = await this.lab.host(from).run(argv, {
+      timeoutMs: count * intervalMs + 15_000,
+    });
+    return parsePing(stdout + stderr, count);
   }
 
   /** Runs iperf3 over TCP through the tunnel; the figure is what the receiver got. */

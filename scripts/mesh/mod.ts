@@ -10,6 +10,7 @@ export {
   parseIperf,
   parseMetrics,
   parsePing,
+  pingArguments,
   type PingResult,
 } from "./measure.ts";
 export { Mesh, type MeshOptions, type NatObservation, taskArguments } from "./mesh.ts";

@@ -34,15 +34,22 @@ export async function setUp(say: (line: string) => void): Promise<void> {
 }
 
 async function lookAround(): Promise<Facts> {
-  const dirs = [...(Deno.env.get("PATH") ?? "").split(":").filter(Boolean), ...SYSTEM_DIRS];
-  const has = (command: string) => dirs.some((dir) => isFile(`${dir}/${command}`));
   return {
     root: Deno.uid() === 0,
-    missing: Object.keys(NEEDED).filter((command) => !has(command)),
+    missing: missingCommands(),
     osRelease: await Deno.readTextFile("/etc/os-release").catch(() => ""),
     hasApt: has("apt-get"),
     tun: lookAtTun(),
   };
+}
+
+function missingCommands(): string[] {
+  return Object.keys(NEEDED).filter((command) => !has(command));
+}
+
+function has(command: string): boolean {
+  const dirs = [...(Deno.env.get("PATH") ?? "").split(":").filter(Boolean), ...SYSTEM_DIRS];
+  return dirs.some((dir) => isFile(`${dir}/${command}`));
 }
 
 function isFile(path: string): boolean {
@@ -81,6 +88,13 @@ async function install(packages: string[], say: (line: string) => void): Promise
       const why = lastLines(update.success ? second.text : `${update.text}\n${second.text}`);
       throw new SetupError(`Cannot install ${packages.join(", ")}: apt-get says: ${why}`);
     }
+  }
+  const still = missingCommands();
+  if (still.length > 0) {
+    throw new SetupError(
+      `Cannot find ${still.join(", ")} although apt-get installed ${packages.join(", ")}: ` +
+        "check with `dpkg -V` whether a package is damaged",
+    );
   }
   say(`installed in ${((performance.now() - started) / 1000).toFixed(0)} s`);
 }
