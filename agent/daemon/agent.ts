@@ -43,6 +43,8 @@ const log = getLogger(["nexd", "agent"]);
 export const TUNNEL_MTU = 1420;
 /** How often the loop looks without being woken, and while a new path is being tried, ms. */
 const PASS_INTERVAL = 2_000, SETTLING_INTERVAL = 250;
+/** A device that lived this long is opened again at once, one that did not after a pause, ms. */
+const STABLE = 10_000;
 /** Wake-ups within this time are one pass, ms. */
 const COALESCE = 20;
 /** Times that tests shorten, ms. */
@@ -71,6 +73,8 @@ export class Agent {
   #device: WireGuardDevice | undefined;
   /** The device must be opened (again): why. */
   #reopen: string | undefined = "start";
+  /** When opening was last tried. */
+  #openedAt = 0;
   #reconciler: Reconciler | undefined;
   #control: ControlState = { state: "connecting" };
   #error: string | undefined;
@@ -154,6 +158,7 @@ export class Agent {
     }
     await this.#startProxy(undo);
     undo.defer(() => this.#device?.close());
+    this.#openedAt = this.#doors.now();
     await this.#openDevice();
     onRunning(this.status());
 
@@ -166,7 +171,6 @@ export class Agent {
       await Promise.race([looping, fatal.promise]);
     } finally {
       stop.abort();
-      this.#wake();
       await Promise.allSettled([following, looping]);
     }
   }
@@ -290,17 +294,19 @@ export class Agent {
 
   /** Passes for ever; an error in one is told and the next one tries again. */
   async #loop(signal: AbortSignal): Promise<void> {
-    const opening = new Backoff({ base: 250, max: 5_000 });
+    const opening = new Backoff({ base: 200, max: 5_000 });
+    signal.addEventListener("abort", () => this.#wake(), { once: true });
     while (!signal.aborted) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;
       let wait = PASS_INTERVAL;
       try {
         if (this.#reopen !== undefined) {
-          wait = opening.next();
+          if (this.#doors.now() - this.#openedAt >= STABLE) opening.reset();
+          else await pause(opening.next(), signal);
+          if (signal.aborted) return;
+          this.#openedAt = this.#doors.now();
           await this.#openDevice();
-          opening.reset();
-          wait = PASS_INTERVAL;
         }
         await this.#reconciler!.pass({
           self: this.#self!,
@@ -317,13 +323,11 @@ export class Agent {
         if (reason !== this.#error) log.error("reconcile: {reason}", { reason });
         this.#error = reason;
       }
-      const timeout = new AbortController();
-      const waited = pause(wait, AbortSignal.any([signal, timeout.signal]));
-      // While the device cannot be opened nothing wakes the loop early.
-      await (this.#reopen !== undefined && this.#error !== undefined
-        ? waited
-        : Promise.race([promise, waited]));
-      timeout.abort();
+      if (this.#reopen === undefined) {
+        const timer = setTimeout(resolve, wait);
+        await promise;
+        clearTimeout(timer);
+      }
       await pause(COALESCE, signal);
     }
   }

@@ -55,6 +55,7 @@ export interface Outcome {
 export class Reconciler {
   outcome: Outcome = { plans: [], skipped: [], stats: new Map(), relayReason: "" };
   #history: ReadonlyMap<string, PeerHistory> = new Map();
+  #device: WireGuardDevice | undefined;
   #loopback = new Map<string, string>();
   #proxyTrouble = new Map<string, string>();
   #relay: RelayTarget;
@@ -78,6 +79,7 @@ export class Reconciler {
   /** One pass. Throws when the device or the proxy fails as a whole; the next pass tries again. */
   async pass(parts: Parts): Promise<void> {
     const { self, cache, device, proxy } = parts;
+    if (device !== this.#device) this.#startOver(device);
     const devices = cache.devices();
     const choice = chooseRelay({
       devices,
@@ -110,6 +112,17 @@ export class Reconciler {
     })));
     await this.#removeFromProxy(new Set(peers.map((peer) => peer.publicKey)), proxy);
     this.outcome = { plans, skipped, stats, relayReason: choice.relay ? choice.reason : "" };
+  }
+
+  /** A new device has no sessions and its counters begin at zero; what was learnt of paths stays. */
+  #startOver(device: WireGuardDevice): void {
+    this.#device = device;
+    const appliedAt = this.#now();
+    this.#history = new Map(
+      [...this.#history].map(([key, { rxBase: _rx, traffic: _traffic, ...history }]) =>
+        [key, { ...history, appliedAt }] as const
+      ),
+    );
   }
 
   #useRelay(relay: RelayTarget, reason: string, parts: Parts): void {

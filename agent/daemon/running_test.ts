@@ -27,6 +27,17 @@ Deno.test("agent opens WireGuard again when its daemon dies, with the same peers
   await until(() => agent.status().error === undefined, "no error");
 });
 
+Deno.test("agent does not spin when WireGuard's daemon dies again and again", async () => {
+  await using bench = await Bench.open(ensureSelfSigned);
+  await bench.up();
+  const began = performance.now();
+  while (performance.now() - began < 1500) {
+    if (!bench.parts.device.closed) bench.parts.device.die("killed");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assert(bench.parts.devices.length <= 8, `${bench.parts.devices.length} devices`);
+});
+
 Deno.test("agent outlives errors of a pass", async () => {
   await using bench = await Bench.open(ensureSelfSigned);
   const { agent } = await bench.up();
