@@ -124,7 +124,12 @@ async function ping(mesh: Mesh, from: string, to: string, count = PING_COUNT): P
 }
 
 function recordOf({ sent, received, lossPercent, rtt }: PingResult): PingRecord {
-  return { sent, received, loss_percent: lossPercent, rtt_ms: rtt?.avg ?? null };
+  return {
+    sent,
+    received,
+    loss_percent: lossPercent,
+    rtt_ms: rtt ? Math.round(rtt.avg * 1000) / 1000 : null,
+  };
 }
 
 function pingText({ sent, received, loss_percent, rtt_ms }: PingRecord): string {
