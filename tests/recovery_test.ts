@@ -84,6 +84,9 @@ Deno.test("an agent joins its peers again from what it kept when the control pla
   await inMesh({ nat: "symmetric" }, async (mesh) => {
     await relayed(mesh);
     const before = await mesh.status("a");
+    const { public_key } = await mesh.status("b");
+    const cache = `${mesh.lab.dir}/a/cache.json`;
+    while (!(await Deno.readTextFile(cache)).includes(public_key)) await pause(20);
     await mesh.kill("control");
     await mesh.restart("a");
     await mesh.waitForPath("a", "b", "via-derp-relay", 20_000);

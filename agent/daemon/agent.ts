@@ -212,7 +212,8 @@ export class Agent {
     }
     log.info("registered as {ip} in VPC {vpc}", { ip: got, vpc: vpc.id });
     await this.#store.update({ deviceId: device.id });
-    this.#saver.soon();
+    // At once: a crash right behind it must find what it needs to start without the control plane.
+    await this.#saver.flush();
   }
 
   #adopt(

@@ -11,7 +11,7 @@ import { type CachedVpc, type StateStore, writeCache } from "../onboarding/mod.t
 const log = getLogger(["nexd", "agent"]);
 
 /** How long after the first change, ms. */
-const DELAY = 500;
+const DELAY = 100;
 
 /** The delayed writer of the state directory. */
 export class Saver {

@@ -57,7 +57,10 @@ function machineOf(input: PlanInput, peer: Peer): PeerMachine {
     self.symmetric,
     self.reflexive,
   ]);
-  const returned = before?.online === false && peer.online && before.lastHealthyAt === undefined;
+  // A handshake may be there before the news that the peer is: then the search is over already.
+  const answered = (observed?.lastHandshake ?? -Infinity) >= (before?.appliedAt ?? Infinity);
+  const returned = before?.online === false && peer.online &&
+    before.lastHealthyAt === undefined && !answered;
   const kept = before?.fingerprint === fingerprint && !returned;
   const h: PeerHistory = kept ? { ...before, online: peer.online } : {
     fingerprint,

@@ -273,6 +273,17 @@ Deno.test("plan starts anew when the device changes or comes online", () => {
   assert.equal(run.pass(2000).method, "reflexive");
 });
 
+Deno.test("plan keeps a way that has just answered when the peer is then said to be online", () => {
+  const run = new Run({ symmetric: true }, { online: false });
+  run.pass();
+  run.now += 1_500;
+  run.answer(LOOPBACK); // between two passes
+  run.now += 500;
+  run.peer = { ...run.peer, online: true };
+  run.pass();
+  assert.equal(run.pass(2000).healthy, true);
+});
+
 Deno.test("plan takes a changed endpoint of the current method at the next pass", () => {
   const run = new Run({ symmetric: true });
   run.pass();
