@@ -182,9 +182,12 @@ function splitOnce(text: string, mark: string): [string, string | undefined] {
 /** Sends the log to standard error: one line a meaningful event. */
 async function configureLog(values: Values): Promise<void> {
   const { configure, getTextFormatter, jsonLinesFormatter } = await import("@logtape/logtape");
-  const format = values["log-format"] === "json"
-    ? jsonLinesFormatter
-    : getTextFormatter({ timestamp: "time", category: (parts) => parts.slice(1).join(".") });
+  const format = values["log-format"] === "json" ? jsonLinesFormatter : getTextFormatter({
+    timestamp: "time",
+    category: (parts) => parts.slice(1).join("."),
+    // Texts as they are; everything else as the runtime shows it.
+    value: (value, inspect) => typeof value === "string" ? value : inspect(value),
+  });
   const encoder = new TextEncoder();
   const level = Deno.env.get("NEXD_LOGLEVEL") ? "debug" : values["log-level"];
   await configure({

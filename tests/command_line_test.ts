@@ -1,0 +1,83 @@
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { taskArguments } from "../scripts/mesh/mod.ts";
+
+const MAIN = new URL("../main.ts", import.meta.url).pathname;
+
+/** Runs nexd to its end. */
+async function nexd(args: string[], env: Record<string, string> = {}) {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", MAIN, ...args],
+    env: { NO_COLOR: "1", ...env },
+    signal: AbortSignal.timeout(30_000),
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+/** Starts the relay as its task does, and returns the JSON it prints and how it ended on SIGTERM. */
+async function relay(args: string[], env: Record<string, string>) {
+  const dir = await Deno.makeTempDir();
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...taskArguments("relay"),
+      ...["--json", "--addr=127.0.0.1:0", "--http-port", "-1", "--certdir", dir],
+      ...["-c", `${dir}/derper.key`, ...args],
+    ],
+    env: { NO_COLOR: "1", NEXD_DERP_CERT_MODE: "selfsigned", ...env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  try {
+    let text = "";
+    const decoder = new TextDecoder();
+    for await (const chunk of child.stdout) {
+      text += decoder.decode(chunk, { stream: true });
+      if (!text.includes("\n")) continue;
+      const said = JSON.parse(text.slice(0, text.indexOf("\n")));
+      child.kill("SIGTERM");
+      return { said, code: (await child.status).code };
+    }
+    throw new Error(`the relay ended: ${JSON.stringify(await child.status)}`);
+  } finally {
+    await child.status;
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+Deno.test("flags win over the environment and the environment over defaults when both are set", async () => {
+  const env = { NEXD_DERP_HOSTNAME: "env.test", NEXD_DERP_RUN_STUN: "false" };
+  const fromEnv = await relay([], env);
+  equal(fromEnv.said.hostname, "env.test");
+  equal(fromEnv.said.stun, undefined);
+  equal(fromEnv.code, 0);
+  const fromFlags = await relay(["-hostname=flag.test", "--stun", "--stun-port", "0"], env);
+  equal(fromFlags.said.hostname, "flag.test");
+  ok(fromFlags.said.stun > 0, JSON.stringify(fromFlags.said));
+});
+
+Deno.test("every command shows its help when asked", async () => {
+  for (const command of [[], ["control"], ["relayderp"], ["status"], ["peers", "list"]]) {
+    const { code, stdout, stderr } = await nexd([...command, "--help"]);
+    equal(code, 0, stderr);
+    ok(stdout.startsWith("Usage: nexd"), stdout);
+    ok(/--json|Commands:/.test(stdout), stdout);
+  }
+});
+
+Deno.test("errors are one JSON object on standard error when --json is given", async () => {
+  const { code, stdout, stderr } = await nexd(["status", "--json", "--unix-socket", "/none.sock"]);
+  equal(code, 1);
+  equal(stdout, "");
+  const { error, exit_code } = JSON.parse(stderr);
+  equal(exit_code, 1);
+  ok(error.includes("/none.sock"), error);
+});
+
+Deno.test("version prints the project's version when asked", async () => {
+  const { version } = JSON.parse(
+    await Deno.readTextFile(new URL("../deno.json", import.meta.url)),
+  );
+  deepEqual(JSON.parse((await nexd(["version", "--json"])).stdout), { version });
+  equal((await nexd(["version"])).stdout, `${version}\n`);
+});
