@@ -1,4 +1,5 @@
 import { equal, match, ok } from "node:assert/strict";
+import { skip } from "../scripts/lab/support.ts";
 import { inMesh } from "./support.ts";
 import { taskArguments } from "../scripts/mesh/mod.ts";
 import type { Mesh } from "../scripts/mesh/mod.ts";
@@ -96,7 +97,7 @@ Deno.test("the relay names the port when it may not listen there", async () => {
   await inDir(async (dir) => {
     // A user namespace of its own takes the right away and leaves the files readable.
     const said = await nexd(relayIn(dir, "--addr", "127.0.0.1:443"), ["unshare", "--user"]);
-    if (/unshare/.test(said.stderr)) return console.log(`skip: ${said.stderr.trim()}`);
+    if (/unshare/.test(said.stderr)) return skip(said.stderr.trim());
     told(said, 1, /127\.0\.0\.1:443/);
   });
 });

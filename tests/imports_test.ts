@@ -1,4 +1,5 @@
 import { deepEqual } from "node:assert/strict";
+import { skip } from "../scripts/lab/support.ts";
 
 /**
  * Which room may use which. Arrows point one way; a room that is not in a list is out of reach for it.
@@ -111,7 +112,7 @@ Deno.test("the import rule sees each kind of import when a file breaks it", () =
 Deno.test("the top level holds just the named rooms and files when listed", () => {
   const tracked = new Deno.Command("git", { args: ["ls-files"], cwd: ROOT }).outputSync();
   if (!tracked.success) {
-    return console.log("skip: not a git checkout, so the tracked files are unknown");
+    return skip("not a git checkout, so the tracked files are unknown");
   }
   const top = new Set(
     new TextDecoder().decode(tracked.stdout).trim().split("\n").map((p) => p.split("/")[0]!),

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { Lab, LabError, type LabProcess, type NatKind } from "../scripts/lab/mod.ts";
+import { Lab, type LabProcess, type NatKind } from "../scripts/lab/mod.ts";
+import { cannotMesh } from "../scripts/lab/support.ts";
 import { Mesh, type MeshOptions } from "../scripts/mesh/mod.ts";
 
 /** Runs a test in a new mesh, or says why this machine cannot. The lab is gone afterwards. */
@@ -15,21 +16,9 @@ export async function inMesh(
 ): Promise<void> {
   const { nat, ...rest } = options;
   const agents = rest.agents ?? ["a", "b"];
-  const lab = await makeLab(agents.length, nat);
-  if (lab === undefined) return;
-  await using _ = lab;
+  if (await cannotMesh()) return;
+  await using lab = await Lab.create({ hosts: agents.length, nat });
   await test(await Mesh.start(lab, { ...rest, agents }), lab);
-}
-
-/** A lab, or undefined, with the reason printed, where the machine allows none. */
-export async function makeLab(hosts: number, nat: NatKind): Promise<Lab | undefined> {
-  try {
-    return await Lab.create({ hosts, nat });
-  } catch (error) {
-    if (!(error instanceof LabError)) throw error;
-    console.log(`skip: ${error.message}`);
-    return undefined;
-  }
 }
 
 /** One answered ping: when (ms since the epoch) and which. */

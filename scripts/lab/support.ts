@@ -34,7 +34,12 @@ async function reasonOf(attempt: () => Promise<void> | void): Promise<string | u
 }
 
 function skipFor(reason: string | undefined): boolean {
-  // deno-lint-ignore no-console -- a test's skip line
-  if (reason !== undefined) console.log(`skip: ${reason}`);
+  if (reason !== undefined) skip(reason);
   return reason !== undefined;
+}
+
+/** Prints why a test does not run here. */
+export function skip(reason: string): void {
+  // deno-lint-ignore no-console -- a test's skip line
+  console.log(`skip: ${reason}`);
 }

@@ -21,12 +21,16 @@ export interface IperfResult {
   retransmits: number;
 }
 
+/** How many times its nominal length a run of pings may take. */
+export const PING_SLACK = 3;
+
 /** Arguments that make iputils' ping send `count` echoes and wait for the last answer too. */
 export function pingArguments(address: string, count: number, intervalMs: number): string[] {
   // Once it has had answers, `ping -c` alone waits no longer for the last one than two round trips
   // or one interval, whatever -W says: on a busy machine, at 10 ms, it leaves before that answer is
   // in and calls it lost. With a deadline it goes on (and sends more) until it has `count` answers.
-  const deadline = Math.ceil(count * intervalMs / 1000) + 3;
+  // A busy machine keeps no interval of 10 ms, so the deadline leaves room.
+  const deadline = Math.ceil(PING_SLACK * count * intervalMs / 1000) + 3;
   return ["-n", "-c", `${count}`, "-i", `${intervalMs / 1000}`, "-w", `${deadline}`, address];
 }
 

@@ -7,6 +7,7 @@ import {
   parseIperf,
   parseMetrics,
   parsePing,
+  PING_SLACK,
   pingArguments,
   type PingResult,
 } from "./measure.ts";
@@ -198,7 +199,7 @@ export class Mesh {
   async ping(from: string, to: string, { count = 20, intervalMs = 50 } = {}): Promise<PingResult> {
     const argv = ["ping", ...pingArguments(await this.tunnelIp(to), count, intervalMs)];
     const { stdout, stderr } = await this.lab.host(from).run(argv, {
-      timeoutMs: count * intervalMs + 15_000,
+      timeoutMs: PING_SLACK * count * intervalMs + 15_000,
     });
     return parsePing(stdout + stderr, count);
   }
