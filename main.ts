@@ -33,8 +33,6 @@ export type Values = Record<string, string | number | boolean | string[] | undef
 export interface Context {
   /** Print machine-readable output, one JSON object a line. */
   readonly json: boolean;
-  /** Standard output is a terminal and `NO_COLOR` is not set. */
-  readonly color: boolean;
   /** Aborted by SIGINT or SIGTERM: end cleanly. */
   readonly signal: AbortSignal;
   readonly version: string;
@@ -57,7 +55,7 @@ const COMMON: readonly OptionSpec[] = [
     kind: "string",
     default: "info",
     choices: ["debug", "info", "warning", "error"],
-    help: "how much to log on standard error",
+    help: "how much to log on standard error; NEXD_LOGLEVEL, set to anything, means debug",
   },
   {
     name: "log-format",
@@ -204,19 +202,33 @@ async function configureLog(values: Values): Promise<void> {
   });
 }
 
-/** A signal that the first SIGINT or SIGTERM aborts; a second one ends the process at once. */
+/** A signal that the first SIGINT, SIGTERM or SIGHUP aborts; a second one ends the process at once. */
 function interruption(): { signal: AbortSignal; release(): void } {
   const controller = new AbortController();
   const onSignal = () => {
     if (controller.signal.aborted) Deno.exit(130);
     controller.abort();
   };
-  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+  const signals: Deno.Signal[] = Deno.build.os === "windows"
+    ? ["SIGINT"]
+    : ["SIGINT", "SIGTERM", "SIGHUP"];
   for (const name of signals) Deno.addSignalListener(name, onSignal);
   return {
     signal: controller.signal,
     release: () => signals.forEach((name) => Deno.removeSignalListener(name, onSignal)),
   };
+}
+
+const encoder = new TextEncoder();
+
+/** Writes one line to standard output. Nobody reading any more is a quiet end, as for `| head`. */
+function print(line: string): void {
+  const bytes = encoder.encode(line + "\n");
+  try {
+    for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
 }
 
 /** Binds a command to a room's function, which is loaded only now. */
@@ -226,12 +238,9 @@ function bind(command: Command, specs: readonly OptionSpec[], load: () => Promis
     const values = valuesOf(command, all);
     await configureLog(values);
     const { signal, release } = interruption();
-    const encoder = new TextEncoder();
-    const print = (line: string) => void Deno.stdout.writeSync(encoder.encode(line + "\n"));
-    const color = Deno.stdout.isTerminal() && !Deno.env.get("NO_COLOR");
     try {
       const run = await load();
-      await run(values, { json: values.json === true, color, signal, version: VERSION, print });
+      await run(values, { json: values.json === true, signal, version: VERSION, print });
     } finally {
       release();
     }

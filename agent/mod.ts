@@ -18,7 +18,6 @@ export type { AgentStatus, PeerStatus } from "./ctl/mod.ts";
 export interface Context {
   /** Print JSON, one object a line. */
   json: boolean;
-  color: boolean;
   signal: AbortSignal;
   version: string;
   print(line: string): void;

@@ -6,7 +6,6 @@ function context(json: boolean): Context & { lines: string[] } {
   const lines: string[] = [];
   return {
     json,
-    color: false,
     signal: new AbortController().signal,
     version: "1.0.0",
     print: (line) => lines.push(line),

@@ -15,7 +15,6 @@ const context = (signal: AbortSignal, json = true) => {
     lines,
     context: {
       json,
-      color: false,
       print: (line: string) => lines.push(line),
       signal,
       version: "t",

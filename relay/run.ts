@@ -13,7 +13,6 @@ export type Values = Record<string, string | number | boolean | string[] | undef
 /** What the command line gives a command. */
 export interface CommandContext {
   json: boolean;
-  color: boolean;
   print(line: string): void;
   signal: AbortSignal;
   version: string;
