@@ -9,6 +9,7 @@
  * @module
  */
 
+import { environmentWithoutNexd } from "../environment.ts";
 import { LabError } from "./errors.ts";
 import { childrenOf, innermostPid, signal } from "./proc.ts";
 import {
@@ -40,7 +41,7 @@ export interface Holder {
 }
 
 /** True where namespaces come from a user namespace, because we are not root. */
-export function usesUserNamespace(): boolean {
+function usesUserNamespace(): boolean {
   return Deno.uid() !== 0;
 }
 
@@ -50,10 +51,22 @@ export function enterFlags(pid: number): string[] {
   return ["-t", String(pid), ...user, "-n", "-m", "-u", "-p"];
 }
 
-/** This program's environment with the system's directories in PATH. */
-export function labEnv(extra: Record<string, string> = {}): Record<string, string> {
+/**
+ * The environment of a lab's process: this program's without its `NEXD_…`, with the system's
+ * directories in PATH, and `extra`.
+ */
+export function labEnv(
+  extra: Record<string, string> = {},
+): { clearEnv: true; env: Record<string, string> } {
   const path = Deno.env.get("PATH");
-  return { PATH: path ? `${path}:${SYSTEM_PATH}` : SYSTEM_PATH, ...extra };
+  return {
+    clearEnv: true,
+    env: {
+      ...environmentWithoutNexd(),
+      PATH: path ? `${path}:${SYSTEM_PATH}` : SYSTEM_PATH,
+      ...extra,
+    },
+  };
 }
 
 const INIT = `set -e
@@ -110,7 +123,7 @@ export async function startHolder(dir: string, plan: Topology): Promise<Holder> 
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
-      env: labEnv(),
+      ...labEnv(),
       detached: true, // Ctrl-C is for us; we then end the lab in order
     }).spawn();
   } catch (error) {

@@ -65,6 +65,28 @@ Deno.test("run hands over output, input, environment and exit code when a comman
   await assert.rejects(lab.host("a").run(["sleep", "60"], { timeoutMs: 50 }), LabError);
 });
 
+Deno.test("a lab's processes get the caller's NEXD_ variables and none of the user's", async () => {
+  if (await cannotLab()) return;
+  Deno.env.set("NEXD_RELAY_ONLY", "true");
+  Deno.env.set("LAB_TEST_OTHER", "kept");
+  try {
+    await using lab = await Lab.create({ hosts: 1, nat: "open" });
+    const host = lab.host("a");
+    const argv = ["sh", "-c", "env | grep -E '^(NEXD_|LAB_TEST_)' | sort; echo end"];
+    const env = { NEXD_INTERFACE: "wg7" };
+    const wanted = "LAB_TEST_OTHER=kept\nNEXD_INTERFACE=wg7\nend\n";
+    assert.equal((await host.run(argv, { env })).stdout, wanted);
+    const spawned = await host.spawn(argv, { env });
+    await spawned.waitFor(/^end$/, 2_000);
+    assert.equal(Deno.readTextFileSync(spawned.log), wanted);
+    const init = Deno.readTextFileSync(`/proc/${lab.initPid}/environ`);
+    assert.doesNotMatch(init, /NEXD_/);
+  } finally {
+    Deno.env.delete("NEXD_RELAY_ONLY");
+    Deno.env.delete("LAB_TEST_OTHER");
+  }
+});
+
 Deno.test("a spawned process is known by its real pid when a test kills it", async () => {
   if (await cannotLab()) return;
   await using lab = await Lab.create({ hosts: 1, nat: "open" });

@@ -72,7 +72,7 @@ export async function runIn(
     stdin: input === undefined ? "null" : "piped",
     stdout: "piped",
     stderr: "piped",
-    env: labEnv(env),
+    ...labEnv(env),
   }).spawn();
   let late = false;
   let timer = setTimeout(function kill() {
@@ -122,7 +122,7 @@ export async function spawnIn(
     stdin: "null",
     stdout: "null",
     stderr: "null",
-    env: labEnv(env),
+    ...labEnv(env),
     detached: true, // a kept lab's processes must not hear of our terminal
   }).spawn();
   child.unref(); // a kept lab's process must not hold us
