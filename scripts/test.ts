@@ -10,10 +10,20 @@
  * Test files run one after the other: several of them build labs with real traffic and time limits,
  * which two cores cannot carry at once.
  *
+ * The tests get a temporary directory of their own, which is removed with all they left in it, and
+ * of the `NEXD_…` variables only `NEXD_TEST_…`.
+ *
  * @module
  */
 
+import { environmentWithoutNexd } from "./environment.ts";
+import { isHeld, makeTestDir, removeStaleDirs } from "./lab/dirs.ts";
 import { setUp, SetupError } from "./setup/mod.ts";
+
+/** Longest wait for what the tests started to end with them, in ms. */
+const END_MS = 2_000;
+/** Becomes the tests, whose processes all hold the directory's lock. */
+const HOLDING = 'exec 9<"$1/lock"; flock -s 9; shift; exec "$@"';
 
 const ROOMS = ["relay", "proxy", "agent", "control", "scripts", "tests"];
 
@@ -47,10 +57,18 @@ async function main(args: string[]): Promise<number> {
     write("0 passed, 1 failed");
     return error.exitCode;
   }
-  const report = Deno.makeTempFileSync({ suffix: ".xml" });
+  removeStaleDirs(); // of runs that were killed
+  const { dir, lock } = makeTestDir();
+  const report = `${dir}/report.xml`;
   const own = args.some((arg) => !arg.startsWith("-") && exists(arg.split("#")[0]!));
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["test", "-A", `--junit-path=${report}`, ...args, ...(own ? [] : ROOMS.filter(exists))],
+  const argv = [
+    ...[Deno.execPath(), "test", "-A", `--junit-path=${report}`, ...args],
+    ...(own ? [] : ROOMS.filter(exists)),
+  ];
+  const child = new Deno.Command("sh", {
+    args: ["-c", HOLDING, "sh", dir, ...argv],
+    clearEnv: true,
+    env: { ...environmentWithoutNexd("NEXD_TEST_"), TMPDIR: dir },
   }).spawn();
   // A terminal's Ctrl-C reaches the child by itself; a kill is meant for it as well.
   const pass = () => child.kill("SIGTERM");
@@ -58,13 +76,22 @@ async function main(args: string[]): Promise<number> {
   Deno.addSignalListener("SIGINT", () => {});
   try {
     const { code } = await child.status;
-    const { passed, failed } = countTests(Deno.readTextFileSync(report));
+    const { passed, failed } = countTests(exists(report) ? Deno.readTextFileSync(report) : "");
     // A file that does not load fails the run without being a test.
     write(`${passed} passed, ${code !== 0 ? Math.max(1, failed) : failed} failed`);
     return code;
   } finally {
-    Deno.removeSync(report);
+    lock.close();
+    await removeWhenFree(dir);
   }
+}
+
+/** Removes the tests' directory. One that is still held is left to the next run's sweep. */
+async function removeWhenFree(dir: string): Promise<void> {
+  for (const end = Date.now() + END_MS; isHeld(dir) && Date.now() < end;) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  if (!isHeld(dir)) Deno.removeSync(dir, { recursive: true });
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,12 +1,14 @@
 /**
- * A lab's directory: private, named `nexd-lab-…`, and alive exactly as long as somebody holds a
- * shared flock on its file `lock`. The creator holds one and so does the lab's first process, and
- * the kernel drops both however they end, so a directory nobody locks is rubbish.
+ * Directories that are alive exactly as long as somebody holds a shared flock on their file `lock`:
+ * a lab's (`nexd-lab-…`) and the temporary directory of a run of the tests (`nexd-test-…`). The
+ * creator holds one and so does the lab's first process or the process of the tests, and the kernel
+ * drops all of them however they end, so a directory nobody locks is rubbish.
  *
  * @module
  */
 
 const PREFIX = "nexd-lab-";
+const TEST_PREFIX = "nexd-test-";
 /** A directory this young without a lock file may be one that is just being made. */
 const GRACE_MS = 60_000;
 
@@ -28,9 +30,24 @@ export function labId(dir: string): string {
   return dir.slice(dir.lastIndexOf("/") + 1 + PREFIX.length);
 }
 
-/** Makes a lab directory (0700) and locks it until the returned file is closed. */
-export function makeLabDir(): { dir: string; lock: Deno.FsFile } {
-  const dir = Deno.makeTempDirSync({ dir: labRoot(), prefix: PREFIX });
+/** A private directory (0700) that is locked until the file is closed. */
+export interface HeldDir {
+  dir: string;
+  lock: Deno.FsFile;
+}
+
+/** Makes the directory of a lab. */
+export function makeLabDir(): HeldDir {
+  return makeDir(PREFIX);
+}
+
+/** Makes the temporary directory of a run of the tests. */
+export function makeTestDir(): HeldDir {
+  return makeDir(TEST_PREFIX);
+}
+
+function makeDir(prefix: string): HeldDir {
+  const dir = Deno.makeTempDirSync({ dir: labRoot(), prefix });
   // Locked before it has its name, so that no other start finds a lock file without a holder.
   const lock = Deno.openSync(`${dir}/lock.new`, { create: true, write: true, mode: 0o600 });
   lock.lockSync(false);
@@ -38,7 +55,7 @@ export function makeLabDir(): { dir: string; lock: Deno.FsFile } {
   return { dir, lock };
 }
 
-/** Whether somebody holds the lab in this directory. */
+/** Whether somebody holds this directory. */
 export function isHeld(dir: string): boolean {
   let file: Deno.FsFile;
   try {
@@ -55,11 +72,12 @@ export function isHeld(dir: string): boolean {
   }
 }
 
-/** Removes this user's lab directories that nobody holds; returns their paths. */
+/** Removes this user's directories of both kinds that nobody holds; returns their paths. */
 export function removeStaleDirs(): string[] {
   const removed: string[] = [];
   for (const entry of Deno.readDirSync(labRoot())) {
-    if (!entry.isDirectory || !entry.name.startsWith(PREFIX)) continue;
+    const ours = entry.name.startsWith(PREFIX) || entry.name.startsWith(TEST_PREFIX);
+    if (!entry.isDirectory || !ours) continue;
     const dir = `${labRoot()}/${entry.name}`;
     try {
       if (Deno.lstatSync(dir).uid !== Deno.uid() || isHeld(dir)) continue;
