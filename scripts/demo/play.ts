@@ -88,7 +88,7 @@ async function observeNats({ mesh, names, result }: Stage, wanted: string): Prom
   return kinds[wanted as keyof typeof kinds];
 }
 
-async function joinAgents({ mesh, names, screen: _ }: Stage, report: Report): Promise<string> {
+async function joinAgents({ mesh, names }: Stage, report: Report): Promise<string> {
   let joined = 0;
   const progress = () => report(`${joined} of ${names.length}`);
   progress();

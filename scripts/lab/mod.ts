@@ -4,7 +4,7 @@
  * @module
  */
 
-export { type Host, Lab, type LabOptions } from "./lab.ts";
+export { Lab } from "./lab.ts";
 export { LabError } from "./errors.ts";
-export type { LabProcess, RunOptions, RunResult, SpawnOptions } from "./process.ts";
-export { MAX_HOSTS, MIN_HOSTS, NAT_KINDS, type NatKind } from "./topology.ts";
+export type { LabProcess } from "./process.ts";
+export type { NatKind } from "./topology.ts";

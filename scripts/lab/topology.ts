@@ -58,7 +58,7 @@ const SERVERS = [{ name: "control", address: `${WAN}.2` }, { name: "relay", addr
 const SERVER_NAMES: Record<string, string[]> = { control: ["control", "api.control"] };
 
 /** Name of the agent host with the given index: `a`, `b`, … `p`. */
-export function hostName(index: number): string {
+function hostName(index: number): string {
   return String.fromCharCode("a".charCodeAt(0) + index);
 }
 

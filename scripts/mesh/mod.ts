@@ -5,12 +5,5 @@
  * @module
  */
 
-export {
-  type IperfResult,
-  parseIperf,
-  parseMetrics,
-  parsePing,
-  pingArguments,
-  type PingResult,
-} from "./measure.ts";
-export { Mesh, type MeshOptions, type NatObservation, taskArguments } from "./mesh.ts";
+export { parsePing, pingArguments, type PingResult } from "./measure.ts";
+export { Mesh, type MeshOptions, taskArguments } from "./mesh.ts";
