@@ -1,3 +1,4 @@
+import { parseHostPort } from "../relay/net/mod.ts";
 import { ControlError } from "./errors.ts";
 
 /** Values of the flags in `CONTROL_OPTIONS`, by name. */
@@ -6,14 +7,15 @@ export type ControlValues = Record<string, string | number | boolean | string[] 
 /** The flags, checked. */
 export interface ControlSettings {
   hostname: string;
-  addr: { hostname?: string; port: number };
+  /** An empty hostname is every address. */
+  addr: { hostname: string; port: number };
   stateDir: string;
   certMode: "manual" | "selfsigned";
   certDir: string;
   admin: { username: string; password?: string };
 }
 
-/** Checks the flags; ControlError with exit code 2 for one that cannot be used. */
+/** Checks the flags; ControlError or AddressError, exit code 2, for one that cannot be used. */
 export function settings(values: ControlValues): ControlSettings {
   const stateDir = text(values, "state-dir") ?? defaultStateDir();
   const password = text(values, "admin-password");
@@ -26,23 +28,12 @@ export function settings(values: ControlValues): ControlSettings {
   }
   return {
     hostname: hostname(text(values, "hostname")),
-    addr: parseAddr(text(values, "addr") ?? ":443"),
+    addr: parseHostPort(text(values, "addr") ?? ":443", 443),
     stateDir,
     certMode: certMode(text(values, "certmode") ?? "selfsigned"),
     certDir: text(values, "certdir") ?? `${stateDir}/certs`,
     admin: { username, ...(password === undefined ? {} : { password }) },
   };
-}
-
-/** `:443`, `192.0.2.1:8443` or `[2001:db8::1]:443`, as Go programs write where to listen. */
-export function parseAddr(addr: string): { hostname?: string; port: number } {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(addr);
-  const port = Number(match?.[3]);
-  if (!match || port > 65535) {
-    throw usage(`--addr ${addr}: use :PORT, ADDRESS:PORT or [IPV6]:PORT`);
-  }
-  const hostname = match[1] ?? match[2];
-  return hostname ? { hostname, port } : { port };
 }
 
 function hostname(given: string | undefined): string {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseAddr, settings } from "./config.ts";
+import { settings } from "./config.ts";
 import { ControlError } from "./errors.ts";
 import { CONTROL_OPTIONS } from "./options.ts";
 import { asProse } from "./run.ts";
@@ -8,7 +8,7 @@ import type { Control } from "./server.ts";
 Deno.test("flags left out have the defaults that the options name", () => {
   const config = settings({ hostname: "Control.Example." });
   assert.equal(config.hostname, "control.example");
-  assert.deepEqual(config.addr, { port: 443 });
+  assert.deepEqual(config.addr, { hostname: "", port: 443 });
   assert.equal(config.certMode, "selfsigned");
   assert.equal(config.certDir, `${config.stateDir}/certs`);
   assert.deepEqual(config.admin, { username: "admin" });
@@ -20,13 +20,13 @@ Deno.test("flags left out have the defaults that the options name", () => {
   assert.deepEqual(settings({ ...defaults, hostname: "control.example" }), config);
 });
 
-Deno.test("addresses are read as Go programs write them", () => {
-  assert.deepEqual(parseAddr(":8443"), { port: 8443 });
-  assert.deepEqual(parseAddr("192.0.2.1:443"), { hostname: "192.0.2.1", port: 443 });
-  assert.deepEqual(parseAddr("[2001:db8::1]:443"), { hostname: "2001:db8::1", port: 443 });
-  assert.deepEqual(parseAddr("localhost:0"), { hostname: "localhost", port: 0 });
-  for (const bad of ["443", "", ":", ":70000", "2001:db8::1:443", "[::1]", "a b:1:2"]) {
-    assert.throws(() => parseAddr(bad), /--addr .*: use :PORT/, bad);
+Deno.test("--addr is read as the relay reads its own", () => {
+  const addr = (text: string) => settings({ hostname: "control.example", addr: text }).addr;
+  assert.deepEqual(addr(":8443"), { hostname: "", port: 8443 });
+  assert.deepEqual(addr("[fe80::1%eth0]:443"), { hostname: "fe80::1%eth0", port: 443 });
+  assert.deepEqual(addr("localhost:0"), { hostname: "localhost", port: 0 });
+  for (const bad of [":", ":70000", "2001:db8::1:443x", "[::1", "a b:1"]) {
+    assert.throws(() => addr(bad), { name: "AddressError", exitCode: 2 }, bad);
   }
 });
 
