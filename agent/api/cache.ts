@@ -47,8 +47,12 @@ class KindCache<T extends Row> {
     this.#gone = gone;
   }
 
-  seed(rows: T[]): void {
-    for (const row of rows.slice(0, MAX_ROWS)) this.rows.set(this.#keyOf(row), row);
+  /** Rows of an earlier run, held to what the stream's are. */
+  seed(rows: readonly unknown[]): void {
+    for (const value of rows.slice(0, MAX_ROWS)) {
+      const row = this.#parse(value);
+      if (row !== undefined && !this.#gone(row)) this.rows.set(this.#keyOf(row), row);
+    }
   }
 
   begin(): void {

@@ -130,3 +130,20 @@ Deno.test("cache survives values of any shape", () => {
   });
   assert.deepEqual(cache.apply({ type: "error" }), { error: "no reason given" });
 });
+
+Deno.test("cache holds the rows of an earlier run to what it asks of the stream's", () => {
+  const metadata = { device_id: "a", value: {}, revision: 1 };
+  const cache = new WatchCache(VPC, {
+    devices: [
+      device("a", 1),
+      device("deleted", 1, { public_key: "" }),
+      device("elsewhere", 1, { vpc_id: "vpc-2" }),
+      { id: "half", public_key: "K" } as Device,
+      null as unknown as Device,
+    ],
+    metadata: [{ ...metadata, key: "relay" }, { ...metadata, key: "other" }],
+  });
+  assert.deepEqual(ids(cache), ["a", "half"]);
+  assert.deepEqual(cache.devices().find((d) => d.id === "half")!.endpoints, []);
+  assert.deepEqual(cache.metadata().map((row) => row.key), ["relay"]);
+});

@@ -23,7 +23,13 @@ import {
   readCache,
   StateStore,
 } from "../onboarding/mod.ts";
-import { chooseRelay, type RelayTarget, type Self } from "../peering/mod.ts";
+import {
+  chooseRelay,
+  describeSelf,
+  interfaceAddresses,
+  type RelayTarget,
+  type Self,
+} from "../peering/mod.ts";
 import type { WireGuardDevice } from "../wireguard/mod.ts";
 import type { AgentConfig } from "./config.ts";
 import type { Doors, RelayProxy } from "./doors.ts";
@@ -220,21 +226,16 @@ export class Agent {
     { device, vpc }: Pick<CachedVpc, "device" | "vpc">,
     seed: Partial<Pick<CachedVpc, "devices" | "metadata">>,
   ): void {
-    const self: Self = {
-      id: device.id,
+    const { self, notes } = describeSelf(device, vpc, {
       publicKey: this.#publicKey,
       symmetric: this.#symmetric,
       relayOnly: this.#config.relayOnly,
-      ipv4Cidr: vpc.ipv4_cidr,
-      ipv6Cidr: vpc.ipv6_cidr,
-    };
-    if (this.#nat.reflexive !== undefined) self.reflexive = this.#nat.reflexive;
-    if (this.#local !== undefined) self.local = this.#local;
-    const v4 = device.ipv4_tunnel_ips[0]?.address, v6 = device.ipv6_tunnel_ips[0]?.address;
-    if (v4) self.tunnelIpv4 = v4;
-    if (v6) self.tunnelIpv6 = v6;
+      ...(this.#nat.reflexive === undefined ? {} : { reflexive: this.#nat.reflexive }),
+      ...(this.#local === undefined ? {} : { local: this.#local }),
+    });
+    for (const note of notes) log.warn("not used: {note}", { note });
     const before = this.#self;
-    if (before && (before.tunnelIpv4 !== v4 || before.tunnelIpv6 !== v6)) {
+    if (before && interfaceAddresses(before).join() !== interfaceAddresses(self).join()) {
       this.#reopen = "other tunnel addresses";
     }
     this.#self = self;
@@ -268,17 +269,13 @@ export class Agent {
   }
 
   async #openDevice(): Promise<void> {
-    const self = this.#self!;
-    const addresses: string[] = [];
-    if (self.tunnelIpv4 !== undefined) addresses.push(`${self.tunnelIpv4}/32`);
-    if (self.tunnelIpv6 !== undefined) addresses.push(`${self.tunnelIpv6}/64`);
     await this.#device?.close();
     this.#device = undefined;
     const device = await this.#doors.openDevice({
       name: this.#config.interfaceName,
       privateKey: this.#store.state.privateKey,
       listenPort: this.#port,
-      addresses,
+      addresses: interfaceAddresses(this.#self!),
       mtu: TUNNEL_MTU,
     });
     this.#device = device;

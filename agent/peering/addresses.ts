@@ -47,9 +47,36 @@ export function contains(outer: Prefix, inner: Prefix): boolean {
   return (inner.address as ipaddr.IPv4).match(outer.address as ipaddr.IPv4, outer.bits);
 }
 
-/** True when the two share an address. */
-export function overlap(a: Prefix, b: Prefix): boolean {
-  return contains(a, b) || contains(b, a);
+/**
+ * What no VPC may span: addresses that mean a host itself, its link (with the metadata services of
+ * clouds) or many hosts at once.
+ */
+const RESERVED = [
+  "0.0.0.0/8",
+  "127.0.0.0/8",
+  "169.254.0.0/16",
+  "224.0.0.0/3",
+  "::/127",
+  "fe80::/10",
+  "ff00::/8",
+].map((text) => parsePrefix(text)!);
+
+/** The widest range taken for a VPC's: a wider one holds much of the Internet. */
+const WIDEST = { ipv4: 8, ipv6: 7 } as const;
+
+/** A range that devices of a VPC may have their tunnel addresses in, or why it is none. */
+export function judgeRange(text: string): Prefix | { refused: string } {
+  const range = parsePrefix(text);
+  if (range === undefined) return { refused: "is no prefix" };
+  const widest = WIDEST[range.address.kind()];
+  if (range.bits < widest) return { refused: `is wider than /${widest}` };
+  const reserved = RESERVED.find((other) => contains(other, range) || contains(range, other));
+  return reserved === undefined ? range : { refused: `overlaps ${reserved.text}` };
+}
+
+/** Those of `texts` that {@link judgeRange} takes. */
+export function rangesOf(texts: readonly string[]): Prefix[] {
+  return texts.map(judgeRange).filter((verdict) => "address" in verdict);
 }
 
 /** Ranges nobody can be reached at, or that reach this host itself. */

@@ -6,20 +6,23 @@
  */
 import type { Device } from "../../control/api/types.ts";
 import { isLowOrderPoint, keyFromBase64 } from "../../relay/derp/mod.ts";
+import { cleanText } from "../errors.ts";
 import {
   contains,
   judgeEndpoint,
-  overlap,
   parseAddress,
   parsePrefix,
   type Prefix,
+  rangesOf,
 } from "./addresses.ts";
 import type { Peer, Self, Skipped } from "./types.ts";
 
 /** Most peers given to WireGuard. */
 export const MAX_PEERS = 4096;
-/** Most notes kept of one peer. */
-const MAX_NOTES = 8;
+/** Most notes kept of one peer, and their length. */
+const MAX_NOTES = 8, MAX_NOTE = 240;
+/** Most advertised networks that a note names. */
+const MAX_NAMED = 3;
 
 /** The devices of the VPC, sorted out. */
 export interface Candidates {
@@ -38,7 +41,7 @@ export interface RelayDevices {
 /** Sorts devices into peers and skipped ones; own device and deleted ones are in neither. */
 export function chooseCandidates(devices: Device[], self: Self, relays: RelayDevices): Candidates {
   const peers: Peer[] = [], skipped: Skipped[] = [];
-  const tunnel = [self.ipv4Cidr, self.ipv6Cidr].map(parsePrefix).filter((p) => p !== undefined);
+  const tunnel = rangesOf([self.ipv4Cidr, self.ipv6Cidr]);
   const taken = new Map<string, string>();
   for (const own of [self.tunnelIpv4, self.tunnelIpv6]) {
     const prefix = own === undefined ? undefined : parsePrefix(own);
@@ -98,11 +101,11 @@ function toPeer(
 ): Peer | undefined {
   const notes: string[] = [];
   const note = (text: string) => {
-    if (notes.length < MAX_NOTES) notes.push(text);
+    if (notes.length < MAX_NOTES) notes.push(cleanText(text, MAX_NOTE));
   };
-  const own = (texts: { address: string }[]): Prefix | undefined => {
+  const own = (texts: { address: string }[], kind: "ipv4" | "ipv6"): Prefix | undefined => {
     for (const { address } of texts) {
-      if (parseAddress(address) === undefined) continue;
+      if (parseAddress(address)?.kind() !== kind) continue;
       const prefix = parsePrefix(address)!;
       if (taken.has(prefix.text)) note(`${address} belongs to ${taken.get(prefix.text)}`);
       else if (tunnel.some((range) => contains(range, prefix))) return prefix;
@@ -110,26 +113,26 @@ function toPeer(
     }
     return undefined;
   };
-  const v4 = own(device.ipv4_tunnel_ips), v6 = own(device.ipv6_tunnel_ips);
-  const allowed = [v4, v6].filter((prefix) => prefix !== undefined);
-  if (allowed.length === 0) return undefined;
+  const v4 = own(device.ipv4_tunnel_ips, "ipv4"), v6 = own(device.ipv6_tunnel_ips, "ipv6");
+  const allowedIps = [v4, v6].filter((prefix) => prefix !== undefined).map(({ text }) => text);
+  if (allowedIps.length === 0) return undefined;
   const name = device.hostname || device.id;
-  const advertised = new Set<string>();
-  for (const text of device.advertise_cidrs ?? []) {
-    const prefix = parsePrefix(text);
-    const refusal = prefix === undefined ? "is no prefix" : refuseAdvertised(prefix, tunnel, taken);
-    if (refusal !== undefined) note(`advertised ${text.slice(0, 64)} ${refusal}`);
-    else advertised.add(prefix!.text);
+  for (const text of allowedIps) taken.set(text, name);
+  // A route to what a peer advertises could take any address of this host's networks from it.
+  const advertised = device.advertise_cidrs ?? [];
+  if (advertised.length > 0) {
+    const named = advertised.slice(0, MAX_NAMED).map((text) => text.slice(0, 43)).join(", ");
+    const more = advertised.length > MAX_NAMED ? ` and ${advertised.length - MAX_NAMED} more` : "";
+    note(`advertises ${named}${more}: routes to networks behind a peer are not taken`);
   }
+  const told = new Set(advertised.map((text) => parsePrefix(text)?.text));
   for (const text of device.allowed_ips) {
     const prefix = parsePrefix(text);
     if (prefix === undefined) note(`allowed IP ${text.slice(0, 64)} is no prefix`);
-    else if (!allowed.some((p) => p.text === prefix.text) && !advertised.has(prefix.text)) {
-      note(`allowed IP ${prefix.text} is neither its address nor advertised`);
+    else if (!allowedIps.includes(prefix.text) && !told.has(prefix.text)) {
+      note(`allowed IP ${prefix.text} is not its address`);
     }
   }
-  const allowedIps = [...allowed.map((prefix) => prefix.text), ...advertised];
-  for (const text of allowedIps) taken.set(text, name);
 
   const peer: Peer = {
     id: device.id,
@@ -150,20 +153,4 @@ function toPeer(
     else peer.local ??= verdict.text;
   }
   return peer;
-}
-
-/** Why an advertised range may not be routed to a peer. */
-function refuseAdvertised(
-  prefix: Prefix,
-  tunnel: Prefix[],
-  taken: ReadonlyMap<string, string>,
-): string | undefined {
-  if (prefix.bits === 0) return "is a default route, which needs an exit node";
-  if (prefix.bits < (prefix.address.kind() === "ipv4" ? 8 : 16)) return "is too wide";
-  const range = prefix.address.range();
-  if (["unspecified", "loopback", "multicast", "broadcast", "linkLocal"].includes(range)) {
-    return `is a ${range} range`;
-  }
-  if (tunnel.some((vpc) => overlap(vpc, prefix))) return "lies in the VPC's own range";
-  return taken.has(prefix.text) ? `is advertised by ${taken.get(prefix.text)} already` : undefined;
 }

@@ -140,40 +140,80 @@ Deno.test("candidates take the first local endpoint and the last other one, what
   assert.equal(peer!.reflexive, "198.51.100.1:4");
 });
 
-Deno.test("candidates route to a device only its own addresses and what it may advertise", () => {
+Deno.test("candidates route to a device its own addresses and nothing that it advertises", () => {
   const [peer] = choose([device(2, {
-    allowed_ips: ["100.64.0.2", "200::2", "100.64.0.9/32", "0.0.0.0/0", "junk", "10.1.0.0/16"],
-    advertise_cidrs: [
-      "172.16.42.7/24", // host bits are cleared
-      "fd00:42::/48",
-      "0.0.0.0/0",
-      "::/0",
-      "2.0.0.0/7",
-      "127.0.0.0/8",
-      "169.254.0.0/16",
-      "100.64.0.9/32", // somebody else's address
-      "100.0.0.0/8", // around the VPC
-      "nonsense",
-    ],
+    allowed_ips: ["100.64.0.2", "200::2", "100.64.0.9/32", "0.0.0.0/0", "junk", "10.0.0.0/8"],
+    advertise_cidrs: ["10.0.0.0/8"],
   })]).peers;
-  assert.deepEqual(peer!.allowedIps, [
-    "100.64.0.2/32",
-    "200::2/128",
-    "172.16.42.0/24",
-    "fd00:42::/48",
+  assert.deepEqual(peer!.allowedIps, ["100.64.0.2/32", "200::2/128"]);
+  assert.deepEqual(peer!.notes, [
+    "advertises 10.0.0.0/8: routes to networks behind a peer are not taken",
+    "allowed IP 100.64.0.9/32 is not its address",
+    "allowed IP 0.0.0.0/0 is not its address",
+    "allowed IP junk is no prefix",
   ]);
-  assert(peer!.notes.some((note) => note.includes("100.64.0.9/32")));
-  assert(peer!.notes.length <= 8);
 });
 
-Deno.test("candidates give a range to one device only, the same one in any order", () => {
-  const a = device(2, { advertise_cidrs: ["172.16.0.0/16"] });
-  const b = device(3, { advertise_cidrs: ["172.16.0.0/16"] });
-  for (const devices of [[a, b], [b, a]]) {
-    const { peers } = choose(devices);
-    assert.deepEqual(peers.map((p) => p.allowedIps.includes("172.16.0.0/16")), [true, false]);
-    assert.match(peers[1]!.notes[0]!, /advertised by host-2 already/);
+Deno.test("candidates leave every host reachable, whatever ranges a device advertises", () => {
+  const hosts = ["198.51.100.7/32", "203.0.113.0/24", "192.168.1.1/32", "2001:db8::1/128"];
+  for (
+    const advertise_cidrs of [hosts, ["0.0.0.0/1", "128.0.0.0/1"], ["::/0"], ["100.64.0.9/32"]]
+  ) {
+    const [peer] = choose([device(2, { advertise_cidrs })]).peers;
+    assert.deepEqual(peer!.allowedIps, ["100.64.0.2/32", "200::2/128"]);
+    assert.equal(peer!.notes.length, 1);
   }
+});
+
+Deno.test("candidates tell what is advertised in one short note without control characters", () => {
+  const advertise_cidrs = Array.from(
+    { length: 256 },
+    (_, i) => `\u001b[31m${i}.${"9".repeat(400)}`,
+  );
+  const [peer] = choose([device(2, { advertise_cidrs })]).peers;
+  assert.equal(peer!.notes.length, 1);
+  const [note] = peer!.notes;
+  assert.match(note!, / and 253 more: routes to networks behind a peer are not taken$/);
+  assert(note!.length <= 240);
+  assert.doesNotMatch(note!, /\p{Cc}/u);
+});
+
+Deno.test("candidates take no address from a VPC range that no VPC has", () => {
+  const victims = [
+    device(2),
+    device(3, {
+      ipv4_tunnel_ips: [{ address: "198.51.100.7", cidr: "" }],
+      ipv6_tunnel_ips: [{ address: "2001:db8::1", cidr: "" }],
+    }),
+  ];
+  for (
+    const [ipv4Cidr, ipv6Cidr] of [
+      ["0.0.0.0/0", "::/0"],
+      ["0.0.0.0/1", "2000::/3"],
+      ["198.0.0.0/7", "2000::/6"],
+      ["127.0.0.0/8", "fe80::/10"],
+      ["169.254.0.0/16", "ff02::/16"],
+      ["169.0.0.0/8", "fe00::/7"],
+      ["224.0.0.0/4", "::/8"],
+      ["", "rubbish"],
+    ] as const
+  ) {
+    const { peers, skipped } = chooseCandidates(
+      victims,
+      { ...SELF, ipv4Cidr, ipv6Cidr },
+      NO_RELAYS,
+    );
+    assert.deepEqual(peers, [], ipv4Cidr);
+    assert.deepEqual(skipped.map((s) => s.code), ["no-tunnel-address", "no-tunnel-address"]);
+  }
+  const wide = { ...SELF, ipv4Cidr: "100.0.0.0/8", ipv6Cidr: "200::/7" };
+  assert.equal(chooseCandidates(victims, wide, NO_RELAYS).peers.length, 1);
+});
+
+Deno.test("candidates take an address for the family it is listed under only", () => {
+  const [peer] = choose([device(2, { ipv4_tunnel_ips: [{ address: "200::2", cidr: "" }] })]).peers;
+  assert.equal(peer!.tunnelIpv4, undefined);
+  assert.deepEqual(peer!.allowedIps, ["200::2/128"]);
 });
 
 Deno.test("candidates take no relay for a peer, nor one whose kind is not known yet", () => {

@@ -9,6 +9,7 @@ export { HANDSHAKE_LIFE, NEVER_HEALTHY_LIMIT, WAS_HEALTHY_LIMIT } from "./health
 export { type Method, METHODS } from "./methods.ts";
 export { KEEPALIVE_SECONDS, plan, type PlanInput, type PlanResult } from "./plan.ts";
 export { chooseRelay, type RelayChoice, type RelayTarget } from "./relays.ts";
+export { describeSelf, interfaceAddresses } from "./self.ts";
 export type {
   MethodName,
   Observed,

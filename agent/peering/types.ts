@@ -33,7 +33,7 @@ export interface Peer {
   publicKey: string;
   tunnelIpv4?: string;
   tunnelIpv6?: string;
-  /** What may be routed to it: its tunnel addresses and the ranges it advertises. */
+  /** What may be routed to it: its tunnel addresses, as host prefixes. */
   allowedIps: string[];
   /** Usable `ip:port` on its own network. */
   local?: string;
