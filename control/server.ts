@@ -28,8 +28,8 @@ const CLOSE_TIMEOUT = 500;
 export interface ControlConfig {
   /** DNS name; the API is at `api.` before it. */
   hostname: string;
-  /** Where to listen; without an address on all, port 0 for any free one. */
-  addr: { hostname?: string; port: number };
+  /** Where to listen; an empty hostname is every address, port 0 any free one. */
+  addr: { hostname: string; port: number };
   stateDir: string;
   /** PEM chain and key for `hostname` and `api.` before it; `caPath` names a private CA's file. */
   certificate: () => Promise<{ cert: string; key: string; caPath?: string }>;
@@ -168,9 +168,9 @@ function listen(
   };
 }
 
-/** Without an address: IPv6 and IPv4 on one socket, or IPv4 alone where there is no IPv6. */
-function bind<T>(hostname: string | undefined, serve: (hostname: string) => T): T {
-  if (hostname !== undefined) return serve(hostname);
+/** Every address: IPv6 and IPv4 on one socket, or IPv4 alone where there is no IPv6. */
+function bind<T>(hostname: string, serve: (hostname: string) => T): T {
+  if (hostname !== "") return serve(hostname);
   try {
     return serve("::");
   } catch (error) {
@@ -187,33 +187,26 @@ function unmapped(address: Deno.NetAddr): Deno.NetAddr {
   return { ...address, hostname: address.hostname.replace(/^::ffff:(?=\d+\.)/, "") };
 }
 
-function listenError(config: ControlConfig, error: unknown): ControlError {
-  const { hostname, port } = config.addr;
-  const where = `${hostname?.includes(":") ? `[${hostname}]` : hostname ?? ""}:${port}`;
-  const cause = { cause: error };
+function listenError({ addr }: ControlConfig, error: unknown): ControlError {
+  const host = addr.hostname.includes(":") ? `[${addr.hostname}]` : addr.hostname;
+  const because = (reason: string) =>
+    new ControlError(`Cannot listen on ${host}:${addr.port}: ${reason}`, { cause: error });
   if (error instanceof Deno.errors.AddrInUse) {
-    return new ControlError(
-      `Cannot listen on ${where}: the port is in use; ` +
-        `stop the other server or choose another --addr`,
-      cause,
-    );
+    return because("the port is in use; stop the other server or choose another --addr");
   }
   if (error instanceof Deno.errors.PermissionDenied) {
-    return new ControlError(
-      `Cannot listen on ${where}: no permission; run as root, or choose an --addr ` +
-        `with a port above 1023`,
-      cause,
-    );
+    return because("no permission; run as root, or choose an --addr with a port above 1023");
+  }
+  if (error instanceof Deno.errors.NotCapable) {
+    return because("the runtime may not; start it with --allow-net");
+  }
+  if (error instanceof Deno.errors.InvalidData) {
+    return because("certificate or key unusable; check the files in --certdir");
   }
   if (error instanceof Deno.errors.AddrNotAvailable) {
-    return new ControlError(
-      `Cannot listen on ${where}: this host has no such address; choose another --addr`,
-      cause,
-    );
+    return because("this host has no such address; choose another --addr");
   }
-  const detail = error instanceof Error ? error.message : String(error);
-  return new ControlError(
-    `Cannot listen on ${where}: ${detail}; check the certificate and --addr`,
-    cause,
+  return because(
+    "the name has no address; give --addr an IP address of this host, or :PORT for all",
   );
 }

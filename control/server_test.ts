@@ -254,8 +254,20 @@ Deno.test("a port in use and an address of another host are named with the remed
     return true;
   });
   await assert.rejects(start({ hostname: "192.0.2.77", port: 0 }), /no such address/);
+  for (const hostname of ["nosuchhost.invalid", "a..b"]) {
+    await assert.rejects(start({ hostname, port: 0 }), (error: Error) => {
+      assert.equal(
+        error.message,
+        `Cannot listen on ${hostname}:0: the name has no address; ` +
+          "give --addr an IP address of this host, or :PORT for all",
+      );
+      return true;
+    });
+  }
+  const unusable = () => Promise.resolve({ cert: "none", key: "none" });
+  await assert.rejects(place.start({ certificate: unusable }), /check the files in --certdir/);
   // What failed left nothing locked, and no user whose password nobody saw.
-  await using running = await place.start({ addr: { port: 0 } });
+  await using running = await place.start({ addr: { hostname: "", port: 0 } });
   assert.equal(running.control.first, true);
 });
 
@@ -281,7 +293,11 @@ Deno.test("a damaged database is left as it is", async () => {
   const bytes = Deno.readFileSync(path);
   bytes.fill(0x5a, 4096, bytes.length - 4096);
   Deno.writeFileSync(path, bytes);
-  await assert.rejects(place.start(), /the file was left as it is/);
+  await assert.rejects(place.start(), (error: Error) => {
+    assert.match(error.message, /the file was left as it is: restore a backup .*or move it away/);
+    assert.doesNotMatch(error.message, /\n/);
+    return true;
+  });
   assert.deepEqual(Deno.readFileSync(path), bytes);
 });
 
@@ -313,7 +329,21 @@ Deno.test("a state directory that cannot be written is named", async () => {
   using place = new Place();
   Deno.writeTextFileSync(`${place.dir}/file`, "");
   const stateDir = `${place.dir}/file/state`;
-  await assert.rejects(place.start({ stateDir }), /Cannot write to .*file\/state: .*--state-dir/);
+  for (
+    const [path, reason] of [
+      [stateDir, "not a directory"],
+      ["/proc/nexd/state", "nothing can be made there"],
+    ] as const
+  ) {
+    await assert.rejects(place.start({ stateDir: path }), (error: Error) => {
+      assert.equal(
+        error.message,
+        `Cannot write to ${path}: ${reason}; make it writable for this user, ` +
+          "or choose another --state-dir",
+      );
+      return true;
+    });
+  }
 });
 
 Deno.test("a reader that stops reading is cut off while others go on", async () => {

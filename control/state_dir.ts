@@ -1,4 +1,5 @@
 /** The directory that a control plane keeps everything in: one process at a time, private files. */
+import { reasonOf } from "../relay/cert/mod.ts";
 import { newSecret, parseSecret, secretCheck } from "./auth/mod.ts";
 import { ControlError } from "./errors.ts";
 import type { Store } from "./store/mod.ts";
@@ -66,35 +67,39 @@ export async function loadSecret(path: string, store: Store): Promise<Uint8Array
   return secret;
 }
 
-/** Writes a file that only its owner can read (0600); it is there in full or not at all. */
+/**
+ * Writes a file that only its owner can read (0600); it is there in full or not at all.
+ * ControlError when it cannot be written.
+ */
 export async function writePrivate(path: string, text: string): Promise<void> {
   const draft = `${path}.new`;
   await Deno.remove(draft).catch(() => {});
-  const file = await Deno.open(draft, { write: true, createNew: true, mode: 0o600 });
   try {
+    using file = await Deno.open(draft, { write: true, createNew: true, mode: 0o600 });
     const bytes = new TextEncoder().encode(text);
     for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
     await file.sync();
-  } finally {
-    file.close();
+    await Deno.rename(draft, path);
+  } catch (error) {
+    throw notWritable(path, error);
   }
-  await Deno.rename(draft, path);
 }
 
-/** The text of a file, or undefined if there is none. */
+/** The text of a file, or undefined if there is none. ControlError when it cannot be read. */
 export async function readText(path: string): Promise<string | undefined> {
   try {
     return await Deno.readTextFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
+    throw new ControlError(`Cannot read ${path}: ${reasonOf(error)}; let this user read it`, {
+      cause: error,
+    });
   }
 }
 
 function notWritable(path: string, error: unknown): ControlError {
-  const detail = error instanceof Error ? error.message : String(error);
   return new ControlError(
-    `Cannot write to ${path}: ${detail}; make it writable for this user, ` +
+    `Cannot write to ${path}: ${reasonOf(error)}; make it writable for this user, ` +
       `or choose another --state-dir`,
     { cause: error },
   );

@@ -3,6 +3,7 @@
  * relay by this key, so it is made once and kept.
  */
 import { dirname, join } from "node:path";
+import { reasonOf } from "./cert/mod.ts";
 import {
   DerpError,
   formatDerperKeyFile,
@@ -36,15 +37,15 @@ export async function loadServerKey(path: string | undefined): Promise<Uint8Arra
   } catch (error) {
     if (error instanceof RelayError) throw error;
     if (error instanceof Deno.errors.NotFound) return await makeKeyFile(file, remedy);
-    throw new RelayError(`Cannot read key file ${file}: ${reason(error)}; ${remedy}`);
+    throw new RelayError(`Cannot read key file ${file}: ${reasonOf(error)}; ${remedy}`);
   }
   try {
     return parseDerperKeyFile(text);
   } catch (error) {
     if (!(error instanceof DerpError)) throw error;
     throw new RelayError(
-      `Cannot use key file ${file}: it holds no relay key; put the right file back, or move it ` +
-        `away to have a new key made`,
+      `Cannot use key file ${file}: it holds no relay key; the file was left as it is: ` +
+        `restore a backup of it, or move it away to have a new key made`,
     );
   }
 }
@@ -67,14 +68,7 @@ async function makeKeyFile(file: string, remedy: string): Promise<Uint8Array> {
     }
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) return await loadServerKey(file);
-    throw new RelayError(`Cannot make key file ${file}: ${reason(error)}; ${remedy}`);
+    throw new RelayError(`Cannot make key file ${file}: ${reasonOf(error)}; ${remedy}`);
   }
   return key;
-}
-
-function reason(error: unknown): string {
-  if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
-    return "no permission";
-  }
-  return error instanceof Error ? error.message.replace(/\s*:?\s*\S* '.*$/s, "") : String(error);
 }

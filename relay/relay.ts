@@ -181,9 +181,10 @@ function cannotListen(
   if (error instanceof Deno.errors.InvalidData) {
     return new RelayError(`${what}: certificate or key unusable; check the files in --certdir`);
   }
-  return new RelayError(
-    `${what}: this host has no such address; choose another ${flag}`,
-  );
+  const reason = error === undefined || error instanceof Deno.errors.AddrNotAvailable
+    ? "this host has no such address"
+    : "the name has no address";
+  return new RelayError(`${what}: ${reason}; choose another ${flag}`);
 }
 
 function openCompanion(

@@ -133,6 +133,8 @@ Deno.test("startRelay says in one sentence why it cannot listen, and leaves noth
   );
   const elsewhere = { hostname: "192.0.2.1", port: 0 };
   isOneSentence(await failure(() => startRelay({ addr: elsewhere })), /no such address/);
+  const nowhere = { hostname: "nosuchhost.invalid", port: 0 };
+  isOneSentence(await failure(() => startRelay({ addr: nowhere })), /the name has no address/);
   const free = { hostname: "127.0.0.1", port: 0 };
   isOneSentence(
     await failure(() => startRelay({ addr: free, httpPort: port })),
@@ -153,11 +155,14 @@ Deno.test("loadServerKey makes a private file once and reads it again", async ()
       await Deno.writeTextFile(file, bad);
       const error = await failure(() => loadServerKey(file));
       assert(error instanceof RelayError);
-      isOneSentence(error, new RegExp(`^Cannot use key file ${file}: `));
+      isOneSentence(error, new RegExp(`^Cannot use key file ${file}: .* left as it is: restore`));
       assert.equal(await Deno.readTextFile(file), bad, "the file is left as it is");
     }
     isOneSentence(await failure(() => loadServerKey(directory)), /it is no key file/);
-    isOneSentence(await failure(() => loadServerKey("/proc/nexd/derper.key")), /^Cannot make key/);
+    isOneSentence(
+      await failure(() => loadServerKey("/proc/nexd/derper.key")),
+      /^Cannot make key file .*: nothing can be made there; choose another file with -c$/,
+    );
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

@@ -128,7 +128,8 @@ export class Store {
 
 function checkIntegrity(raw: DatabaseSync): void {
   const row = raw.prepare("PRAGMA quick_check(1)").get() as { quick_check?: unknown } | undefined;
-  if (row?.quick_check !== "ok") throw new Error(String(row?.quick_check ?? "no answer"));
+  if (row?.quick_check === "ok") return;
+  throw new Error(String(row?.quick_check ?? "no answer").replace(/\s+/g, " ").trim());
 }
 
 function refuseNewer(path: string, raw: DatabaseSync): void {

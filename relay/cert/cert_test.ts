@@ -63,9 +63,22 @@ function snapshot(directory: string): Record<string, string> {
 
 /** The error must be ours, one sentence of one line that names these things. */
 async function refuses(work: Promise<unknown>, ...parts: (string | RegExp)[]): Promise<void> {
+  await refusesWith(1, work, ...parts);
+}
+
+/** Expects an error of the command line. */
+async function refusesUsage(work: Promise<unknown>, ...parts: (string | RegExp)[]): Promise<void> {
+  await refusesWith(2, work, ...parts);
+}
+
+async function refusesWith(
+  exitCode: number,
+  work: Promise<unknown>,
+  ...parts: (string | RegExp)[]
+): Promise<void> {
   await rejects(work, (error) => {
     ok(error instanceof CertificateError, String(error));
-    equal(error.exitCode, 1);
+    equal(error.exitCode, exitCode);
     equal(error.message.includes("\n"), false);
     for (const part of parts) {
       if (typeof part === "string") ok(error.message.includes(part), error.message);
@@ -136,8 +149,8 @@ Deno.test("a manual certificate is refused in one sentence when something is wro
     key: "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
   });
   await refuses(load(), key, "it is encrypted");
-  await refuses(loadManual(directory.path, "../.."), 'hostname "../.."');
-  await refuses(loadManual(directory.path, ""), 'hostname ""');
+  await refusesUsage(loadManual(directory.path, "../.."), 'hostname "../.."');
+  await refusesUsage(loadManual(directory.path, ""), 'hostname ""');
 });
 
 Deno.test("a name is covered when it is listed or one label under a wildcard", () => {
@@ -300,13 +313,16 @@ Deno.test("a self-signed certificate is refused when its name is none or the dir
   for (
     const bad of ["", "a b", "-x", "a..b", "x".repeat(64), "1.2.3", "12", "ca", "fe80::1%eth0", "é"]
   ) {
-    await refuses(ensureSelfSigned(directory.path, [bad]), `"${bad}"`);
+    await refusesUsage(ensureSelfSigned(directory.path, [bad]), `"${bad}"`, "--hostname");
   }
-  await refuses(ensureSelfSigned(directory.path, []), 'hostname ""');
+  await refusesUsage(ensureSelfSigned(directory.path, []), 'hostname ""');
   deepEqual(snapshot(directory.path), {});
   const file = join(directory.path, "file");
   Deno.writeTextFileSync(file, "");
-  await refuses(ensureSelfSigned(join(file, "certs"), [HOST]), "Cannot write", "--certdir");
+  for (const [path, reason] of [[join(file, "certs"), "not a directory"], ["/proc/nexd/certs"]]) {
+    const said = `Cannot write ${path}: ${reason ?? "nothing can be made there"}; make it writable`;
+    await refuses(ensureSelfSigned(path!, [HOST]), said, "--certdir");
+  }
   const long = `${"x".repeat(60)}.${"y".repeat(60)}.test`;
   deepEqual(certificateNames((await ensureSelfSigned(directory.path, [long])).cert), [long]);
 });

@@ -71,8 +71,13 @@ function writeError(path: string, error: unknown): CertificateError {
   );
 }
 
-function reasonOf(error: unknown): string {
+/** What is wrong with a file or a directory, in words for the middle of a sentence. */
+export function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
   if (error instanceof Deno.errors.NotCapable) return "this program runs without the permission";
-  return error instanceof Error ? error.message : String(error);
+  if (error instanceof Deno.errors.NotFound) return "nothing can be made there";
+  const text = error instanceof Error ? error.message : String(error);
+  // The system's words only: its number, the call and the path help nobody or are said already.
+  const words = text.replace(/ \(os error .*$/s, "");
+  return words.charAt(0).toLowerCase() + words.slice(1);
 }

@@ -19,7 +19,10 @@ import { type Certificate, coversName, parseChain, parseKey, subjectNames } from
 export function certificateFileName(hostname: string): string {
   const name = hostname.replaceAll(/[^A-Za-z0-9.-]/g, "");
   if (/^\.*$/.test(name)) {
-    throw new CertificateError(`Cannot use hostname "${hostname}": give a DNS name or IP address`);
+    throw new CertificateError(
+      `Cannot use hostname "${hostname}": give --hostname a DNS name or IP address`,
+      2,
+    );
   }
   return name;
 }

@@ -5,6 +5,7 @@
  * @module
  */
 export { CertificateError } from "./error.ts";
+export { reasonOf } from "./files.ts";
 export { type Certificate, certificateNames, coversName } from "./inspect.ts";
 export { certificateFileName, loadManual } from "./manual.ts";
 export { metaCert } from "./meta.ts";

@@ -66,6 +66,7 @@ export async function ensureSelfSigned(directory: string, names: string[]): Prom
     throw new CertificateError(
       `Cannot make a certificate for host "ca": its files would be those of the private CA; ` +
         "choose another --hostname",
+      2,
     );
   }
   await makeDirectory(directory);
@@ -264,6 +265,8 @@ function checkName(name: string): string {
     return canonical;
   }
   throw new CertificateError(
-    `Cannot make a certificate for "${name}": it is neither a DNS name nor an IP address`,
+    `Cannot make a certificate for "${name}": it is neither a DNS name nor an IP address; ` +
+      "choose another --hostname",
+    2,
   );
 }
