@@ -2,6 +2,9 @@
  * `deno task demo`: two hosts behind symmetric NATs reach each other through the relay, on one
  * machine, with real WireGuard. `--help` has the options.
  *
+ * With `--json` standard output holds one object, `{"ok":false,"error":…}` when the demo does not come
+ * to its course.
+ *
  * @module
  */
 
@@ -27,13 +30,15 @@ async function main(args: DemoArguments): Promise<number> {
 }
 
 if (import.meta.main) {
+  let args: DemoArguments | undefined;
   try {
-    Deno.exit(await main(parseArguments(Deno.args)));
+    args = parseArguments(Deno.args);
+    Deno.exit(await main(args));
   } catch (error) {
-    const expected = (error as { exitCode?: number }).exitCode;
-    if (expected === undefined) throw error;
-    const who = error instanceof UsageError ? "demo: " : "";
-    say(Deno.stderr, who + (error as Error).message);
-    Deno.exit(expected);
+    const { message, exitCode } = error as Error & { exitCode?: number };
+    if (args?.json) say(Deno.stdout, JSON.stringify({ ok: false, error: message }));
+    else if (exitCode === undefined) throw error;
+    else say(Deno.stderr, (error instanceof UsageError ? "demo: " : "") + message);
+    Deno.exit(exitCode ?? 1);
   }
 }

@@ -11,7 +11,8 @@ import { play } from "./play.ts";
 import { type DemoResult, emptyResult } from "./result.ts";
 import { type Screen, screenOf } from "./screen.ts";
 
-const COMMAND = "npx -y deno@2.9.6 task demo";
+/** Runs a task of a clone on a machine that has no Deno either. */
+const TASK = "npx -y deno@2.9.6 task";
 
 /** Exit codes of a program that a signal ended, by custom. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
@@ -28,13 +29,16 @@ export async function endLab(id: string): Promise<void> {
 export async function runDemo(args: DemoArguments): Promise<number> {
   const screen = screenOf(args.json);
   const result = emptyResult(args.hosts);
-  let lab: Lab | undefined;
+  let starting: Promise<Lab> | undefined;
   let interrupted = false;
   for (const [name, code] of Object.entries(SIGNALS)) {
     Deno.addSignalListener(name as Deno.Signal, async () => {
       if (interrupted) Deno.exit(code); // the lab ends with us in any case
       interrupted = true;
+      screen.silence();
+      const lab = await starting?.catch(() => undefined);
       await lab?.[Symbol.asyncDispose]();
+      if (args.json) print(JSON.stringify({ ...result, error: `Interrupted by ${name}` }));
       screen.line(`\r${screen.style("yellow", "Interrupted; the lab is gone.")}`);
       Deno.exit(code);
     });
@@ -47,9 +51,10 @@ export async function runDemo(args: DemoArguments): Promise<number> {
       `reach each other ${through}`,
   );
   screen.line();
+  let lab: Lab | undefined;
   try {
     await screen.step("lab stands", async () => {
-      lab = await Lab.create({ hosts: args.hosts, nat: args.nat });
+      lab = await (starting = Lab.create({ hosts: args.hosts, nat: args.nat }));
       return `${args.hosts} hosts, each behind its own router, on one "Internet" with control ` +
         "and relay; all in namespaces, nothing outside changes";
     });
@@ -74,7 +79,7 @@ async function keepLab(lab: Lab, result: DemoResult): Promise<void> {
     id: lab.id,
     dir: lab.dir,
     enter: Object.fromEntries(lab.hosts.map((host) => [host.name, host.enterCommand])),
-    end: `${COMMAND} --end ${lab.id}`,
+    end: `${TASK} demo --end ${lab.id}`,
   };
 }
 
@@ -96,7 +101,7 @@ function showEnd(screen: Screen, result: DemoResult, args: DemoArguments): void 
       screen.line(`    ${name.padEnd(8)} ${command} sh`);
     }
     screen.line(`  Logs and control sockets are in ${result.lab.dir}; a host's agent answers with`);
-    screen.line(`    nexd status --unix-socket ${result.lab.dir}/a.sock`);
+    screen.line(`    ${TASK} agent status --unix-socket ${result.lab.dir}/a.sock`);
     screen.line(`  It ends with`);
     screen.line(`    ${screen.style("bold", result.lab.end)}`);
   }

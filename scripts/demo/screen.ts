@@ -63,6 +63,7 @@ export class Screen {
   readonly #options: ScreenOptions;
   readonly #start = performance.now();
   readonly steps: StepRecord[] = [];
+  #silent = false;
 
   constructor(options: ScreenOptions) {
     this.#options = options;
@@ -78,6 +79,12 @@ export class Screen {
     return this.#options.color ? styleText(style, text, { validateStream: false }) : text;
   }
 
+  /** Shows nothing more of the steps, the running one included; lines are still printed. */
+  silence(): void {
+    this.#silent = true;
+    if (this.#options.live) this.#options.write("\r\x1b[K");
+  }
+
   /** Prints a line as it is. */
   line(text = ""): void {
     this.#options.write(text + "\n");
@@ -85,6 +92,7 @@ export class Screen {
 
   /** Prints lines under a step, aligned with nothing but each other. */
   block(lines: string[]): void {
+    if (this.#silent) return;
     const width = Math.max(40, this.#options.width() - 4);
     for (const line of lines) {
       const [first = "", ...rest] = chunk(line, width, width - 4);
@@ -115,6 +123,7 @@ export class Screen {
   }
 
   #result(title: string, ok: boolean, detail: string): void {
+    if (this.#silent) return;
     const mark = ok ? this.style("green", "✓") : this.style("red", "✗");
     const name = this.style(ok ? "bold" : ["bold", "red"], title.padEnd(TITLE_WIDTH));
     const width = Math.max(20, this.#options.width() - DETAIL_COLUMN);
@@ -130,12 +139,14 @@ export class Screen {
   #animate(title: string, progress: () => string): { stop(): void } {
     if (!this.#options.live) {
       const timer = setInterval(() => {
+        if (this.#silent) return;
         this.line(`${this.#time()} … ${title.padEnd(TITLE_WIDTH)}${progress()}`);
       }, STILL_MS);
       return { stop: () => clearInterval(timer) };
     }
     let frame = 0;
     const draw = () => {
+      if (this.#silent) return;
       const sign = this.style("cyan", SPINNER[frame++ % SPINNER.length]!);
       const room = Math.max(0, this.#options.width() - DETAIL_COLUMN - 1);
       const text = this.style("dim", progress().slice(0, room));
@@ -146,7 +157,7 @@ export class Screen {
     return {
       stop: () => {
         clearInterval(timer);
-        this.#options.write("\r\x1b[K");
+        if (!this.#silent) this.#options.write("\r\x1b[K");
       },
     };
   }

@@ -42,6 +42,24 @@ Deno.test("a running step is drawn over itself on a terminal, within its width",
   for (const line of lines) assert.ok(line.length <= 60, line);
 });
 
+for (const live of [false, true]) {
+  Deno.test(`a silenced screen shows nothing of its steps ${live ? "on" : "off"} a terminal`, async () => {
+    const { screen, text } = recorder({ live });
+    let seen = "";
+    const step = screen.step("relay up", () => {
+      screen.silence();
+      seen = text();
+      return Promise.reject(new Error("killed"));
+    });
+    await assert.rejects(step, /killed/);
+    await screen.step("next", () => Promise.resolve("fine"));
+    screen.block(["a status"]);
+    assert.equal(text(), seen);
+    screen.line("the end");
+    assert.equal(text(), `${seen}the end\n`);
+  });
+}
+
 Deno.test("wrap breaks at spaces and keeps every word", () => {
   assert.deepEqual(wrap("one two three", 7), ["one two", "three"]);
   assert.deepEqual(wrap("unbreakable", 4), ["unbreakable"]);

@@ -125,6 +125,7 @@ async function fetchImports(say: (line: string) => void): Promise<void> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["cache", "--quiet", "main.ts"],
     cwd: ROOT,
+    env: { NO_COLOR: "1" },
     stdout: "null",
     stderr: "piped",
   }).spawn();
@@ -140,5 +141,6 @@ async function fetchImports(say: (line: string) => void): Promise<void> {
 }
 
 function lastLines(text: string): string {
-  return text.trim().split("\n").slice(-3).map((line) => line.trim()).join("; ");
+  const [said = ""] = text.split(/^Stack backtrace:/m); // of Deno, where RUST_BACKTRACE is set
+  return said.trim().split("\n").slice(-3).map((line) => line.trim()).join("; ");
 }
