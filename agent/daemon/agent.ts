@@ -12,14 +12,13 @@ import type { Endpoint } from "../../control/api/types.ts";
 import { keyToBase64 } from "../../relay/derp/mod.ts";
 import { Backoff, pause, runWatch, WatchCache } from "../api/mod.ts";
 import { type AgentStatus, serveControl } from "../ctl/mod.ts";
-import { AgentError, reasonOf } from "../errors.ts";
+import { reasonOf } from "../errors.ts";
 import {
   type CachedVpc,
   ensureStateDir,
   type NatFacts,
   onboard,
   type Onboarded,
-  persist,
   readCache,
   StateStore,
 } from "../onboarding/mod.ts";
@@ -32,11 +31,12 @@ import {
 } from "../peering/mod.ts";
 import type { WireGuardDevice } from "../wireguard/mod.ts";
 import type { AgentConfig } from "./config.ts";
+import { ControlLink } from "./control_link.ts";
 import type { Doors, RelayProxy } from "./doors.ts";
 import { measureHost } from "./measure.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Saver } from "./saver.ts";
-import { type ControlState, statusOf } from "./status.ts";
+import { statusOf } from "./status.ts";
 import { Undo } from "./undo.ts";
 
 const log = getLogger(["nexd", "agent"]);
@@ -82,7 +82,7 @@ export class Agent {
   /** When opening was last tried. */
   #openedAt = 0;
   #reconciler: Reconciler | undefined;
-  #control: ControlState = { state: "connecting" };
+  readonly #link: ControlLink;
   #error: string | undefined;
   #wake: () => void = () => {};
   #saver!: Saver;
@@ -91,6 +91,24 @@ export class Agent {
     this.#config = config;
     this.#doors = doors;
     this.#times = { ...TIMES, ...times };
+    this.#link = new ControlLink({
+      register: (signal) => this.#register(signal),
+      registered: (onboarded) => this.#registered(onboarded),
+      watch: (token, signal, onState) =>
+        runWatch({
+          api: doors.api,
+          token,
+          cache: this.#cache!,
+          signal,
+          onChange: () => {
+            this.#saver.soon();
+            this.#wake();
+          },
+          onState,
+        }),
+      now: doors.now,
+      refusedPause: this.#times.refused,
+    });
   }
 
   /** What the control socket tells. */
@@ -102,7 +120,7 @@ export class Agent {
       listenPort: this.#port,
       self: this.#self,
       nat: this.#nat,
-      control: this.#control,
+      control: this.#link.state,
       proxy: this.#proxy?.status(),
       outcome: this.#reconciler?.outcome ??
         { plans: [], skipped: [], stats: new Map(), relayReason: "" },
@@ -151,16 +169,10 @@ export class Agent {
     if (cached !== undefined) {
       this.#adopt(cached, cached);
     } else {
-      this.#control = { state: "registering" };
-      onboarded = await persist(() => this.#register(signal), {
-        signal,
-        onTrouble: this.#trouble,
-        ...(this.#store.state.deviceId === undefined
-          ? { giveUpAfterMs: this.#times.firstStart }
-          : {}),
-      });
+      // Only a first start fails: later the control plane may be away for as long as it likes.
+      const first = this.#store.state.deviceId === undefined;
+      onboarded = await this.#link.join(signal, first ? this.#times.firstStart : undefined);
       if (onboarded === undefined) return;
-      await this.#registered(onboarded);
     }
     await this.#startProxy(undo);
     undo.defer(() => this.#device?.close());
@@ -170,14 +182,12 @@ export class Agent {
 
     const stop = new AbortController();
     const inner = AbortSignal.any([signal, stop.signal]);
-    const fatal = Promise.withResolvers<void>();
-    const following = this.#follow(inner, onboarded).catch(fatal.reject);
-    const looping = this.#loop(inner);
+    const following = this.#link.follow(inner, onboarded);
     try {
-      await Promise.race([looping, fatal.promise]);
+      await this.#loop(inner);
     } finally {
       stop.abort();
-      await Promise.allSettled([following, looping]);
+      await following;
     }
   }
 
@@ -201,11 +211,6 @@ export class Agent {
       ...(this.#config.requestIp === undefined ? {} : { requestIp: this.#config.requestIp }),
     }, signal);
   }
-
-  #trouble = (reason: string): void => {
-    this.#control = { state: "down", error: reason };
-    log.warn("{reason}; trying again", { reason });
-  };
 
   /** A registration succeeded: remember it, and who we are now. */
   async #registered(onboarded: Onboarded): Promise<void> {
@@ -328,59 +333,6 @@ export class Agent {
       }
       await pause(COALESCE, signal);
     }
-  }
-
-  /** Registers where needed and follows the watch stream; a refused token registers again. */
-  async #follow(signal: AbortSignal, first: Onboarded | undefined): Promise<void> {
-    const again = new Backoff({ base: this.#times.refused, max: 60_000 });
-    let onboarded = first;
-    let strict = first === undefined;
-    while (!signal.aborted) {
-      try {
-        if (onboarded === undefined) {
-          this.#control = { state: "registering" };
-          onboarded = await persist(() => this.#register(signal), {
-            signal,
-            onTrouble: this.#trouble,
-          });
-          if (onboarded === undefined) return;
-          await this.#registered(onboarded);
-        }
-        strict = false;
-        const began = this.#doors.now();
-        const refusal = await runWatch({
-          api: this.#doors.api,
-          token: onboarded.deviceToken,
-          cache: this.#cache!,
-          signal,
-          onChange: () => {
-            this.#saver.soon();
-            this.#wake();
-          },
-          onState: (state) => this.#setControl(state),
-        });
-        if (refusal === undefined) return;
-        if (this.#doors.now() - began > 60_000) again.reset();
-        throw refusal;
-      } catch (error) {
-        // A refusal of the very first registration is the user's to mend; later ones are waited
-        // out, because the tunnel works without the control plane.
-        if (strict || !(error instanceof AgentError)) throw error;
-        onboarded = undefined;
-        this.#setControl({ state: "refused", error: error.message });
-        await pause(again.next(), signal);
-      }
-    }
-  }
-
-  #setControl(state: ControlState): void {
-    const { state: before, error } = this.#control;
-    if (state.error !== undefined && (state.error !== error || before === "connected")) {
-      if (state.state !== "connecting") log.warn("control plane: {error}", { error: state.error });
-    } else if (state.state === "connected" && before !== "connected" && error !== undefined) {
-      log.info("control plane: connected again");
-    }
-    this.#control = state;
   }
 
   /** What a restart begins with. */

@@ -106,6 +106,33 @@ Deno.test("agent brings the tunnel up without the control plane and finds it aga
   assert.equal(bench.parts.devices.length, 2, "the tunnel was not touched");
 });
 
+Deno.test("agent keeps the tunnel of its cache while its registration key is refused at a restart", async () => {
+  await using bench = await Bench.open(ensureSelfSigned);
+  bench.control.put(fakeDevice("peer", newKey(), 50));
+  const first = await bench.up();
+  await until(() => bench.parts.device.peers.length === 1, "peer");
+  first.stop();
+  await first.ended;
+  const asked = () => bench.control.log.filter((line) => line === "GET /api/reg-keys/me").length;
+  const before = asked();
+  bench.control.intercept = ({ path }) =>
+    path === "/api/reg-keys/me" ? json(401, { error: "expired" }) : undefined;
+  const { agent, running } = bench.start();
+  await running;
+  await until(() => bench.parts.device.peers.length === 1, "peer from the cache");
+  await until(() => agent.status().control.state === "refused", "refusal");
+  assert.match(agent.status().control.error!, /registration key.*unknown or has expired/);
+  await until(() => asked() >= before + 3, "tries");
+  const tries = asked() - before;
+  assert(tries < 8, `${tries} tries at once`);
+  assert.equal(agent.status().status, "Running");
+  assert(!bench.parts.device.closed);
+  bench.control.intercept = () => undefined;
+  await until(() => agent.status().control.state === "connected", "a key that is taken");
+  assert.equal(bench.parts.devices.length, 2, "the tunnel was not touched");
+  assert.equal(bench.parts.device.peers.length, 1);
+});
+
 Deno.test("agent refuses to run twice on one state directory or one control socket", async () => {
   await using bench = await Bench.open(ensureSelfSigned);
   const { agent } = await bench.up();
