@@ -153,7 +153,7 @@ export class Connection implements Flushable {
     const { counters } = this.hub;
     counters.currentHome += preferred ? 1 : -1;
     // A client that has just come has not moved; it has chosen.
-    if (performance.now() - this.#since < 5000) return;
+    if (performance.now() - this.#since < this.hub.limits.settleMs) return;
     if (preferred) counters.homeMovesIn += 1;
     else counters.homeMovesOut += 1;
   }
@@ -182,7 +182,8 @@ export class Connection implements Flushable {
     } catch {
       // Already closed by the runtime.
     }
-    this.notePreferred(false);
+    // It left its home, and the home did not change: a gauge's matter only.
+    if (this.#preferred) this.hub.counters.currentHome -= 1;
     this.lastDestination = undefined;
     if (!this.queue.writing) this.queue.clear();
     this.hub.ended(this);

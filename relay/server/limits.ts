@@ -16,6 +16,8 @@ export interface Limits {
   queueBytes: number;
   /** Bytes of control frames (Pong, PeerGone, …) waiting for one client. */
   controlBytes: number;
+  /** A client that says for the first time within this that here is its home has not moved. */
+  settleMs: number;
   /** KeepAlive interval, plus a random part of at most `keepAliveJitterMs` per connection. */
   keepAliveMs: number;
   keepAliveJitterMs: number;
@@ -37,6 +39,7 @@ export const DEFAULT_LIMITS: Limits = {
   queuePackets: 512,
   queueBytes: 256 * 1024,
   controlBytes: 32 * 1024,
+  settleMs: 5_000,
   keepAliveMs: 60_000,
   keepAliveJitterMs: 5_000,
   httpIdleMs: 30_000,

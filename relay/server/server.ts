@@ -35,6 +35,8 @@ export class RelayServer implements Hub {
   readonly sweep: Sweep;
   readonly #inputPools = new InputPools();
   readonly #identity: Identity;
+  /** Streams whose login is under way. */
+  readonly #loggingIn = new Set<Socket>();
   #nextId = 1;
   #closing = false;
 
@@ -53,15 +55,11 @@ export class RelayServer implements Hub {
 
   /** Takes over a stream whose request asked for DERP. Never rejects; the socket ends with it. */
   async accept(socket: Socket, upgrade: Upgrade): Promise<void> {
+    if (this.#closing) return tryClose(socket);
+    this.#loggingIn.add(socket);
     const connection = await this.#logIn(socket, upgrade);
-    if (connection === undefined) {
-      try {
-        socket.close();
-      } catch {
-        // The deadline closed it.
-      }
-      return;
-    }
+    this.#loggingIn.delete(socket);
+    if (connection === undefined) return tryClose(socket);
     // Not awaited: nothing of the login stays alive for as long as the connection does.
     void connection.run();
   }
@@ -134,6 +132,7 @@ export class RelayServer implements Hub {
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
+    for (const socket of this.#loggingIn) tryClose(socket);
     const frame = encodeRestarting(0, 5_000);
     for (const connection of this.registry.connections()) connection.control(frame);
     const until = performance.now() + this.limits.drainMs;
@@ -147,5 +146,13 @@ export class RelayServer implements Hub {
   #drained(): boolean {
     for (const connection of this.registry.connections()) if (!connection.idle) return false;
     return true;
+  }
+}
+
+function tryClose(socket: Socket): void {
+  try {
+    socket.close();
+  } catch {
+    // Closed before.
   }
 }

@@ -305,6 +305,19 @@ Deno.test("RelayServer counts homes, and a closed one no more", async () => {
   assert.equal(counters.currentHome, 0);
 });
 
+Deno.test("RelayServer counts a move for what a client says, and none for its leaving", async () => {
+  await using setup = new Setup({ settleMs: 0 });
+  const { counters } = setup.relay;
+  const a = await setup.client();
+  for (const home of [true, false, true]) await a.send(encodeNotePreferred(home));
+  await a.send(encodePing(new Uint8Array(8)));
+  await a.expect(FrameType.Pong);
+  assert.deepEqual([counters.homeMovesIn, counters.homeMovesOut, counters.currentHome], [2, 1, 1]);
+  a.close();
+  while (counters.currentConnections > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.deepEqual([counters.homeMovesIn, counters.homeMovesOut, counters.currentHome], [2, 1, 0]);
+});
+
 Deno.test("RelayServer sends keep-alives", async () => {
   await using setup = new Setup({ keepAliveMs: 30, keepAliveJitterMs: 5 });
   const a = await setup.client();
@@ -329,4 +342,13 @@ Deno.test("RelayServer tells its clients before it stops", async () => {
   assert.equal((await a.expect(FrameType.Restarting)).length, 8);
   assert.equal(await a.next(), undefined);
   await closed;
+});
+
+Deno.test("RelayServer ends logins that are under way when it stops, and takes no more", async () => {
+  const setup = new Setup();
+  const client = setup.open();
+  await client.expect(FrameType.ServerKey);
+  await setup.relay.close();
+  assert.equal(await client.next(), undefined);
+  assert.equal(await setup.open().next(), undefined);
 });
