@@ -1,12 +1,16 @@
 /**
  * `cache.json` beside the state file: the last known VPC, so that a restart brings the tunnel up
- * before, or without, the control plane. Losing it costs only that; a damaged one is ignored.
+ * before, or without, the control plane. Losing it costs only that; a damaged one is kept aside.
  *
  * @module
  */
+import { getLogger } from "@logtape/logtape";
 import type { Device, DeviceMetadata, Vpc } from "../../control/api/types.ts";
 import { isObject, parseDevice, parseMetadata, parseVpc } from "../api/mod.ts";
-import { readPrivate, writePrivate } from "./files.ts";
+import { reasonOf } from "../errors.ts";
+import { keepAside, readPrivate, writePrivate } from "./files.ts";
+
+const log = getLogger(["nexd", "agent"]);
 
 const MAX_FILE = 64 << 20;
 
@@ -27,27 +31,57 @@ export interface CachedVpc {
   nat: NatFacts;
 }
 
-/** Reads the cache of the device with this public key (base64), if there is one. */
-export async function readCache(dir: string, publicKey: string): Promise<CachedVpc | undefined> {
+/**
+ * Reads the cache of the device with this public key (base64), if there is one. A damaged file is
+ * logged, moved aside and done without.
+ */
+export async function readCache(
+  dir: string,
+  publicKey: string,
+  now: Date = new Date(),
+): Promise<CachedVpc | undefined> {
+  const path = `${dir}/cache.json`;
+  let why: string;
   try {
-    const value: unknown = JSON.parse((await readPrivate(`${dir}/cache.json`, MAX_FILE)) ?? "null");
-    if (!isObject(value)) return undefined;
-    const device = parseDevice(value.device), vpc = parseVpc(value.vpc);
-    if (device?.public_key !== publicKey || vpc === undefined) return undefined;
-    const nat = isObject(value.nat) ? value.nat : {};
-    return {
-      device,
-      vpc,
-      devices: rows(value.devices, parseDevice),
-      metadata: rows(value.metadata, parseMetadata),
-      nat: {
-        ...(typeof nat.reflexive === "string" ? { reflexive: nat.reflexive } : {}),
-        ...(typeof nat.symmetric === "boolean" ? { symmetric: nat.symmetric } : {}),
-      },
-    };
-  } catch {
-    return undefined;
+    const text = await readPrivate(path, MAX_FILE);
+    if (text === undefined) return undefined;
+    const cache = parseCache(text);
+    if (typeof cache !== "string") {
+      // Another key's cache is sound: this host has new keys and starts anew.
+      return cache.device.public_key === publicKey ? cache : undefined;
+    }
+    why = `Cannot read ${path}: ${cache}`;
+  } catch (error) {
+    why = reasonOf(error);
   }
+  const where = await keepAside(path, now).then((aside) => `it is kept as ${aside}`, reasonOf);
+  log.warn("{why}; {where}; going on without it", { why, where });
+  return undefined;
+}
+
+/** The cache in a file's text, or what is wrong with it. */
+function parseCache(text: string): CachedVpc | string {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return text.trim() === "" ? "it is empty" : "it is not valid JSON";
+  }
+  if (!isObject(value)) return "it is not a JSON object";
+  const device = parseDevice(value.device), vpc = parseVpc(value.vpc);
+  if (device === undefined) return "it names no device";
+  if (vpc === undefined) return "it names no VPC";
+  const nat = isObject(value.nat) ? value.nat : {};
+  return {
+    device,
+    vpc,
+    devices: rows(value.devices, parseDevice),
+    metadata: rows(value.metadata, parseMetadata),
+    nat: {
+      ...(typeof nat.reflexive === "string" ? { reflexive: nat.reflexive } : {}),
+      ...(typeof nat.symmetric === "boolean" ? { symmetric: nat.symmetric } : {}),
+    },
+  };
 }
 
 /** Writes the cache (0600, in one step). */

@@ -1,3 +1,4 @@
+import { configure, reset } from "@logtape/logtape";
 import assert from "node:assert/strict";
 import { publicKeyOf } from "../../relay/derp/mod.ts";
 import { AgentError } from "../errors.ts";
@@ -140,7 +141,46 @@ Deno.test("cache comes back private and without tokens, for the same key only", 
       devices: [bare, cache.devices[1]!],
     });
     assert.equal(await readCache(dir, "other key"), undefined);
-    await Deno.writeTextFile(`${dir}/cache.json`, "{");
-    assert.equal(await readCache(dir, "K"), undefined);
-    assert.equal(await readCache(`${dir}/nowhere`, "K"), undefined);
+    assert(await readCache(dir, "K") !== undefined, "another key's cache stays where it is");
+  }));
+
+Deno.test("cache that is damaged is kept aside with one warning that names the file", () =>
+  inDir(async (dir) => {
+    await Deno.mkdir(dir);
+    const path = `${dir}/cache.json`;
+    const warnings: string[] = [];
+    await configure({
+      sinks: { test: (record) => void warnings.push(record.message.join("")) },
+      loggers: [
+        { category: "nexd", sinks: ["test"], lowestLevel: "warning" },
+        { category: ["logtape", "meta"], sinks: [], lowestLevel: null },
+      ],
+    });
+    try {
+      const device = fakeDevice("a", "K", 1);
+      for (
+        const [i, [content, reason]] of ([
+          ["{", "not valid JSON"],
+          ["", "empty"],
+          ["null", "not a JSON object"],
+          [JSON.stringify({ device: {}, vpc: { id: "v" } }), "names no device"],
+          [JSON.stringify({ device, vpc: 5 }), "names no VPC"],
+        ] as const).entries()
+      ) {
+        warnings.length = 0;
+        await Deno.writeTextFile(path, content);
+        const now = new Date(Date.UTC(2026, 0, 1, 0, 0, i));
+        assert.equal(await readCache(dir, "K", now), undefined);
+        const kept = `${path}.corrupt-20260101T00000${i}Z`;
+        assert.equal(await Deno.readTextFile(kept), content);
+        await assert.rejects(Deno.lstat(path), Deno.errors.NotFound);
+        assert.equal(warnings.length, 1);
+        for (const part of [path, reason, kept]) assert(warnings[0]!.includes(part), warnings[0]);
+      }
+      warnings.length = 0;
+      assert.equal(await readCache(`${dir}/nowhere`, "K"), undefined);
+      assert.deepEqual(warnings, [], "there is nothing to tell when there is no cache");
+    } finally {
+      await reset();
+    }
   }));
