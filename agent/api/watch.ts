@@ -16,8 +16,11 @@ import { ApiFailure } from "./failure.ts";
 const GOOD_LIFE = 5_000;
 /** White space this long after other bytes is a heartbeat, not the gap between two events, ms. */
 const HEARTBEAT_GAP = 2_000;
-/** Silence after which a stream is taken for dead: with heartbeats seen before, and without, ms. */
-const SILENCE_WITH_HEARTBEATS = 90_000, SILENCE_WITHOUT = 600_000;
+/**
+ * Silence after which a stream is taken for dead, ms: three heartbeats of our control plane, which
+ * sends one every 15 s, and much longer for a server that was never heard to send any.
+ */
+const SILENCE_WITH_HEARTBEATS = 45_000, SILENCE_WITHOUT = 600_000;
 
 /** What the stream is doing. */
 export interface WatchState {

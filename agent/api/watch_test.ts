@@ -211,6 +211,86 @@ Deno.test("watch bears silence, but not once heartbeats were seen and then stop"
   assert.match(w.states.find((s) => s.error !== undefined)!.error!, /fell silent/);
 });
 
+/** Time by hand for what waits 30 s or longer; shorter timers are the runtime's. */
+class SlowClock implements Disposable {
+  readonly #set = globalThis.setTimeout;
+  readonly #clear = globalThis.clearTimeout;
+  readonly #performance = performance.now;
+  readonly #due = new Map<number, { at: number; run: () => void }>();
+  #now = 0;
+  #next = -1;
+
+  constructor() {
+    globalThis.setTimeout = ((run: () => void, ms = 0) => {
+      if (ms < 30_000) return this.#set(run, ms);
+      this.#due.set(this.#next, { at: this.#now + ms, run });
+      return this.#next--;
+    }) as typeof setTimeout;
+    globalThis.clearTimeout = (id) => {
+      if (!this.#due.delete(Number(id))) this.#clear(id);
+    };
+    performance.now = () => this.#performance.call(performance) + this.#now;
+  }
+
+  pass(ms: number): void {
+    this.#now += ms;
+    for (const [id, { at, run }] of [...this.#due]) {
+      if (at > this.#now) continue;
+      this.#due.delete(id);
+      run();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    globalThis.setTimeout = this.#set;
+    globalThis.clearTimeout = this.#clear;
+    performance.now = this.#performance;
+  }
+}
+
+Deno.test("watch gives a stream up after 45 s once a heartbeat came, and after 600 s without", async () => {
+  using clock = new SlowClock();
+  const opened: ReadableStreamDefaultController<Uint8Array>[] = [];
+  const errors: string[] = [];
+  const stop = new AbortController();
+  const result = runWatch({
+    api: {
+      openWatch: () =>
+        Promise.resolve(new ReadableStream<Uint8Array>({ start: (c) => void opened.push(c) })),
+    },
+    token: "DT:me",
+    cache: new WatchCache(VPC_ID),
+    signal: stop.signal,
+    onChange: () => {},
+    onState: ({ error }) => {
+      if (error !== undefined) errors.push(error);
+    },
+  });
+  const streams = async (count: number) => {
+    await pause(30);
+    await until(() => opened.length >= count, `stream ${count}`);
+    await pause(10); // it is being read
+    assert.equal(opened.length, count);
+  };
+  await streams(1);
+  clock.pass(599_000);
+  await streams(1);
+  clock.pass(1_500);
+  await streams(2);
+  for (let i = 0; i < 4; i++) {
+    clock.pass(15_000);
+    opened[1]!.enqueue(new Uint8Array([0x0a]));
+    await streams(2);
+  }
+  clock.pass(44_000);
+  await streams(2);
+  clock.pass(1_500);
+  await streams(3);
+  assert.match(errors.at(-1)!, /fell silent/);
+  stop.abort();
+  assert.equal(await result, undefined);
+});
+
 Deno.test("watch does not take the empty line behind an event for a heartbeat", async () => {
   await using w = await watching({ times: { silenceWithHeartbeats: 50 } });
   await until(() => w.cache.synced, "backlog");
