@@ -7,6 +7,7 @@ import { parseHostPort } from "../../relay/net/mod.ts";
 import { reasonOf, usageError } from "../errors.ts";
 import { type JoinTarget, parseJoin } from "../onboarding/mod.ts";
 import { readCaFile } from "../platform/mod.ts";
+import { checkInterfaceName } from "../wireguard/mod.ts";
 
 /** Values of a command's flags, by name. */
 export type Values = Record<string, string | number | boolean | string[] | undefined>;
@@ -78,11 +79,7 @@ export async function readConfig(values: Values, version: string): Promise<Agent
     throw usageError(`--listen-port ${listenPort} is not a port; give 0 to 65535`);
   }
   const interfaceName = text(values, "interface") ?? "wg0";
-  if (!/^[A-Za-z0-9_.-]{1,15}$/.test(interfaceName) || /^\.{1,2}$/.test(interfaceName)) {
-    throw usageError(
-      `--interface ${interfaceName} is not an interface name; give 1 to 15 letters, digits, _ . or -`,
-    );
-  }
+  checkInterfaceName(interfaceName);
   const requestIp = ipv4(values, "request-ip");
   const localEndpointIp = ipv4(values, "local-endpoint-ip");
   const relay = hostPort("public-relay", text(values, "public-relay") ?? DEFAULT_RELAY, 443);
@@ -126,7 +123,9 @@ function ipv4(values: Values, name: string): string | undefined {
   if (value === undefined) return undefined;
   const parts = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(value);
   if (parts === null || parts.slice(1).some((part) => Number(part) > 255)) {
-    throw usageError(`--${name} ${value} is not an IPv4 address`);
+    throw usageError(
+      `--${name} ${value} is not an IPv4 address; give four numbers from 0 to 255, like 100.64.0.5`,
+    );
   }
   return value;
 }

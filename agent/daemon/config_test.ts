@@ -46,7 +46,7 @@ Deno.test("config takes every flag", async () => {
     "local-endpoint-ip": "192.168.7.7",
     "relay-only": true,
     "insecure-skip-tls-verify": true,
-    "interface": "wg-lab.1",
+    "interface": "wg+lab=1",
     "capture": "portable",
   }, "1");
   assert.deepEqual(config.stunServers, ["relay:3478", "[2001:db8::1]:3479", "10.0.0.1:3478"]);
@@ -55,7 +55,7 @@ Deno.test("config takes every flag", async () => {
   assert.equal(config.requestIp, "100.64.9.9");
   assert.equal(config.localEndpointIp, "192.168.7.7");
   assert.equal(config.relayOnly && config.insecureSkipTlsVerify, true);
-  assert.equal(config.interfaceName, "wg-lab.1");
+  assert.equal(config.interfaceName, "wg+lab=1");
   assert.equal(config.capture, "portable");
 });
 
@@ -66,11 +66,13 @@ Deno.test("config names the flag and the value that is wrong", async () => {
   await refused({ "stun-server": ["a:1", "b:x"] }, /--stun-server b:x/);
   await refused({ "listen-port": 70000 }, /--listen-port 70000/);
   await refused({ "listen-port": -1 }, /--listen-port -1/);
-  await refused({ "interface": "a name" }, /--interface a name/);
-  await refused({ "interface": "../../etc" }, /--interface/);
-  await refused({ "interface": ".." }, /--interface/);
-  await refused({ "interface": "x".repeat(16) }, /--interface/);
-  await refused({ "request-ip": "100.64.0.256" }, /--request-ip 100\.64\.0\.256/);
+  for (const name of ["a name", "../../etc", "..", "x".repeat(16), "lo", "all", "default", "-x"]) {
+    await refused({ "interface": name }, /as an interface name: choose .* with --interface/);
+  }
+  await refused(
+    { "request-ip": "100.64.0.256" },
+    /--request-ip 100\.64\.0\.256 is not an IPv4 address; give four numbers from 0 to 255/,
+  );
   await refused({ "request-ip": "200::5" }, /--request-ip/);
   await refused({ "local-endpoint-ip": "localhost" }, /--local-endpoint-ip localhost/);
   await refused({ "public-relay": ":443" }, /--public-relay :443/);

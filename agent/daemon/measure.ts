@@ -38,7 +38,7 @@ export interface Remembered {
  * @throws {AgentError} when the port that the user chose is taken
  */
 export async function measureHost(
-  config: AgentConfig,
+  config: Pick<AgentConfig, "listenPort" | "stunServers" | "localEndpointIp">,
   doors: Pick<Doors, "freeUdpPort" | "probe" | "localEndpoint">,
   remembered: Remembered,
 ): Promise<HostFacts> {
@@ -87,7 +87,8 @@ async function choosePort(
   if (port !== undefined) return port;
   throw new AgentError(
     asked === 0
-      ? "Cannot find a free UDP port for WireGuard"
+      ? "Cannot find a free UDP port for WireGuard: all are in use or not permitted; " +
+        "stop programs that hold many, or choose one with --listen-port"
       : `Cannot use UDP port ${asked} for WireGuard: it is in use or not permitted; ` +
         "stop what uses it or choose another --listen-port",
   );
