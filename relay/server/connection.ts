@@ -5,7 +5,7 @@
  * its own: a slow client costs itself packets and nobody else.
  */
 import { encodeKeepAlive, encodePeerGone, PeerGoneReason } from "../derp/mod.ts";
-import { type Input, OutputQueue, type QueuePools } from "./buffers/mod.ts";
+import { type Input, OutputQueue, type Pools } from "./buffers/mod.ts";
 import type { Counters } from "./counters.ts";
 import type { Flushable, Flusher } from "./flusher.ts";
 import { walk } from "./frames.ts";
@@ -27,7 +27,7 @@ export interface Hub {
   readonly counters: Counters;
   readonly registry: Registry<Connection>;
   readonly flusher: Flusher;
-  readonly queuePools: QueuePools;
+  readonly pools: Pools;
   /** Takes a connection that ended off every list. */
   ended(connection: Connection): void;
 }
@@ -67,7 +67,7 @@ export class Connection implements Flushable {
     readonly input: Input,
     readonly notIdeal: boolean,
   ) {
-    this.queue = new OutputQueue(hub.limits, hub.queuePools, hub.counters);
+    this.queue = new OutputQueue(hub.limits, hub.pools, hub.counters);
     this.#since = performance.now();
     this.#keepAliveAt = this.#since + hub.limits.keepAliveMs +
       Math.random() * hub.limits.keepAliveJitterMs;

@@ -3,7 +3,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { encodePeerGone, encodeRestarting, PeerGoneReason, shortKey } from "../derp/mod.ts";
-import { Input, InputPools, QueuePools } from "./buffers/mod.ts";
+import { Input, Pools } from "./buffers/mod.ts";
 import { Connection, type Hub, type Socket } from "./connection.ts";
 import { Counters } from "./counters.ts";
 import { Flusher } from "./flusher.ts";
@@ -31,9 +31,8 @@ export class RelayServer implements Hub {
   readonly counters = new Counters();
   readonly registry = new Registry<Connection>();
   readonly flusher = new Flusher();
-  readonly queuePools: QueuePools;
+  readonly pools: Pools;
   readonly sweep: Sweep;
-  readonly #inputPools = new InputPools();
   readonly #identity: Identity;
   /** Streams whose login is under way. */
   readonly #loggingIn = new Set<Socket>();
@@ -43,7 +42,7 @@ export class RelayServer implements Hub {
   constructor(identity: Identity, limits: Partial<Limits> = {}) {
     this.#identity = identity;
     this.limits = { ...DEFAULT_LIMITS, ...limits };
-    this.queuePools = new QueuePools(this.limits);
+    this.pools = new Pools(this.limits);
     this.sweep = new Sweep(this.limits.sweepMs, (now) => {
       for (const connection of this.registry.connections()) connection.tick(now);
     });
@@ -77,7 +76,7 @@ export class RelayServer implements Hub {
         counters.loginsRefused += 1;
         return undefined;
       }
-      const input = new Input(this.#inputPools);
+      const input = new Input(this.pools);
       input.adopt(accepted.rest);
       const connection = new Connection(
         this.#nextId++,

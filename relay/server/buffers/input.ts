@@ -7,19 +7,13 @@
  * smaller buffer bring it back.
  */
 import { BUSY_READ, IDLE_READ, SMALL_READ, TLS_RECORD } from "../limits.ts";
-import { BufferPool } from "./pool.ts";
+import type { BufferPool, Pools } from "./pool.ts";
 
 /** Reads in a row that would have fitted a smaller buffer, until the smaller one is taken. */
 const CALM_READS = 4;
 
-/** The buffers that the inputs of one relay borrow. */
-export class InputPools {
-  readonly small = new BufferPool(SMALL_READ, 1024);
-  readonly busy = new BufferPool(BUSY_READ, 64);
-}
-
 export class Input {
-  readonly #pools: InputPools;
+  readonly #pools: Pools;
   readonly #own = new Uint8Array(IDLE_READ);
   #calm = 0;
 
@@ -28,13 +22,13 @@ export class Input {
   start = 0;
   end = 0;
 
-  constructor(pools: InputPools) {
+  constructor(pools: Pools) {
     this.#pools = pools;
   }
 
   /** Takes over bytes read before; they must fit a busy buffer. */
   adopt(bytes: Uint8Array): void {
-    if (bytes.length > IDLE_READ) this.#move(this.#pools.busy);
+    if (bytes.length > IDLE_READ) this.#move(this.#pools.busyRead);
     this.buffer.set(bytes);
     this.start = 0;
     this.end = bytes.length;
@@ -48,7 +42,7 @@ export class Input {
       return this.buffer;
     }
     if (this.buffer.length !== BUSY_READ) {
-      this.#move(this.#pools.busy);
+      this.#move(this.#pools.busyRead);
     } else if (BUSY_READ - this.end < TLS_RECORD) {
       this.buffer.copyWithin(0, this.start, this.end);
       this.end -= this.start;
@@ -64,7 +58,7 @@ export class Input {
     if (size === BUSY_READ) this.#calm = n < SMALL_READ ? this.#calm + 1 : 0;
     else if (this.end === size) {
       // There is likely more of this record: the next read gets a buffer worth its call.
-      this.#move(size === IDLE_READ ? this.#pools.small : this.#pools.busy);
+      this.#move(size === IDLE_READ ? this.#pools.smallRead : this.#pools.busyRead);
     } else if (size === SMALL_READ) this.#calm = n < IDLE_READ ? this.#calm + 1 : 0;
   }
 
@@ -76,8 +70,8 @@ export class Input {
   }
 
   #give(buffer: Uint8Array): void {
-    if (buffer.length === SMALL_READ) this.#pools.small.give(buffer);
-    else if (buffer.length === BUSY_READ) this.#pools.busy.give(buffer);
+    if (buffer.length === SMALL_READ) this.#pools.smallRead.give(buffer);
+    else if (buffer.length === BUSY_READ) this.#pools.busyRead.give(buffer);
   }
 
   /** One size down; nothing may be waiting in the buffer. */
@@ -85,7 +79,7 @@ export class Input {
     this.#calm = 0;
     const { buffer } = this;
     if (buffer.length === IDLE_READ) return;
-    this.buffer = buffer.length === BUSY_READ ? this.#pools.small.take() : this.#own;
+    this.buffer = buffer.length === BUSY_READ ? this.#pools.smallRead.take() : this.#own;
     this.#give(buffer);
   }
 
@@ -93,7 +87,7 @@ export class Input {
   #move(pool: BufferPool): void {
     const { buffer, start, end } = this;
     const larger = pool.take();
-    if (end > start) larger.set(buffer.subarray(start, end));
+    this.#pools.copy(buffer, start, end, larger, 0);
     this.buffer = larger;
     this.end = end - start;
     this.start = 0;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { BUSY_READ, IDLE_READ, SMALL_READ, TLS_RECORD } from "../limits.ts";
-import { Input, InputPools } from "./input.ts";
+import { BUSY_READ, DEFAULT_LIMITS, IDLE_READ, SMALL_READ, TLS_RECORD } from "../limits.ts";
+import { Input } from "./input.ts";
+import { Pools } from "./pool.ts";
 
 /** Reads `n` bytes, in as many reads as the room asks for, each at most a record. */
 function receive(input: Input, n: number): void {
@@ -12,7 +13,7 @@ function receive(input: Input, n: number): void {
 }
 
 Deno.test("Input grows with traffic and shrinks to almost nothing after it", () => {
-  const pools = new InputPools();
+  const pools = new Pools(DEFAULT_LIMITS);
   const input = new Input(pools);
   assert.equal(input.room().length, IDLE_READ);
   for (let i = 0; i < 10; i++) receive(input, 100);
@@ -25,15 +26,15 @@ Deno.test("Input grows with traffic and shrinks to almost nothing after it", () 
   assert.equal(input.room().length, BUSY_READ, "whole records");
   for (let i = 0; i < 12; i++) receive(input, 100);
   assert.equal(input.room().length, IDLE_READ);
-  assert.equal(pools.busy.free, 1);
-  assert(pools.small.free >= 1);
+  assert.equal(pools.busyRead.free, 1);
+  assert(pools.smallRead.free >= 1);
 });
 
 Deno.test("Input loses and invents no byte, whatever is read and consumed", () => {
   const step = fc.record({ read: fc.integer({ min: 1, max: TLS_RECORD }), leave: fc.nat(65_573) });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const input = new Input(new InputPools());
+      const input = new Input(new Pools(DEFAULT_LIMITS));
       let written = 0;
       let consumed = 0;
       for (const { read, leave } of steps) {

@@ -3,6 +3,6 @@
  *
  * @module
  */
-export { Input, InputPools } from "./input.ts";
-export { BufferPool } from "./pool.ts";
-export { OutputQueue, PACKET_PREFIX, QueuePools } from "./queue.ts";
+export { Input } from "./input.ts";
+export { Pools } from "./pool.ts";
+export { OutputQueue, PACKET_PREFIX } from "./queue.ts";

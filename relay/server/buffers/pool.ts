@@ -1,29 +1,100 @@
 /**
  * Buffers that are lent for a burst and come back: most connections of a relay are idle, and an
  * idle one must not hold memory for traffic it does not have.
+ *
+ * All of them are parts of one array, the slab. Bytes move from one to another by a copy within
+ * that array, which makes no view of what moves; a view for each run of packets would be the one
+ * thing that the packet path allocates. The system backs a page of the slab when it is first
+ * written, and buffers in use are used again first, so an idle relay pays for few of them.
  */
+import { BUSY_READ, type Limits, SMALL_READ } from "../limits.ts";
 
 /** A stack of equal-sized buffers. Contents are whatever the last user left. */
 export class BufferPool {
+  readonly #region: Uint8Array;
+  // Counted by hand: an array that is popped empty gives its memory up, to take it anew at once.
   readonly #free: Uint8Array[] = [];
+  #freeCount = 0;
+  #carved = 0;
 
   /**
    * @param size bytes of each buffer
-   * @param keep buffers kept for reuse; more are left to the garbage collector
+   * @param region what the buffers are parts of; more than fit are left to the garbage collector
    */
-  constructor(readonly size: number, readonly keep: number) {}
+  constructor(readonly size: number, region: Uint8Array) {
+    this.#region = region;
+  }
 
   take(): Uint8Array {
-    return this.#free.pop() ?? new Uint8Array(this.size);
+    if (this.#freeCount > 0) return this.#free[--this.#freeCount]!;
+    const end = this.#carved + this.size;
+    if (end > this.#region.length) return new Uint8Array(this.size);
+    const buffer = this.#region.subarray(this.#carved, end);
+    this.#carved = end;
+    return buffer;
   }
 
   /** Returns a buffer of this pool. The caller must not touch it afterwards. */
   give(buffer: Uint8Array): void {
-    if (this.#free.length < this.keep) this.#free.push(buffer);
+    if (buffer.buffer === this.#region.buffer) this.#free[this.#freeCount++] = buffer;
   }
 
   /** Buffers at rest now. */
   get free(): number {
-    return this.#free.length;
+    return this.#freeCount;
+  }
+}
+
+/** The buffers that the connections of one relay borrow. */
+export class Pools {
+  /** For reads: a packet at a time, and whole TLS records. */
+  readonly smallRead: BufferPool;
+  readonly busyRead: BufferPool;
+  /** For queues: a lone packet's, a batch's, a full queue's. */
+  readonly queues: readonly BufferPool[];
+  readonly #slab: Uint8Array;
+
+  constructor(limits: Limits) {
+    // A full queue needs room for one more run of frames, and some slack so that moving what is
+    // left to the front happens once in many packets rather than for each.
+    const most = limits.queueBytes + limits.controlBytes + 2 * BUSY_READ;
+    const sizes: [bytes: number, count: number][] = [
+      [SMALL_READ, 1024],
+      [BUSY_READ, 64],
+      [4 * 1024, 256],
+      [32 * 1024, 64],
+      [128 * 1024, 16],
+      [most, 8],
+    ];
+    this.#slab = new Uint8Array(sizes.reduce((sum, [bytes, count]) => sum + bytes * count, 0));
+    let at = 0;
+    const [small, busy, ...queues] = sizes.map(([bytes, count]) =>
+      new BufferPool(bytes, this.#slab.subarray(at, at += bytes * count))
+    );
+    this.smallRead = small!;
+    this.busyRead = busy!;
+    this.queues = queues;
+  }
+
+  /** A queue's buffer of at least so many bytes; undefined when none is that large. */
+  takeQueue(bytes: number): Uint8Array | undefined {
+    const { queues } = this;
+    for (let i = 0; i < queues.length; i++) if (bytes <= queues[i]!.size) return queues[i]!.take();
+    return undefined;
+  }
+
+  giveQueue(buffer: Uint8Array): void {
+    const { queues } = this;
+    for (let i = 0; i < queues.length; i++) {
+      if (queues[i]!.size === buffer.length) return queues[i]!.give(buffer);
+    }
+  }
+
+  /** Copies `source[start..end)` to `target[at..]`. Nothing is allocated when both are pooled. */
+  copy(source: Uint8Array, start: number, end: number, target: Uint8Array, at: number): void {
+    const slab = this.#slab;
+    if (source.buffer === slab.buffer && target.buffer === slab.buffer) {
+      slab.copyWithin(target.byteOffset + at, source.byteOffset + start, source.byteOffset + end);
+    } else target.set(source.subarray(start, end), at);
   }
 }

@@ -12,44 +12,16 @@
  */
 import { FrameType, HEADER_LENGTH, isDisco, KEY_LENGTH, payloadLength } from "../../derp/mod.ts";
 import { type Counters, DropReason } from "../counters.ts";
-import { BUSY_READ, type Limits } from "../limits.ts";
-import { BufferPool } from "./pool.ts";
+import type { Limits } from "../limits.ts";
+import type { Pools } from "./pool.ts";
 
 /** Bytes of a packet frame before the packet: header and key. */
 export const PACKET_PREFIX = HEADER_LENGTH + KEY_LENGTH;
 
-/** The buffer sizes queues of one relay share: a lone packet's, a batch's, a full queue's. */
-export class QueuePools {
-  readonly pools: readonly BufferPool[];
-
-  constructor(limits: Limits) {
-    // A full queue needs room for one more run of frames, and some slack so that moving what is
-    // left to the front happens once in many packets rather than for each.
-    const most = limits.queueBytes + limits.controlBytes + 2 * BUSY_READ;
-    this.pools = [
-      new BufferPool(4 * 1024, 256),
-      new BufferPool(32 * 1024, 64),
-      new BufferPool(128 * 1024, 16),
-      new BufferPool(most, 8),
-    ];
-  }
-
-  take(bytes: number): Uint8Array | undefined {
-    for (const pool of this.pools) if (bytes <= pool.size) return pool.take();
-    return undefined;
-  }
-
-  give(buffer: Uint8Array): void {
-    for (const pool of this.pools) {
-      if (pool.size === buffer.length) return pool.give(buffer);
-    }
-  }
-}
-
 /** One client's outgoing frames. */
 export class OutputQueue {
   readonly #limits: Limits;
-  readonly #pools: QueuePools;
+  readonly #pools: Pools;
   readonly #counters: Counters;
 
   // Gathering.
@@ -72,7 +44,7 @@ export class OutputQueue {
   #writingPackets = 0;
   #writingControl = 0;
 
-  constructor(limits: Limits, pools: QueuePools, counters: Counters) {
+  constructor(limits: Limits, pools: Pools, counters: Counters) {
     this.#limits = limits;
     this.#pools = pools;
     this.#counters = counters;
@@ -108,7 +80,7 @@ export class OutputQueue {
       this.#count(source, start, end, DropReason.QueueTail);
       return;
     }
-    buffer.set(source.subarray(start, end), this.#tail);
+    this.#pools.copy(source, start, end, buffer, this.#tail);
     this.#tail += length;
     this.#packets += count;
     if (
@@ -185,7 +157,7 @@ export class OutputQueue {
     }
     this.#writing = undefined;
     this.#writingPackets = this.#writingControl = 0;
-    this.#pools.give(buffer);
+    this.#pools.giveQueue(buffer);
   }
 
   /** Drops all that waits, because the client is gone. The batch being written is left alone. */
@@ -193,7 +165,7 @@ export class OutputQueue {
     const buffer = this.#buffer;
     if (buffer !== undefined) {
       this.#count(buffer, this.#head, this.#tail, DropReason.GoneDisconnected);
-      this.#pools.give(buffer);
+      this.#pools.giveQueue(buffer);
     }
     this.#buffer = undefined;
     this.#kept = undefined;
@@ -212,18 +184,18 @@ export class OutputQueue {
     if (old !== undefined && this.#tail + length <= old.length) return old;
     const live = this.#tail - this.#head;
     if (old === undefined) {
-      this.#buffer = this.#pools.take(length);
+      this.#buffer = this.#pools.takeQueue(length);
       return this.#buffer;
     }
     // Moving to the front is worth it only when it frees a good part of the buffer.
     if (live + length <= old.length - (old.length >> 2)) {
       old.copyWithin(0, this.#head, this.#tail);
     } else {
-      const next = this.#pools.take(live + length + (live >> 1)) ??
-        this.#pools.take(live + length);
+      const next = this.#pools.takeQueue(live + length + (live >> 1)) ??
+        this.#pools.takeQueue(live + length);
       if (next === undefined) return undefined;
-      next.set(old.subarray(this.#head, this.#tail));
-      this.#pools.give(old);
+      this.#pools.copy(old, this.#head, this.#tail, next, 0);
+      this.#pools.giveQueue(old);
       this.#buffer = next;
     }
     this.#mark = Math.max(0, this.#mark - this.#head);
@@ -267,14 +239,14 @@ export class OutputQueue {
     const live = this.#tail - this.#head;
     const length = this.#keptBytes + live;
     const old = this.#buffer!;
-    const next = this.#pools.take(length) ?? new Uint8Array(length);
+    const next = this.#pools.takeQueue(length) ?? new Uint8Array(length);
     let at = 0;
     for (const frame of this.#kept!) {
       next.set(frame, at);
       at += frame.length;
     }
-    next.set(old.subarray(this.#head, this.#tail), at);
-    this.#pools.give(old);
+    this.#pools.copy(old, this.#head, this.#tail, next, at);
+    this.#pools.giveQueue(old);
     this.#buffer = next;
     this.#head = 0;
     this.#tail = length;

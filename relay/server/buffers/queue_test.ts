@@ -3,14 +3,15 @@ import fc from "fast-check";
 import { encodePong, encodeRecvPacket, FrameReader, FrameType } from "../../derp/mod.ts";
 import { Counters, DropReason } from "../counters.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
-import { OutputQueue, QueuePools } from "./queue.ts";
+import { Pools } from "./pool.ts";
+import { OutputQueue } from "./queue.ts";
 
 const SOURCE = new Uint8Array(32).fill(9);
 
 function queueOf(limits: Partial<Limits> = {}) {
   const all = { ...DEFAULT_LIMITS, ...limits };
   const counters = new Counters();
-  return { queue: new OutputQueue(all, new QueuePools(all), counters), counters };
+  return { queue: new OutputQueue(all, new Pools(all), counters), counters };
 }
 
 function numbered(n: number, size = 4): Uint8Array {
