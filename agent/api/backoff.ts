@@ -7,6 +7,7 @@
 
 /** Delays in ms: `base`, doubled each time up to `max`, each one shortened by up to half at random. */
 export class Backoff {
+  /** Failures since the last {@link reset}. */
   #attempt = 0;
   readonly #base: number;
   readonly #max: number;
@@ -16,11 +17,6 @@ export class Backoff {
     this.#base = options.base ?? 500;
     this.#max = options.max ?? 15_000;
     this.#random = options.random ?? Math.random;
-  }
-
-  /** Failures since the last {@link reset}. */
-  get attempt(): number {
-    return this.#attempt;
   }
 
   /** The next delay, ms. */

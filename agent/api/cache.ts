@@ -7,21 +7,15 @@
  *
  * @module
  */
-import type {
-  Device,
-  DeviceMetadata,
-  SecurityGroup,
-  Watch,
-  WatchKind,
-} from "../../control/api/types.ts";
+import type { Device, DeviceMetadata, Watch, WatchKind } from "../../control/api/types.ts";
 import { cleanText } from "../errors.ts";
-import { isObject, parseDevice, parseMetadata, parseSecurityGroup } from "./wire.ts";
+import { isObject, parseDevice, parseMetadata } from "./wire.ts";
 
 /** Most rows kept of a kind; a VPC of the default range could name more, an agent cannot use them. */
-export const MAX_ROWS = 16_384;
+const MAX_ROWS = 16_384;
 
 /** The kinds an agent watches. */
-export type AgentKind = Exclude<WatchKind, "vpc">;
+type AgentKind = Extract<WatchKind, "device" | "device-metadata">;
 
 interface Row {
   revision: number;
@@ -89,14 +83,13 @@ class KindCache<T extends Row> {
 }
 
 /** What {@link WatchCache.apply} found in an event. */
-export type Applied = { changed: boolean } | { error: string };
+type Applied = { changed: boolean } | { error: string };
 
-/** Devices, security groups and relay metadata of one VPC. */
+/** Devices and relay metadata of one VPC. */
 export class WatchCache {
   readonly #vpcId: string;
   readonly #kinds: {
     "device": KindCache<Device>;
-    "security-group": KindCache<SecurityGroup>;
     "device-metadata": KindCache<DeviceMetadata>;
   };
 
@@ -105,7 +98,6 @@ export class WatchCache {
     this.#vpcId = vpcId;
     this.#kinds = {
       "device": new KindCache(parseDevice, (row) => row.id, (row) => row.public_key === ""),
-      "security-group": new KindCache(parseSecurityGroup, (row) => row.id),
       "device-metadata": new KindCache(
         // Another tenant's rows may be sent for key "relay"; only that key is kept, and only
         // known devices' rows are shown.
@@ -138,11 +130,6 @@ export class WatchCache {
     return [...this.#kinds["device-metadata"].rows.values()].filter((row) =>
       devices.has(row.device_id)
     );
-  }
-
-  /** Security groups of the organization. */
-  securityGroups(): SecurityGroup[] {
-    return [...this.#kinds["security-group"].rows.values()];
   }
 
   /** The watches to ask for now: the whole backlog first, later only what is newer. */

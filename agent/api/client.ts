@@ -23,7 +23,7 @@ const MAX_BODY = 1 << 20;
 const CALL_TIMEOUT = 30_000;
 
 /** How to reach the API. */
-export interface ApiClientOptions {
+interface ApiClientOptions {
   /** The API host, `https://api.<service host>[:port]`. */
   apiUrl: URL;
   /** PEM texts trusted beside the system's. */

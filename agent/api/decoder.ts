@@ -14,7 +14,7 @@ export class DecodeError extends AgentError {
 }
 
 /** Largest object taken from a stream, bytes. A device is about 1 KiB. */
-export const MAX_OBJECT = 1 << 20;
+const MAX_OBJECT = 1 << 20;
 /** Deepest nesting of an object: wire types need four, metadata values are free. */
 const MAX_DEPTH = 64;
 
@@ -43,11 +43,6 @@ export class JsonObjectDecoder {
   /** @param limit largest object in bytes */
   constructor(limit = MAX_OBJECT) {
     this.#limit = limit;
-  }
-
-  /** Bytes of the object that has begun and not ended. */
-  get pending(): number {
-    return this.#length;
   }
 
   /** Takes the next bytes and returns the objects that they complete. Throws {@link DecodeError}. */

@@ -11,7 +11,7 @@ import { AgentError, cleanText, reasonOf } from "../errors.ts";
  * certificate was refused (`certificate`), it did not speak TLS (`tls`), it took too long
  * (`timeout`), it answered with an error (`status`) or with something else than the API (`protocol`).
  */
-export type FailureKind =
+type FailureKind =
   | "dns"
   | "unreachable"
   | "certificate"

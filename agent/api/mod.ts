@@ -5,8 +5,8 @@
  */
 export { Backoff, pause } from "./backoff.ts";
 export { WatchCache } from "./cache.ts";
-export { type Api, ApiClient, type ApiClientOptions } from "./client.ts";
-export { DecodeError, isJsonSpace, JsonObjectDecoder } from "./decoder.ts";
-export { ApiFailure, type FailureKind } from "./failure.ts";
+export { type Api, ApiClient } from "./client.ts";
+export { DecodeError, JsonObjectDecoder } from "./decoder.ts";
+export { ApiFailure } from "./failure.ts";
 export { runWatch, type WatchState } from "./watch.ts";
 export { isObject, parseDevice, parseMetadata, parseVpc } from "./wire.ts";

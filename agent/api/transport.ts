@@ -11,7 +11,7 @@ import { Readable } from "node:stream";
 import { systemCaCertificates } from "../platform/mod.ts";
 
 /** What a transport sends. */
-export interface TransportRequest {
+interface TransportRequest {
   method: string;
   headers: Record<string, string>;
   body?: string;

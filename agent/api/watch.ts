@@ -38,7 +38,7 @@ export interface WatchTimes {
 }
 
 /** What {@link runWatch} needs. */
-export interface WatchOptions {
+interface WatchOptions {
   api: Pick<Api, "openWatch">;
   /** The device token. */
   token: string;

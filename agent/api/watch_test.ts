@@ -103,7 +103,7 @@ Deno.test("watch resumes a broken stream where it was and misses nothing", async
 Deno.test("watch reads a stream however its bytes arrive", async () => {
   await using w = await watching({ before: (control) => control.backlog = false });
   const stream = await until(() => w.control.streams[0], "stream");
-  const text = ["device", "security-group", "device-metadata"]
+  const text = ["device", "device-metadata"]
     .map((kind) => JSON.stringify({ kind, type: "tail" })).join("\n\n") +
     "\n\n" +
     JSON.stringify({ kind: "device", type: "change", value: fakeDevice("ü", "K", 3) });

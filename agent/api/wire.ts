@@ -10,7 +10,6 @@ import type {
   DeviceMetadata,
   Endpoint,
   RegKey,
-  SecurityGroup,
   TunnelIp,
   Vpc,
 } from "../../control/api/types.ts";
@@ -122,26 +121,6 @@ export function parseMetadata(value: unknown): DeviceMetadata | undefined {
     device_id,
     key,
     value: isObject(value.value) ? value.value : {},
-    revision: revision(value.revision),
-  };
-}
-
-/** A security group, or undefined when it has no id. Rules that are no objects are left out. */
-export function parseSecurityGroup(value: unknown): SecurityGroup | undefined {
-  if (!isObject(value) || text(value.id, MAX_ID) === "") return undefined;
-  const rules = (field: unknown) =>
-    list(field, MAX_CIDRS).filter(isObject).map((rule) => ({
-      ip_protocol: text(rule.ip_protocol),
-      from_port: revision(rule.from_port),
-      to_port: revision(rule.to_port),
-      ip_ranges: texts(rule.ip_ranges, MAX_CIDRS),
-    }));
-  return {
-    id: text(value.id, MAX_ID),
-    vpc_id: text(value.vpc_id, MAX_ID),
-    description: cleanText(text(value.description)),
-    inbound_rules: rules(value.inbound_rules),
-    outbound_rules: rules(value.outbound_rules),
     revision: revision(value.revision),
   };
 }

@@ -5,5 +5,5 @@
  */
 export { callAgent, describeAgent } from "./client.ts";
 export { renderPeers, renderStatus } from "./render.ts";
-export { type ControlSocket, isAnswering, serveControl } from "./server.ts";
-export type { AgentPhase, AgentStatus, PeerStatus, RelayStatus, SkippedStatus } from "./types.ts";
+export { isAnswering, serveControl } from "./server.ts";
+export type { AgentStatus, PeerStatus } from "./types.ts";

@@ -8,14 +8,14 @@ import type { AgentStatus, PeerStatus } from "./types.ts";
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 /** Bytes with a binary unit. */
-export function bytesText(bytes: number): string {
+function bytesText(bytes: number): string {
   let value = bytes, unit = 0;
   for (; value >= 1024 && unit < UNITS.length - 1; unit++) value /= 1024;
   return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
 }
 
 /** How long ago, in one unit; `never` for null. */
-export function ageText(then: number | null, now: number): string {
+function ageText(then: number | null, now: number): string {
   if (then === null) return "never";
   const seconds = Math.max(0, Math.round((now - then) / 1000));
   if (seconds < 120) return `${seconds}s ago`;

@@ -15,7 +15,7 @@ const log = getLogger(["nexd", "ctl"]);
 const MAX_REQUEST = 64 << 10, MAX_CONNECTIONS = 16, IDLE_LIMIT = 30_000;
 
 /** The open socket. */
-export interface ControlSocket {
+interface ControlSocket {
   /** Closes it, ends its connections and removes the file. */
   close(): Promise<void>;
 }

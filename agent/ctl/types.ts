@@ -5,7 +5,7 @@
  */
 
 /** State of the agent as Nexodus names it. */
-export type AgentPhase = "Starting" | "WaitingForAuth" | "Running";
+type AgentPhase = "Starting" | "WaitingForAuth" | "Running";
 
 /** One peer. Byte counts are WireGuard's, packet counts the proxy's (relayed peers only). */
 export interface PeerStatus {
@@ -36,7 +36,7 @@ export interface PeerStatus {
 }
 
 /** A device of the VPC that is not used as a peer. */
-export interface SkippedStatus {
+interface SkippedStatus {
   hostname: string;
   public_key: string;
   code: string;

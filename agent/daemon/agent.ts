@@ -54,7 +54,7 @@ const STABLE = 10_000;
 /** Wake-ups within this time are one pass, ms. */
 const COALESCE = 20;
 /** Times that tests shorten, ms. */
-export interface AgentTimes {
+interface AgentTimes {
   /** How long a first start tries to reach the control plane. */
   firstStart: number;
   /** First pause after a refused device token. */

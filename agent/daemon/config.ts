@@ -13,7 +13,7 @@ import { checkInterfaceName } from "../wireguard/mod.ts";
 export type Values = Record<string, string | number | boolean | string[] | undefined>;
 
 /** STUN servers used when none are named. */
-export const DEFAULT_STUN_SERVERS = [
+const DEFAULT_STUN_SERVERS = [
   "stun.l.google.com:19302",
   "stun1.l.google.com:19302",
   "stun2.l.google.com:19302",
@@ -21,7 +21,7 @@ export const DEFAULT_STUN_SERVERS = [
   "stun4.l.google.com:19302",
 ];
 /** The relay used when neither the VPC nor the user names one. */
-export const DEFAULT_RELAY = "relay.nexodus.io:443";
+const DEFAULT_RELAY = "relay.nexodus.io:443";
 
 /** Everything an agent is started with. */
 export interface AgentConfig {

@@ -16,7 +16,7 @@ const log = getLogger(["nexd", "agent"]);
 const PROBE_LIMIT = 3_000, QUICK_PROBE_LIMIT = 1_200;
 
 /** Port, NAT and local endpoint. */
-export interface HostFacts {
+interface HostFacts {
   port: number;
   nat: NatFacts;
   /** `ip:port` */
@@ -24,7 +24,7 @@ export interface HostFacts {
 }
 
 /** What is known from the last run. */
-export interface Remembered {
+interface Remembered {
   /** WireGuard's port; 0: none. */
   port: number;
   /** The NAT, when there is a tunnel to bring back. */

@@ -34,7 +34,7 @@ const STANDBY_PEERS = 1024;
 /** A new path usually works, or fails its first handshake, within this time, ms. */
 const SETTLING = 6_000;
 /** What one pass works on. */
-export interface Parts {
+interface Parts {
   self: Self;
   cache: WatchCache;
   device: WireGuardDevice;

@@ -6,6 +6,7 @@ import { AgentError } from "../errors.ts";
 import { Bench } from "../testing/bench.ts";
 import { FakeControl, fakeDevice, json } from "../testing/fake_control.ts";
 import { until } from "../testing/wait.ts";
+import { measureHost } from "./measure.ts";
 import { TUNNEL_MTU } from "./mod.ts";
 
 const newKey = () => keyToBase64(publicKeyOf(generatePrivateKey()));
@@ -200,6 +201,20 @@ Deno.test("agent says when the chosen port is taken, and takes another when none
   } finally {
     taken.close();
   }
+});
+
+Deno.test("measureHost names a remedy when no UDP port is free", async () => {
+  const config = { listenPort: 0, stunServers: [] };
+  const doors = {
+    freeUdpPort: () => Promise.resolve(undefined),
+    probe: () => Promise.reject(new Error("not reached")),
+    localEndpoint: () => Promise.reject(new Error("not reached")),
+  };
+  await assert.rejects(measureHost(config, doors, { port: 5, nat: undefined }), (error) => {
+    assert(error instanceof AgentError);
+    assert.match(error.message, /^Cannot find a free UDP port.*; stop .* --listen-port$/);
+    return true;
+  });
 });
 
 Deno.test("agent publishes local first, then the reflexive endpoint, and never rubbish", async () => {

@@ -19,7 +19,7 @@ export type ControlState = {
 };
 
 /** Everything a status is made of. */
-export interface StatusParts {
+interface StatusParts {
   config: AgentConfig;
   publicKey: string;
   running: boolean;

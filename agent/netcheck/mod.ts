@@ -6,4 +6,4 @@
  */
 
 export { localEndpoint } from "./local.ts";
-export { probe, type ProbeAnswer, type ProbeOptions, type ProbeResult } from "./probe.ts";
+export { probe, type ProbeOptions, type ProbeResult } from "./probe.ts";

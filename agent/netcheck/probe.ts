@@ -36,7 +36,7 @@ export interface ProbeOptions {
 }
 
 /** One server's answer. */
-export interface ProbeAnswer {
+interface ProbeAnswer {
   /** As it was given. */
   server: string;
   /** `ip:port` that it saw. */

@@ -6,7 +6,7 @@
 import { usageError } from "../errors.ts";
 
 /** The service used when nobody names one. */
-export const DEFAULT_SERVICE_URL = "https://try.nexodus.io";
+const DEFAULT_SERVICE_URL = "https://try.nexodus.io";
 
 /** Where to register, and with what. */
 export interface JoinTarget {
@@ -69,7 +69,7 @@ function parseServiceUrl(text: string): URL {
  * The API's URL: the host with `api.` before it, the port kept, the path cleared. An IP address
  * has no subdomains and stays as it is.
  */
-export function apiUrlOf(service: URL): URL {
+function apiUrlOf(service: URL): URL {
   const isAddress = service.hostname.startsWith("[") ||
     /^\d+\.\d+\.\d+\.\d+$/.test(service.hostname);
   return new URL(`https://${isAddress ? "" : "api."}${service.host}/`);

@@ -11,7 +11,7 @@ import { AgentError } from "../errors.ts";
 import { openSealedToken } from "./sealed_token.ts";
 
 /** What this host tells the control plane about itself. */
-export interface SelfDescription {
+interface SelfDescription {
   publicKey: Uint8Array;
   hostname: string;
   symmetricNat: boolean;
@@ -163,7 +163,7 @@ function refusalOfCreate(error: unknown): unknown {
 }
 
 /** How long, and how, {@link persist} tries. */
-export interface Persistence {
+interface Persistence {
   signal: AbortSignal;
   /** Give up after this long, ms; undefined: never. A bounded try also gives up on a bad certificate. */
   giveUpAfterMs?: number;

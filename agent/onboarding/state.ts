@@ -21,7 +21,7 @@ import { ensureStateDir, keepAside, readPrivate, writePrivate } from "./files.ts
 const MAX_FILE = 16 << 20;
 
 /** What the agent remembers. */
-export interface AgentState {
+interface AgentState {
   /** WireGuard private key, 32 bytes: also the identity towards relays. */
   privateKey: Uint8Array;
   publicKey: Uint8Array;

@@ -83,7 +83,7 @@ export function rangesOf(texts: readonly string[]): Prefix[] {
 const UNREACHABLE = new Set(["unspecified", "loopback", "multicast", "broadcast", "linkLocal"]);
 
 /** An endpoint that may be tried, or why it may not. */
-export type EndpointVerdict =
+type EndpointVerdict =
   | { ip: string; port: number; text: string }
   | { refused: string };
 

@@ -25,7 +25,7 @@ const MAX_NOTES = 8, MAX_NOTE = 240;
 const MAX_NAMED = 3;
 
 /** The devices of the VPC, sorted out. */
-export interface Candidates {
+interface Candidates {
   peers: Peer[];
   skipped: Skipped[];
 }

@@ -12,11 +12,11 @@ export const NEVER_HEALTHY_LIMIT = 30_000;
 /** A method that was healthy is given up this long after it last was. */
 export const WAS_HEALTHY_LIMIT = 180_000;
 /** Bytes leave and none come for this long: the path is suspect. WireGuard itself retries after 15 s. */
-export const SUSPECT_AFTER = 15_000;
+const SUSPECT_AFTER = 15_000;
 /** More than the keepalives (32 bytes) of that time; a handshake attempt alone is 148 bytes. */
-export const SUSPECT_BYTES = 290;
+const SUSPECT_BYTES = 290;
 /** Both sides send a keepalive every 20 s: three missed in a row are suspect on an idle path too. */
-export const SILENT_AFTER = 65_000;
+const SILENT_AFTER = 65_000;
 
 /** Follows the byte counters; a counter that went back means a new device. */
 export function followTraffic(

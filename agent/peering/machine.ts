@@ -18,7 +18,7 @@ export const PROBE_INTERVAL = 300_000;
 export const PROBE_LIMIT = 10_000;
 
 /** What does not change while one peer is planned. */
-export interface Situation {
+interface Situation {
   self: Self;
   peer: Peer;
   relay: string | undefined;

@@ -12,7 +12,7 @@ import type { Observed, Peer, PeerHistory, PeerPlan, Self } from "./types.ts";
 export const KEEPALIVE_SECONDS = 20;
 
 /** Everything a plan depends on. */
-export interface PlanInput {
+interface PlanInput {
   self: Self;
   peers: Peer[];
   /** Name of the DERP relay in use. */
@@ -28,7 +28,7 @@ export interface PlanInput {
 }
 
 /** The plan, and what the next pass has to be given. */
-export interface PlanResult {
+interface PlanResult {
   plans: PeerPlan[];
   history: Map<string, PeerHistory>;
 }

@@ -9,7 +9,7 @@ import { judgeEndpoint } from "./addresses.ts";
 import type { RelayDevices } from "./candidates.ts";
 
 /** Region ids of Nexodus: the public relay, and one on-boarded in the VPC. */
-export const PUBLIC_REGION = 900, ONBOARDED_REGION = 901;
+const PUBLIC_REGION = 900, ONBOARDED_REGION = 901;
 
 /** Where a relay is. */
 export interface RelayTarget {
@@ -21,14 +21,14 @@ export interface RelayTarget {
 }
 
 /** The relay to use, what kind the relay devices are, and why. */
-export interface RelayChoice extends RelayDevices {
+interface RelayChoice extends RelayDevices {
   /** Undefined while it is undecided: keep what is in use. */
   relay?: RelayTarget;
   reason: string;
 }
 
 /** What the choice depends on. */
-export interface RelayInput {
+interface RelayInput {
   devices: Device[];
   metadata: DeviceMetadata[];
   /** The whole backlog of metadata has been seen: an absent row is really absent. */

@@ -10,7 +10,7 @@ import { contains, judgeRange, parseAddress, parsePrefix } from "./addresses.ts"
 import type { Self } from "./types.ts";
 
 /** What this host knows of itself. */
-export type OwnFacts = Pick<
+type OwnFacts = Pick<
   Self,
   "publicKey" | "symmetric" | "relayOnly" | "reflexive" | "local"
 >;

@@ -49,7 +49,7 @@ async function syncDirectory(dir: string): Promise<void> {
 }
 
 /** A held lock. */
-export interface FileLock {
+interface FileLock {
   /** Gives it up. May be called again. The file stays: removing it would race with the next owner. */
   release(): void;
 }

@@ -4,6 +4,6 @@
  * @module
  */
 
-export { type FileLock, lockFile, writeFileAtomic } from "./files.ts";
+export { lockFile, writeFileAtomic } from "./files.ts";
 export { runIp } from "./iproute.ts";
 export { readCaFile, systemCaCertificates } from "./trust.ts";

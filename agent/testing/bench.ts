@@ -12,13 +12,13 @@ import { FakeParts } from "./fake_parts.ts";
 import { until } from "./wait.ts";
 
 /** Makes a certificate and says which CA signed it; `ensureSelfSigned` of the certificates' room. */
-export type MakeTls = (
+type MakeTls = (
   dir: string,
   names: string[],
 ) => Promise<{ cert: string; key: string; ca: string }>;
 
 /** A started agent; `ended` settles when it does, `running` once its tunnel is up. */
-export interface StartedAgent {
+interface StartedAgent {
   agent: Agent;
   ended: Promise<void>;
   stop(): void;

@@ -28,7 +28,7 @@ export function sealToken(token: string, publicKey: Uint8Array): string {
 }
 
 /** One request as it arrived. */
-export interface SeenRequest {
+interface SeenRequest {
   method: string;
   path: string;
   authorization: string;
@@ -37,7 +37,7 @@ export interface SeenRequest {
 }
 
 /** An open watch stream. */
-export interface FakeStream {
+interface FakeStream {
   watches: Watch[];
   token: string;
   send(event: unknown): void;

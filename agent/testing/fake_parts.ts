@@ -12,7 +12,7 @@ import { lockFile } from "../platform/mod.ts";
 import type { DeviceConfig, PeerConfig, PeerStats, WireGuardDevice } from "../wireguard/mod.ts";
 
 /** A WireGuard device in memory. */
-export class FakeDevice implements WireGuardDevice {
+class FakeDevice implements WireGuardDevice {
   readonly name: string;
   readonly listenPort: number;
   readonly config: DeviceConfig;
@@ -73,7 +73,7 @@ export class FakeDevice implements WireGuardDevice {
 }
 
 /** A proxy in memory: hands out 127.0.0.3, 127.0.0.4, … */
-export class FakeProxy implements RelayProxy {
+class FakeProxy implements RelayProxy {
   readonly options: ProxyOptions;
   readonly endpoints = new Map<string, string>();
   relays: RelayAddress[];
