@@ -13,7 +13,7 @@ import {
 import { RelayError } from "./errors.ts";
 
 /** Where the reference relay keeps its key when it runs as root. */
-export const DEFAULT_KEY_FILE = "/var/lib/derper/derper.key";
+const DEFAULT_KEY_FILE = "/var/lib/derper/derper.key";
 
 /** A key file is 100 bytes; more than this is some other file. */
 const MAX_KEY_FILE = 64 * 1024;

@@ -4,7 +4,6 @@
  * @module
  */
 export { RelayError } from "./errors.ts";
-export { loadServerKey } from "./key_file.ts";
 export { type Relay, type RelayConfig, startRelay } from "./relay.ts";
 export { type CommandContext, runRelay, type Values } from "./run.ts";
-export { DEFAULT_LIMITS, type Limits } from "./server/mod.ts";
+export type { Limits } from "./server/mod.ts";

@@ -6,7 +6,8 @@ import {
   publicKeyOf,
   upgradeRequest,
 } from "./derp/mod.ts";
-import { loadServerKey, RelayError, runRelay, startRelay } from "./mod.ts";
+import { loadServerKey } from "./key_file.ts";
+import { RelayError, runRelay, startRelay } from "./mod.ts";
 import { TestRelay } from "./testing.ts";
 
 const context = (signal: AbortSignal, json = true) => {

@@ -4,6 +4,6 @@
  * @module
  */
 export { presentDevice, presentDevices } from "./present.ts";
-export { type DeviceDeps, registerDevice, type Registered } from "./register.ts";
+export { type DeviceDeps, registerDevice } from "./register.ts";
 export { removeDevice } from "./remove.ts";
-export { changeable, updateDevice } from "./update.ts";
+export { updateDevice } from "./update.ts";

@@ -4,7 +4,7 @@ import { jsonInvalid, Problem } from "./problem.ts";
 export const MAX_BODY = 1024 * 1024;
 
 /** How long a client may take to send a body, in milliseconds. */
-export const BODY_TIMEOUT = 10_000;
+const BODY_TIMEOUT = 10_000;
 
 /**
  * Reads a request's JSON body. Throws a {@linkcode Problem}: 413 above {@linkcode MAX_BODY} bytes,

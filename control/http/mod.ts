@@ -10,11 +10,9 @@ export {
   conflict,
   fieldInvalid,
   fieldMissing,
-  JSON_TYPE,
-  jsonInvalid,
   noRoute,
   notAllowed,
   notFound,
   Problem,
 } from "./problem.ts";
-export { MAX_BODY, readJson } from "./body.ts";
+export { MAX_BODY } from "./body.ts";

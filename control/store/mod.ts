@@ -16,13 +16,4 @@ export {
   metadataQuery,
   vpcById,
 } from "./queries.ts";
-export type {
-  DepartureRow,
-  DeviceRow,
-  MetadataRow,
-  RegKeyRow,
-  RevisionName,
-  SecurityGroupRow,
-  Tables,
-  VpcRow,
-} from "./tables.ts";
+export type { DeviceRow, RegKeyRow, RevisionName, VpcRow } from "./tables.ts";

@@ -105,7 +105,7 @@ export interface DeviceRow {
 }
 
 /** A device that moved out of a VPC: what its watchers get as a `delete`. */
-export interface DepartureRow {
+interface DepartureRow {
   vpc_id: string;
   device_id: string;
   revision: number;

@@ -3,15 +3,9 @@ import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import { loadHandshake, loadRecording } from "../../tests/vectors/mod.ts";
 import { buildMetaCert } from "./meta.ts";
-import {
-  CertificateError,
-  certificateFileName,
-  certificateNames,
-  coversName,
-  ensureSelfSigned,
-  loadManual,
-  metaCert,
-} from "./mod.ts";
+import { certificateNames, coversName } from "./inspect.ts";
+import { certificateFileName } from "./manual.ts";
+import { CertificateError, ensureSelfSigned, loadManual, metaCert } from "./mod.ts";
 import { ECDSA_P256, loadX509, randomSerial, toPem } from "./x509.ts";
 
 const DAY_MS = 86_400_000;

@@ -6,7 +6,7 @@
  */
 export { CertificateError } from "./error.ts";
 export { reasonOf } from "./files.ts";
-export { type Certificate, certificateNames, coversName } from "./inspect.ts";
-export { certificateFileName, loadManual } from "./manual.ts";
+export type { Certificate } from "./inspect.ts";
+export { loadManual } from "./manual.ts";
 export { metaCert } from "./meta.ts";
 export { ensureSelfSigned, type SelfSigned } from "./self_signed.ts";

@@ -40,7 +40,7 @@ const CHALLENGES = [
 ] as const;
 
 /** Answers a captive portal check: nothing, proven to come from the relay itself. */
-export function noContent(request: Request): Response {
+function noContent(request: Request): Response {
   const headers = new Headers({
     "cache-control": "no-cache, no-store, must-revalidate, no-transform, max-age=0",
   });

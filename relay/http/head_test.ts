@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { upgradeRequest } from "../derp/mod.ts";
-import { headEnd, HeadError, parseHead, wantsDerp } from "./mod.ts";
+import { headEnd, HeadError, parseHead, wantsDerp } from "./head.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 const parse = (text: string) => parseHead(encode(text));

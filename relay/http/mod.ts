@@ -3,8 +3,7 @@
  *
  * @module
  */
-export { type AppState, companionApp, relayApp, type RequestEnv } from "./app.ts";
+export { type AppState, companionApp, relayApp } from "./app.ts";
 export { Front } from "./front.ts";
-export { headEnd, HeadError, parseHead, type RequestHead, wantsDerp } from "./head.ts";
-export { type MetricsSource, type RelayMetrics, relayMetrics } from "./metrics.ts";
+export { relayMetrics } from "./metrics.ts";
 export { Splicer } from "./splice.ts";

@@ -10,8 +10,6 @@ export { AddressError, parseHostPort } from "./host_port.ts";
 export { libcPath } from "./libc.ts";
 export {
   datagramFd,
-  getSocketOption,
-  isBoundTo,
   newSocketFd,
   nextFd,
   setNoDelayOnListener,

@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import {
   datagramFd,
-  getSocketOption,
-  isBoundTo,
   libcPath,
   newSocketFd,
   nextFd,
@@ -11,6 +9,7 @@ import {
   setTcpUserTimeout,
   socketFds,
 } from "./mod.ts";
+import { getSocketOption, isBoundTo } from "./sockets.ts";
 
 const TCP = 6;
 const NODELAY = 1;

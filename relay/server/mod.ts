@@ -4,8 +4,7 @@
  * @module
  */
 export type { Socket } from "./connection.ts";
-export { Counters, DROP_REASONS, DropReason, KINDS, WIREGUARD_TYPES } from "./counters.ts";
+export { Counters, DROP_REASONS, KINDS, WIREGUARD_TYPES } from "./counters.ts";
 export { DEFAULT_LIMITS, type Limits, MAX_HEAD, SMALL_READ } from "./limits.ts";
-export type { Identity } from "./login.ts";
 export { RelayServer, type Upgrade } from "./server.ts";
-export type { Deadline, Sweep } from "./sweep.ts";
+export type { Sweep } from "./sweep.ts";

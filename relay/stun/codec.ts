@@ -17,10 +17,10 @@
 import ipaddr from "ipaddr.js";
 
 /** Bytes of the header. */
-export const STUN_HEADER_LENGTH = 20;
+const STUN_HEADER_LENGTH = 20;
 
 /** Bytes of a transaction id. */
-export const TRANSACTION_ID_LENGTH = 12;
+const TRANSACTION_ID_LENGTH = 12;
 
 /** An address seen by a STUN server. */
 export interface StunAddress {
