@@ -43,10 +43,15 @@ export async function loadManual(
 ): Promise<Certificate> {
   const base = join(directory, certificateFileName(hostname));
   const [certPath, keyPath] = [`${base}.crt`, `${base}.key`];
-  const [cert, key] = await Promise.all([
-    readRequired(certPath, "put the PEM certificate of the host there, its own first"),
-    readRequired(keyPath, "put the PEM key of the certificate there, with mode 0600"),
-  ]);
+  // One after the other, so that of two missing files the same one is named each time.
+  const cert = await readRequired(
+    certPath,
+    "put the PEM certificate of the host there, its own first",
+  );
+  const key = await readRequired(
+    keyPath,
+    "put the PEM key of the certificate there, with mode 0600",
+  );
   const [leaf] = parseChain(cert, certPath);
   const names = subjectNames(leaf);
   const missing = [hostname, ...extraNames].filter((name) => !coversName(names, name));
