@@ -64,7 +64,7 @@ export class Lab {
   readonly #holder: Holder;
   readonly #lock: Deno.FsFile;
   readonly #hosts: Map<string, Host>;
-  #spawned = 0;
+  readonly #spawned: LabProcess[] = [];
   #ended = false;
 
   /** Its directory, private to this user: logs in `log/`, room for everything else. */
@@ -174,6 +174,7 @@ export class Lab {
     if (this.#ended) return;
     this.#ended = true;
     await this.#holder.end();
+    for (const process of this.#spawned) process.release();
     this.#lock.close();
     Deno.removeSync(this.dir, { recursive: true });
   }
@@ -186,9 +187,12 @@ export class Lab {
       publicAddress: plan.publicAddress,
       enterCommand: `nsenter ${enterFlags(pid).join(" ")}`,
       run: (argv, options) => runIn(pid, argv, options),
-      spawn: (argv, { log, env } = {}) => {
-        const name = log ?? `${plan.name}-${argv[0]?.split("/").at(-1)}-${++this.#spawned}`;
-        return spawnIn(pid, argv, `${this.dir}/log/${name}.log`, env);
+      spawn: async (argv, { log, env } = {}) => {
+        const number = this.#spawned.length + 1;
+        const name = log ?? `${plan.name}-${argv[0]?.split("/").at(-1)}-${number}`;
+        const process = await spawnIn(pid, argv, `${this.dir}/log/${name}.log`, env);
+        this.#spawned.push(process);
+        return process;
       },
     };
   }

@@ -121,6 +121,23 @@ Deno.test("dispose leaves neither process nor directory when the lab was busy", 
   await lab[Symbol.asyncDispose](); // twice is once
 });
 
+Deno.test("dispose leaves no wrapper behind when a process was stopped", async () => {
+  if (await cannotLab()) return;
+  const lab = await Lab.create({ hosts: 1, nat: "open" });
+  const process = await lab.host("a").spawn(["sleep", "60"]);
+  const wrapper = Number(
+    Deno.readTextFileSync(`/proc/${process.pid}/status`).match(/^PPid:\t(\d+)/m)?.[1],
+  );
+  process.kill("SIGSTOP");
+  await until(
+    "the wrapper to stop too",
+    () => / T /.test(Deno.readTextFileSync(`/proc/${wrapper}/stat`)),
+  );
+  await lab[Symbol.asyncDispose]();
+  assert.equal(await process.exited, 137);
+  assert.ok(!isAlive(wrapper));
+});
+
 const OWNER = `
   import { Lab } from ${JSON.stringify(import.meta.resolve("./mod.ts"))};
   const lab = await Lab.create({ hosts: 1, nat: "symmetric" });

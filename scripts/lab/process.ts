@@ -42,6 +42,8 @@ export interface LabProcess {
   readonly running: boolean;
   /** Sends a signal to the process itself. */
   kill(signal: Deno.Signal): void;
+  /** Lets the wrapper of a process that was stopped (SIGSTOP) go on, so that it sees its end. */
+  release(): void;
   /** Resolves with the exit code; 128 + n after signal n. */
   readonly exited: Promise<number>;
   /** The last lines of its output. */
@@ -133,6 +135,8 @@ export async function spawnIn(
   });
   const tail = (lines = 8) =>
     readFrom(log, from).trimEnd().split("\n").slice(-lines).join("\n  ") || "(nothing)";
+  // nsenter stops with its child, and would wait stopped for ever.
+  const release = () => void (over || signal(child.pid, "SIGCONT"));
   let pid: number | undefined;
   while (!over && (pid = childrenOf(child.pid)[0]) === undefined) await delay(1);
   return {
@@ -147,8 +151,11 @@ export async function spawnIn(
       return exited;
     },
     kill(name) {
-      if (pid !== undefined && !over) signal(pid, name);
+      if (pid === undefined || over) return;
+      signal(pid, name);
+      if (name === "SIGCONT" || name === "SIGKILL") release();
     },
+    release,
     async waitFor(pattern, timeoutMs) {
       const deadline = Date.now() + timeoutMs;
       for (let seen = -1;;) {
