@@ -173,8 +173,8 @@ export class Lab {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
+    for (const process of this.#spawned) process.release(); // or nobody would reap it
     await this.#holder.end();
-    for (const process of this.#spawned) process.release();
     this.#lock.close();
     Deno.removeSync(this.dir, { recursive: true });
   }
