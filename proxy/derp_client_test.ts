@@ -367,9 +367,14 @@ Deno.test("derp client ends a connection whose frame is longer than the protocol
   await using watched = new Watched(relay);
   await watched.connected();
   await relay.until(() => relay.clients.length === 1);
-  await relay.clients[0]!.send(Uint8Array.of(5, 0, 0x10, 0, 1));
+  const good = encodeRecvPacket(peer, Uint8Array.of(8));
+  const batches = watched.batches;
+  await relay.clients[0]!.send(join(good, Uint8Array.of(5, 0, 0x10, 0, 1)));
   const { error } = await watched.until((s) => s.error !== undefined);
   assert.match(error!, /more than 1048576/);
+  // What came before it in the same read is not left lying until another connection.
+  assert.equal(watched.packets.length, 1);
+  assert.equal(watched.batches, batches + 1);
 });
 
 Deno.test("derp client closes at any time", async () => {

@@ -178,8 +178,13 @@ export class RelayConnection {
         this.#live.received(performance.now());
         input.filled(count);
         if (this.#phase === "head" && !this.#readHead(input)) continue;
-        input.walk();
-        const busy = this.#o.events.batchEnd();
+        let busy: Promise<void> | undefined;
+        try {
+          input.walk();
+        } finally {
+          // Also what came before a broken frame is sent on now, while its bytes are here.
+          busy = this.#o.events.batchEnd();
+        }
         if (busy !== undefined) await busy;
       }
     } catch (error) {
