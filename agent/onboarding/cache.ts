@@ -8,7 +8,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Device, DeviceMetadata, Vpc } from "../../control/api/types.ts";
 import { isObject, parseDevice, parseMetadata, parseVpc } from "../api/mod.ts";
 import { reasonOf } from "../errors.ts";
-import { keepAside, readPrivate, writePrivate } from "./files.ts";
+import { keepAside, parseObject, readPrivate, writePrivate } from "./files.ts";
 
 const log = getLogger(["nexd", "agent"]);
 
@@ -61,13 +61,8 @@ export async function readCache(
 
 /** The cache in a file's text, or what is wrong with it. */
 function parseCache(text: string): CachedVpc | string {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return text.trim() === "" ? "it is empty" : "it is not valid JSON";
-  }
-  if (!isObject(value)) return "it is not a JSON object";
+  const value = parseObject(text);
+  if (typeof value === "string") return value;
   const device = parseDevice(value.device), vpc = parseVpc(value.vpc);
   if (device === undefined) return "it names no device";
   if (vpc === undefined) return "it names no VPC";

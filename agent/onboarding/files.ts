@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isObject } from "../api/mod.ts";
 import { AgentError, reasonOf } from "../errors.ts";
 import { writeFileAtomic } from "../platform/mod.ts";
 
@@ -34,6 +35,17 @@ export async function readPrivate(path: string, limit: number): Promise<string |
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw fileError("read", path, error);
   }
+}
+
+/** The JSON object in a file's text, or what is wrong with the text. */
+export function parseObject(text: string): Record<string, unknown> | string {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return text.trim() === "" ? "it is empty" : "it is not valid JSON";
+  }
+  return isObject(value) ? value : "it is not a JSON object";
 }
 
 /** Moves a damaged file aside and returns its new name. */

@@ -16,7 +16,7 @@ import {
 } from "../../relay/derp/mod.ts";
 import { isObject } from "../api/mod.ts";
 import { AgentError } from "../errors.ts";
-import { ensureStateDir, keepAside, readPrivate, writePrivate } from "./files.ts";
+import { ensureStateDir, keepAside, parseObject, readPrivate, writePrivate } from "./files.ts";
 
 const MAX_FILE = 16 << 20;
 
@@ -107,13 +107,8 @@ export class StateStore {
 function readState(
   text: string,
 ): { state: AgentState; others: Record<string, unknown> } | string {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return text.trim() === "" ? "it is empty" : "it is not valid JSON";
-  }
-  if (!isObject(value)) return "it is not a JSON object";
+  const value = parseObject(text);
+  if (typeof value === "string") return value;
   const {
     "private-key": privateText,
     "public-key": publicText,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ipOf } from "./addresses.ts";
+import { ipOf } from "./published/mod.ts";
 import type { MethodName, PathCode, Peer, Self } from "./types.ts";
 
 /** What a method may look at. */

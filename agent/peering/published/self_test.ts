@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { fakeDevice } from "../testing/fake_control.ts";
-import { describeSelf, interfaceAddresses } from "./mod.ts";
+import { fakeDevice } from "../../testing/fake_control.ts";
+import { describeSelf, interfaceAddresses } from "../mod.ts";
 
 const FACTS = { publicKey: "K", symmetric: false, relayOnly: false };
 const VPC = { ipv4_cidr: "100.64.0.0/10", ipv6_cidr: "200::/64" };

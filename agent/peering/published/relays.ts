@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Device, DeviceMetadata } from "../../control/api/types.ts";
+import type { Device, DeviceMetadata } from "../../../control/api/types.ts";
 import { judgeEndpoint } from "./addresses.ts";
 import type { RelayDevices } from "./candidates.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { Device, DeviceMetadata } from "../../control/api/types.ts";
-import { fakeDevice } from "../testing/fake_control.ts";
-import { chooseRelay } from "./mod.ts";
+import type { Device, DeviceMetadata } from "../../../control/api/types.ts";
+import { fakeDevice } from "../../testing/fake_control.ts";
+import { chooseRelay } from "../mod.ts";
 
 const PUBLIC = { host: "relay.example", port: 443 };
 const relay = (id: string, more: Partial<Device> = {}) =>

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { Device } from "../../control/api/types.ts";
-import { isLowOrderPoint, keyFromBase64 } from "../../relay/derp/mod.ts";
-import { cleanText } from "../errors.ts";
+import type { Device } from "../../../control/api/types.ts";
+import { isLowOrderPoint, keyFromBase64 } from "../../../relay/derp/mod.ts";
+import { cleanText } from "../../errors.ts";
 import {
   contains,
   judgeEndpoint,
@@ -15,7 +15,7 @@ import {
   type Prefix,
   rangesOf,
 } from "./addresses.ts";
-import type { Peer, Self, Skipped } from "./types.ts";
+import type { Peer, Self, Skipped } from "../types.ts";
 
 /** Most peers given to WireGuard. */
 export const MAX_PEERS = 4096;

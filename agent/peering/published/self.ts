@@ -4,10 +4,10 @@
  *
  * @module
  */
-import type { Device, TunnelIp, Vpc } from "../../control/api/types.ts";
-import { cleanText } from "../errors.ts";
+import type { Device, TunnelIp, Vpc } from "../../../control/api/types.ts";
+import { cleanText } from "../../errors.ts";
 import { contains, judgeRange, parseAddress, parsePrefix } from "./addresses.ts";
-import type { Self } from "./types.ts";
+import type { Self } from "../types.ts";
 
 /** What this host knows of itself. */
 type OwnFacts = Pick<

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { Device } from "../../control/api/types.ts";
-import { fakeDevice } from "../testing/fake_control.ts";
-import { chooseCandidates, MAX_PEERS, type Self } from "./mod.ts";
+import type { Device } from "../../../control/api/types.ts";
+import { fakeDevice } from "../../testing/fake_control.ts";
+import { chooseCandidates, MAX_PEERS, type Self } from "../mod.ts";
 
 const keyOf = (n: number) => {
   const bytes = new Uint8Array(32).fill(9);

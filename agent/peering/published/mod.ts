@@ -1,0 +1,10 @@
+/**
+ * What devices and the control plane say, checked: peers, relays and our own addresses that may be
+ * used, and why the rest may not. Whatever is published is hostile until it has been through here.
+ *
+ * @module
+ */
+export { ipOf } from "./addresses.ts";
+export { chooseCandidates, MAX_PEERS } from "./candidates.ts";
+export { chooseRelay, type RelayTarget } from "./relays.ts";
+export { describeSelf, interfaceAddresses } from "./self.ts";
