@@ -44,6 +44,10 @@ export const WIREGUARD_TYPES = [
 export class Counters {
   accepts = 0;
   tlsAccepted = 0;
+  /** Connections closed at once: over the accept limit, or too many of one address. */
+  acceptLimited = 0;
+  addressLimited = 0;
+  websocketAccepts = 0;
   packetsReceived = 0;
   bytesReceived = 0;
   packetsSent = 0;
@@ -62,6 +66,18 @@ export class Counters {
   loginTimeouts = 0;
   headTimeouts = 0;
   protocolErrors = 0;
+  /** Logins that admission turned away, and those let in because it could not be asked. */
+  admissionRefused = 0;
+  admissionFailedOpen = 0;
+  /** Reads delayed by the receive rate limit. */
+  rateLimitWaits = 0;
+  forwardedOut = 0;
+  forwardedIn = 0;
+  multiforwarderCreated = 0;
+  multiforwarderDeleted = 0;
+  forwarderDeleteOther = 0;
+  meshUpdates = 0;
+  restartingSent = 0;
   dupClientConns = 0;
   homeMovesIn = 0;
   homeMovesOut = 0;
