@@ -2,6 +2,7 @@
  * The login on a fresh DERP stream: ServerKey out, ClientInfo in, ServerInfo out.
  */
 import {
+  AgreementKey,
   encodeServerInfo,
   encodeServerKey,
   FrameType,
@@ -21,6 +22,30 @@ import { SMALL_READ, TLS_RECORD } from "./limits.ts";
 export interface Identity {
   privateKey: Uint8Array;
   publicKey: Uint8Array;
+}
+
+/** What every login of an identity needs, made once. */
+interface Prepared {
+  readonly key: AgreementKey;
+  /** The server key, and the same behind the answer to the upgrade. */
+  readonly bare: Uint8Array;
+  readonly greeting: Uint8Array;
+}
+
+const prepared = new WeakMap<Identity, Prepared>();
+
+function prepare(identity: Identity): Prepared {
+  let known = prepared.get(identity);
+  if (known === undefined) {
+    const head = upgradeResponse(identity.publicKey);
+    const bare = encodeServerKey(identity.publicKey);
+    const greeting = new Uint8Array(head.length + bare.length);
+    greeting.set(head);
+    greeting.set(bare, head.length);
+    known = { key: new AgreementKey(identity.privateKey), bare, greeting };
+    prepared.set(identity, known);
+  }
+  return known;
 }
 
 /** A login that was accepted. */
@@ -45,12 +70,11 @@ export async function login(
   initial: Uint8Array,
   greet: boolean,
 ): Promise<Login | undefined> {
-  const serverKey = encodeServerKey(identity.publicKey);
-  const head = greet ? upgradeResponse(identity.publicKey) : new Uint8Array(0);
-  const hello = new Uint8Array(head.length + serverKey.length);
-  hello.set(head);
-  hello.set(serverKey, head.length);
-  for (let at = 0; at < hello.length;) at += await socket.write(hello.subarray(at));
+  const { key, bare, greeting } = prepare(identity);
+  const hello = greet ? greeting : bare;
+  for (let at = await socket.write(hello); at < hello.length;) {
+    at += await socket.write(hello.subarray(at));
+  }
 
   let buffer = initial;
   let end = initial.length;
@@ -61,7 +85,7 @@ export async function login(
       if (length < KEY_LENGTH + NONCE_LENGTH || length > MAX_CLIENT_INFO) return undefined;
       const whole = HEADER_LENGTH + length;
       if (end >= whole) {
-        const opened = openClientInfo(identity.privateKey, buffer.subarray(HEADER_LENGTH, whole));
+        const opened = openClientInfo(key, buffer.subarray(HEADER_LENGTH, whole));
         const serverInfo = encodeServerInfo(opened.box);
         return { ...opened, serverInfo, rest: buffer.subarray(whole, end) };
       }

@@ -1,8 +1,7 @@
 import { hsalsa, xsalsa20poly1305 } from "@noble/ciphers/salsa.js";
-import { x25519 } from "@noble/curves/ed25519.js";
-import { KEY_LENGTH, NONCE_LENGTH, TAG_LENGTH } from "../constants.ts";
+import { NONCE_LENGTH, TAG_LENGTH } from "../constants.ts";
 import { DerpError } from "../error.ts";
-import { isLowOrderPoint } from "../keys.ts";
+import { AgreementKey } from "./agreement.ts";
 
 /** "expand 32-byte k" as four little-endian words: Salsa20's constant for 32-byte keys. */
 const SIGMA = Uint32Array.of(0x61707865, 0x3320646e, 0x79622d32, 0x6b206574);
@@ -12,24 +11,19 @@ const SIGMA = Uint32Array.of(0x61707865, 0x3320646e, 0x79622d32, 0x6b206574);
  * the key, XSalsa20-Poly1305 for each message. Both directions have the same key; random nonces
  * keep messages apart. Written down in Bernstein's "Cryptography in NaCl".
  *
- * Making one costs a scalar multiplication (about half a millisecond): keep it for the login.
+ * Making one costs a scalar multiplication (about 50 microseconds): keep it for the login.
  */
 export class BoxKey {
   readonly #key: Uint8Array;
 
   /**
-   * @param privateKey own private key, 32 bytes
+   * @param privateKey own private key: 32 bytes, or what was made of them before
    * @param peerPublicKey the other side's public key, 32 bytes
    * @throws {DerpError} when a length is wrong or the public key is a low-order point
    */
-  constructor(privateKey: Uint8Array, peerPublicKey: Uint8Array) {
-    if (privateKey.length !== KEY_LENGTH || peerPublicKey.length !== KEY_LENGTH) {
-      throw new DerpError(`Cannot make box key: a key is not ${KEY_LENGTH} bytes`);
-    }
-    if (isLowOrderPoint(peerPublicKey)) {
-      throw new DerpError("Cannot make box key: the public key is a low-order point");
-    }
-    const shared = x25519.getSharedSecret(privateKey, peerPublicKey);
+  constructor(privateKey: Uint8Array | AgreementKey, peerPublicKey: Uint8Array) {
+    const own = privateKey instanceof AgreementKey ? privateKey : new AgreementKey(privateKey);
+    const shared = own.agree(peerPublicKey);
     this.#key = hsalsa20(shared);
     shared.fill(0);
   }

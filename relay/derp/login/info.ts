@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { AgreementKey } from "./agreement.ts";
 import { BoxKey } from "./box.ts";
 import {
   FrameType,
@@ -85,11 +86,13 @@ export function encodeClientInfo(
 /**
  * Opens a ClientInfo payload, on the server.
  *
+ * @param serverPrivateKey 32 bytes, or what was made of them before: that is for many logins
+ *
  * @throws {DerpError} when its length is not 56 to 262144, the key is zero or of low order, the
  * box does not open, or the JSON is not what a client may say. Each one ends the connection.
  */
 export function openClientInfo(
-  serverPrivateKey: Uint8Array,
+  serverPrivateKey: Uint8Array | AgreementKey,
   payload: Uint8Array,
 ): OpenedClientInfo {
   if (payload.length < KEY_LENGTH + NONCE_LENGTH || payload.length > MAX_CLIENT_INFO) {

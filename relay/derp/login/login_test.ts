@@ -1,9 +1,10 @@
 import { deepEqual, equal, ok, throws } from "node:assert/strict";
 import fc from "fast-check";
+import { x25519 } from "@noble/curves/ed25519.js";
 import nacl from "tweetnacl";
 import { loadHandshake } from "../../../tests/vectors/mod.ts";
 import * as derp from "../mod.ts";
-import { BoxKey, DerpError, HEADER_LENGTH } from "../mod.ts";
+import { AgreementKey, BoxKey, DerpError, HEADER_LENGTH } from "../mod.ts";
 
 const vectors = loadHandshake();
 const utf8 = new TextEncoder();
@@ -250,4 +251,29 @@ Deno.test("a box is refused when a key or nonce has the wrong length", () => {
   throws(() => new BoxKey(new Uint8Array(33), publicKey("server")), DerpError);
   const box = new BoxKey(CLIENT, publicKey("server"));
   throws(() => box.seal(new Uint8Array(1), new Uint8Array(12)), DerpError);
+});
+
+Deno.test("the native key agreement gives what an independent one gives, clamped key or not", () => {
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ minLength: 32, maxLength: 32 }),
+      fc.uint8Array({ minLength: 32, maxLength: 32 }),
+      (own, other) => {
+        const peer = x25519.getPublicKey(other);
+        deepEqual(
+          Uint8Array.from(new AgreementKey(own).agree(peer)),
+          x25519.getSharedSecret(own, peer),
+        );
+        peer[31]! |= 0x80; // Not part of the point.
+        deepEqual(
+          Uint8Array.from(new AgreementKey(own).agree(peer)),
+          x25519.getSharedSecret(own, peer),
+        );
+      },
+    ),
+    { numRuns: 40 },
+  );
+  throws(() => new AgreementKey(new Uint8Array(31)), DerpError);
+  throws(() => new AgreementKey(SERVER).agree(new Uint8Array(33)), DerpError);
+  throws(() => new AgreementKey(SERVER).agree(new Uint8Array(32)), /low-order/);
 });

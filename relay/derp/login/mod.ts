@@ -4,5 +4,6 @@
  * @module
  */
 
+export * from "./agreement.ts";
 export * from "./box.ts";
 export * from "./info.ts";
