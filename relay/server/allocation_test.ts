@@ -12,7 +12,7 @@ import { Counters } from "./counters.ts";
 import { Flusher } from "./flusher.ts";
 import { walk } from "./frames.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
-import { Registry } from "./registry.ts";
+import { Registry } from "./peers/mod.ts";
 
 const PACKETS = 60;
 const SOCKET: Socket = {

@@ -10,7 +10,7 @@ import type { Counters } from "./counters.ts";
 import type { Flushable, Flusher } from "./flusher.ts";
 import { walk } from "./frames.ts";
 import { type Limits, NOT_HERE_BURST } from "./limits.ts";
-import type { Peer, Registry } from "./registry.ts";
+import type { Peer, Registry } from "./peers/mod.ts";
 
 /** What a connection needs of its transport. `Deno.Conn` is one. */
 export interface Socket {

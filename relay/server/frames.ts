@@ -23,7 +23,7 @@ import type { Connection } from "./connection.ts";
 import { DropReason } from "./counters.ts";
 import { MAX_UNKNOWN_FRAME } from "./limits.ts";
 import { PACKET_PREFIX } from "./buffers/mod.ts";
-import type { Peer } from "./registry.ts";
+import type { Peer } from "./peers/mod.ts";
 
 const MAX_SEND = KEY_LENGTH + MAX_PACKET;
 const DISCO_FIRST = DISCO_MAGIC[0];

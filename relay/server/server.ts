@@ -9,7 +9,7 @@ import { Counters } from "./counters.ts";
 import { Flusher } from "./flusher.ts";
 import { BUSY_READ, DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { type Identity, login } from "./login.ts";
-import { Registry } from "./registry.ts";
+import { Registry } from "./peers/mod.ts";
 import { Sweep } from "./sweep.ts";
 
 const logger = getLogger(["nexd", "relay"]);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { MAX_RECEIVERS } from "./limits.ts";
-import { type Member, Registry } from "./registry.ts";
+import { MAX_RECEIVERS } from "../limits.ts";
+import { type Member, Registry } from "./mod.ts";
 
 let ids = 0;
 function member(key: number): Member {
