@@ -10,10 +10,12 @@ export { AddressError, parseHostPort } from "./host_port.ts";
 export { libcPath } from "./libc.ts";
 export {
   datagramFd,
+  isDualStack,
   newSocketFd,
   nextFd,
   setNoDelayOnListener,
   setReceiveBuffer,
+  setTcpKeepAlive,
   setTcpUserTimeout,
   socketFds,
 } from "./sockets.ts";

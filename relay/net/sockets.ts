@@ -14,7 +14,11 @@ const SO_RCVBUF = 8;
 const SO_RCVBUFFORCE = 33;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
+const TCP_KEEPIDLE = 4;
 const TCP_USER_TIMEOUT = 18;
+const SO_KEEPALIVE = 9;
+const IPPROTO_IPV6 = 41;
+const IPV6_V6ONLY = 26;
 const AF_INET = 2;
 
 /** The kernel gives out the lowest free number, so a hole this long means the end of the table. */
@@ -139,6 +143,25 @@ export function setNoDelayOnListener(fd: number): boolean {
  */
 export function setTcpUserTimeout(fd: number, ms: number): boolean {
   return setSocketOption(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, ms);
+}
+
+/**
+ * Has TCP ask after `ms` milliseconds of silence whether the other side is there (SO_KEEPALIVE,
+ * TCP_KEEPIDLE; whole seconds, at least one). On a listener, accepted sockets inherit it.
+ */
+export function setTcpKeepAlive(fd: number, ms: number): boolean {
+  const seconds = Math.min(32_767, Math.max(1, Math.round(ms / 1000))); // the kernel's bounds
+  return setSocketOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
+    setSocketOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
+}
+
+/**
+ * True when a socket bound to `::` takes IPv4 as well, false when the system has it take IPv6 only
+ * (net.ipv6.bindv6only); undefined without FFI.
+ */
+export function isDualStack(fd: number): boolean | undefined {
+  const only = getSocketOption(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+  return only === undefined ? undefined : only === 0;
 }
 
 /**

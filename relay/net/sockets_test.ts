@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import {
   datagramFd,
+  isDualStack,
   libcPath,
   newSocketFd,
   nextFd,
   setNoDelayOnListener,
   setReceiveBuffer,
+  setTcpKeepAlive,
   setTcpUserTimeout,
   socketFds,
 } from "./mod.ts";
@@ -71,6 +73,7 @@ Deno.test("setNoDelayOnListener reaches accepted sockets when set on their liste
     assert.equal(getSocketOption(fd, TCP, NODELAY), 0);
     assert(setNoDelayOnListener(fd));
     assert(setTcpUserTimeout(fd, 15_000));
+    assert(setTcpKeepAlive(fd, 600_000));
     const client = await Deno.connect({ hostname: "127.0.0.1", port });
     const before = socketFds();
     const accepted = await open.accept();
@@ -79,6 +82,8 @@ Deno.test("setNoDelayOnListener reaches accepted sockets when set on their liste
       assert(acceptedFd !== undefined);
       assert.equal(getSocketOption(acceptedFd, TCP, NODELAY), 1);
       assert.equal(getSocketOption(acceptedFd, TCP, 18), 15_000);
+      assert.equal(getSocketOption(acceptedFd, 1, 9), 1);
+      assert.equal(getSocketOption(acceptedFd, TCP, 4), 600);
     } finally {
       accepted.close();
       client.close();
@@ -120,6 +125,31 @@ Deno.test("datagramFd finds the one socket bound there with a right, wrong or no
     socket.close();
     tcp.close();
   }
+});
+
+Deno.test("isDualStack tells whether an IPv6 wildcard takes IPv4 when it was bound", async () => {
+  if (withoutFfi()) return;
+  const before = socketFds();
+  let open: Deno.TcpListener;
+  try {
+    open = Deno.listen({ hostname: "::", port: 0 });
+  } catch {
+    // deno-lint-ignore no-console
+    return console.log("skip: no IPv6 here");
+  }
+  const { port } = open.addr;
+  const fd = newSocketFd(before, { port });
+  const reached = await Deno.connect({ hostname: "127.0.0.1", port }).then((conn) => {
+    conn.close();
+    return true;
+  }, () => false);
+  open.close();
+  assert(fd !== undefined);
+  // The descriptor is closed now, so ask a new one.
+  const again = socketFds();
+  using second = Deno.listen({ hostname: "::", port: 0 });
+  assert.equal(isDualStack(newSocketFd(again, { port: second.addr.port })!), reached);
+  assert.equal(isDualStack(100_000), undefined);
 });
 
 Deno.test("socket options answer false or undefined when the descriptor is no socket", () => {

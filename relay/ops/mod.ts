@@ -1,0 +1,8 @@
+/**
+ * What a service's surroundings ask of it: the service manager, a run directory, spellings.
+ *
+ * @module
+ */
+export { parseDuration } from "./duration.ts";
+export { makeRunDir, removeRunDir } from "./run_dir.ts";
+export { type Notifier, openNotifier } from "./systemd.ts";
