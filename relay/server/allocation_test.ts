@@ -1,12 +1,13 @@
 /** The packet path allocates nothing for a packet: held by looking at the heap. */
 import assert from "node:assert/strict";
 import {
+  DISCO_MAGIC,
   encodeRecvPacket,
   encodeSendPacket,
   generatePrivateKey,
   publicKeyOf,
 } from "../derp/mod.ts";
-import { Input, Pools } from "./buffers/mod.ts";
+import { Input, OutputQueue, Pools } from "./buffers/mod.ts";
 import { Connection, type Hub, type Socket } from "./connection.ts";
 import { Counters } from "./counters.ts";
 import { Flusher } from "./flusher.ts";
@@ -97,4 +98,33 @@ Deno.test("a run of packets for one destination allocates nothing for a packet",
 Deno.test("packets for two destinations in turn allocate nothing for a packet", () => {
   const least = forwarding(2);
   assert(least < MOST, `${least} bytes a packet`);
+});
+
+/** Sends from `sources` in turn into one queue that nobody writes, with a disco packet now and then. */
+function overflowing(sources: number): number {
+  const counters = new Counters();
+  const queue = new OutputQueue(DEFAULT_LIMITS, new Pools(DEFAULT_LIMITS), counters);
+  const frames = Array.from({ length: 64 }, (_, i) => {
+    const packet = new Uint8Array(200).fill(i);
+    if (i === 0) packet.set(DISCO_MAGIC);
+    return encodeRecvPacket(new Uint8Array(32).fill(i % sources), packet);
+  });
+  const least = bytesPerPacket(() => {
+    for (let n = 0; n < 100; n++) {
+      for (const frame of frames) queue.pushPackets(frame, 0, frame.length, 1);
+    }
+    return 6400;
+  });
+  assert(counters.droppedTotal() > 100_000);
+  return least;
+}
+
+// The frames here are not parts of the pool, so each costs a view: what is above it is dropping's.
+const VIEW = 120;
+
+Deno.test("dropping packets from a full queue allocates nothing", () => {
+  for (const sources of [1, 3]) {
+    const least = overflowing(sources);
+    assert(least < VIEW + MOST, `${least} bytes a packet, ${sources} sources`);
+  }
 });

@@ -7,7 +7,16 @@
  * thing that the packet path allocates. The system backs a page of the slab when it is first
  * written, and buffers in use are used again first, so an idle relay pays for few of them.
  */
+import { HEADER_LENGTH, KEY_LENGTH, MAX_PACKET } from "../../derp/mod.ts";
 import { BUSY_READ, type Limits, SMALL_READ } from "../limits.ts";
+
+/** Packets that wait whatever their size: what the reference relay holds, and its prober expects. */
+export const GUARANTEED_PACKETS = 32;
+
+/** Disco packets that wait beside all others. */
+export const DISCO_PACKETS = 32;
+
+const LARGEST_FRAME = HEADER_LENGTH + KEY_LENGTH + MAX_PACKET;
 
 /** A stack of equal-sized buffers. Contents are whatever the last user left. */
 export class BufferPool {
@@ -45,6 +54,13 @@ export class BufferPool {
   }
 }
 
+/**
+ * Memory of all queues from which on none may hold large packets beyond its bytes, and from which
+ * on each may hold little.
+ */
+const TIGHT = 64 * 1024 * 1024;
+const SCARCE = 256 * 1024 * 1024;
+
 /** The buffers that the connections of one relay borrow. */
 export class Pools {
   /** For reads: a packet at a time, and whole TLS records. */
@@ -53,11 +69,14 @@ export class Pools {
   /** For queues: a lone packet's, a batch's, a full queue's. */
   readonly queues: readonly BufferPool[];
   readonly #slab: Uint8Array;
+  #lent = 0;
 
   constructor(limits: Limits) {
     // A full queue needs room for one more run of frames, and some slack so that moving what is
     // left to the front happens once in many packets rather than for each.
-    const most = limits.queueBytes + limits.controlBytes + 2 * BUSY_READ;
+    const beside = limits.controlBytes + DISCO_PACKETS * SMALL_READ + 2 * BUSY_READ;
+    const most = limits.queueBytes + beside;
+    const guaranteed = GUARANTEED_PACKETS * LARGEST_FRAME + beside;
     const sizes: [bytes: number, count: number][] = [
       [SMALL_READ, 1024],
       [BUSY_READ, 64],
@@ -66,6 +85,7 @@ export class Pools {
       [128 * 1024, 16],
       [most, 8],
     ];
+    if (guaranteed > most) sizes.push([guaranteed, 2]);
     this.#slab = new Uint8Array(sizes.reduce((sum, [bytes, count]) => sum + bytes * count, 0));
     let at = 0;
     const [small, busy, ...queues] = sizes.map(([bytes, count]) =>
@@ -76,14 +96,25 @@ export class Pools {
     this.queues = queues;
   }
 
+  /** How short memory for queues is: 0 not, 1 tight, 2 scarce. */
+  get pressure(): 0 | 1 | 2 {
+    return this.#lent < TIGHT ? 0 : this.#lent < SCARCE ? 1 : 2;
+  }
+
   /** A queue's buffer of at least so many bytes; undefined when none is that large. */
   takeQueue(bytes: number): Uint8Array | undefined {
     const { queues } = this;
-    for (let i = 0; i < queues.length; i++) if (bytes <= queues[i]!.size) return queues[i]!.take();
+    for (let i = 0; i < queues.length; i++) {
+      const { size } = queues[i]!;
+      if (bytes > size) continue;
+      this.#lent += size;
+      return queues[i]!.take();
+    }
     return undefined;
   }
 
   giveQueue(buffer: Uint8Array): void {
+    this.#lent -= buffer.length;
     const { queues } = this;
     for (let i = 0; i < queues.length; i++) {
       if (queues[i]!.size === buffer.length) return queues[i]!.give(buffer);

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { encodePong, encodeRecvPacket, FrameReader, FrameType } from "../../derp/mod.ts";
+import {
+  DISCO_MAGIC,
+  encodePong,
+  encodeRecvPacket,
+  FrameReader,
+  FrameType,
+  MAX_PACKET,
+} from "../../derp/mod.ts";
 import { Counters, DropReason } from "../counters.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 import { Pools } from "./pool.ts";
@@ -20,6 +27,14 @@ function numbered(n: number, size = 4): Uint8Array {
   return encodeRecvPacket(SOURCE, packet);
 }
 
+function disco(n: number): Uint8Array {
+  const frame = numbered(n, 100);
+  // The number is where the magic belongs; so it goes behind.
+  frame.copyWithin(37 + 8, 37, 41);
+  frame.set(DISCO_MAGIC, 37);
+  return frame;
+}
+
 function push(queue: OutputQueue, frame: Uint8Array): void {
   queue.pushPackets(frame, 0, frame.length, 1);
 }
@@ -31,7 +46,8 @@ function read(batch: Uint8Array | undefined): (number | string)[] {
   const seen: (number | string)[] = [];
   for (let frame = reader.next(); frame !== undefined; frame = reader.next()) {
     if (frame.type === FrameType.RecvPacket) {
-      seen.push(new DataView(frame.payload.buffer, frame.payload.byteOffset + 32).getUint32(0));
+      const at = frame.payload[32] === DISCO_MAGIC[0] ? 32 + 8 : 32;
+      seen.push(new DataView(frame.payload.buffer, frame.payload.byteOffset + at).getUint32(0));
     } else seen.push(`c${frame.payload[0]}`);
   }
   assert.equal(reader.buffered, 0, "a batch ends at a frame's end");
@@ -61,10 +77,69 @@ Deno.test("OutputQueue drops the oldest and keeps the newest when it is full of 
 });
 
 Deno.test("OutputQueue drops the oldest when it is full of bytes", () => {
-  const { queue, counters } = queueOf({ queueBytes: 4000 });
+  const { queue, counters } = queueOf({ queueBytes: 40_000 });
   for (let n = 1; n <= 100; n++) push(queue, numbered(n, 1000 - 37));
-  assert.deepEqual(read(queue.beginWrite()), [97, 98, 99, 100]);
-  assert.equal(counters.droppedTotal(DropReason.QueueHead), 96);
+  assert.deepEqual(read(queue.beginWrite()), Array.from({ length: 40 }, (_, i) => 61 + i));
+  assert.equal(counters.droppedTotal(DropReason.QueueHead), 60);
+});
+
+Deno.test("OutputQueue holds 32 packets of the largest size, and the newest of more", () => {
+  const { queue, counters } = queueOf();
+  for (let n = 1; n <= 33; n++) {
+    assert.equal(counters.droppedTotal(), 0);
+    push(queue, numbered(n, MAX_PACKET));
+  }
+  // 33 are bounded by bytes; so the oldest goes, and 32 are not.
+  assert.deepEqual(read(queue.beginWrite()), Array.from({ length: 32 }, (_, i) => 2 + i));
+});
+
+Deno.test("OutputQueue holds less when all queues together hold much", () => {
+  const all = { ...DEFAULT_LIMITS };
+  const pools = new Pools(all);
+  const fill = () => {
+    const queue = new OutputQueue(all, pools, new Counters());
+    for (let n = 0; n < 32; n++) push(queue, numbered(n, MAX_PACKET));
+    return queue;
+  };
+  const queues: OutputQueue[] = [];
+  for (let i = 0; i < 600; i++) queues.push(fill());
+  assert.equal(queues[0]!.packets, 32);
+  assert.equal(queues[60]!.packets, 3, "within the bytes of a queue");
+  assert.equal(queues[599]!.packets, 0, "not even one");
+  for (const queue of queues) queue.clear();
+  assert.equal(fill().packets, 32, "again as at first");
+});
+
+Deno.test("OutputQueue keeps disco packets in a space of their own when it drops others", () => {
+  const { queue, counters } = queueOf({ queuePackets: 40 });
+  for (let n = 1; n <= 20; n++) push(queue, disco(n));
+  queue.pushControl(control(1));
+  for (let n = 21; n <= 50; n++) push(queue, disco(n));
+  for (let n = 101; n <= 160; n++) push(queue, numbered(n));
+  // Of the disco packets the newest 32, in order; of the others the newest 40.
+  assert.deepEqual(read(queue.beginWrite()), [
+    19,
+    20,
+    "c1",
+    ...Array.from({ length: 30 }, (_, i) => 21 + i),
+    ...Array.from({ length: 40 }, (_, i) => 121 + i),
+  ]);
+  assert.equal(counters.dropped[2 * DropReason.QueueHead], 18);
+  assert.equal(counters.dropped[2 * DropReason.QueueHead + 1], 20);
+  queue.endWrite(true);
+  assert.equal(counters.packetsSent, 72);
+});
+
+Deno.test("OutputQueue drops old disco packets like any other", () => {
+  const { queue, counters } = queueOf({ queuePackets: 2, queueMs: 1000 });
+  push(queue, disco(1));
+  queue.pushControl(control(1));
+  for (let n = 2; n <= 5; n++) push(queue, numbered(n));
+  queue.expire(1000);
+  push(queue, numbered(6));
+  queue.expire(2000);
+  assert.deepEqual(read(queue.beginWrite()), ["c1", 6]);
+  assert.equal(counters.dropped[2 * DropReason.QueueAge], 1);
 });
 
 Deno.test("OutputQueue keeps control frames when the packets around them are dropped", () => {
@@ -131,13 +206,13 @@ Deno.test("OutputQueue counts what a failed write and an ended client lose", () 
 
 Deno.test("OutputQueue agrees with a plain list for any sequence of operations", () => {
   const operation = fc.oneof(
-    { weight: 6, arbitrary: fc.nat(3000).map((size) => ({ kind: "packet" as const, size })) },
+    { weight: 60, arbitrary: fc.nat(3000).map((size) => ({ kind: "packet" as const, size })) },
     { weight: 1, arbitrary: fc.constant({ kind: "control" as const }) },
     { weight: 1, arbitrary: fc.constant({ kind: "begin" as const }) },
     { weight: 1, arbitrary: fc.constant({ kind: "end" as const }) },
   );
-  fc.assert(fc.property(fc.array(operation, { maxLength: 200 }), (operations) => {
-    const limits = { queuePackets: 8, queueBytes: 12_000, controlBytes: 200 };
+  fc.assert(fc.property(fc.array(operation, { maxLength: 400, size: "max" }), (operations) => {
+    const limits = { queuePackets: 48, queueBytes: 50_000, controlBytes: 200 };
     const { queue } = queueOf(limits);
     let model: { id: number | string; bytes: number }[] = [];
     let writing = 0;
@@ -150,7 +225,10 @@ Deno.test("OutputQueue agrees with a plain list for any sequence of operations",
         for (;;) {
           const packets = model.filter((item) => typeof item.id === "number");
           const bytes = packets.reduce((sum, item) => sum + item.bytes, 0);
-          if (packets.length <= limits.queuePackets && bytes <= limits.queueBytes) break;
+          if (
+            packets.length <= limits.queuePackets &&
+            (bytes <= limits.queueBytes || packets.length <= 32)
+          ) break;
           model = model.filter((item) => item !== packets[0]);
         }
       } else if (op.kind === "control") {
