@@ -20,6 +20,26 @@ export async function readIfExists(path: string): Promise<string | undefined> {
   }
 }
 
+/** Tells whether a file exists; one that may not be looked at does. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    return !(error instanceof Deno.errors.NotFound);
+  }
+}
+
+/** The permission bits of a key that somebody else than its owner can read; undefined if none can. */
+export async function openToOthers(path: string): Promise<number | undefined> {
+  try {
+    const { mode } = await Deno.stat(path);
+    return mode !== null && (mode & 0o077) !== 0 ? mode & 0o777 : undefined;
+  } catch {
+    return undefined; // reading it says what is wrong
+  }
+}
+
 /** Makes a directory for keys: mode 0700 when it is new. */
 export async function makeDirectory(path: string): Promise<void> {
   try {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { createHash, createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import ipaddr from "ipaddr.js";
 import { CertificateError } from "./error.ts";
 
@@ -16,6 +16,18 @@ export interface Certificate {
   key: string;
   /** PEM of the private CA that clients must trust, when the certificate is from one. */
   ca?: string;
+}
+
+/** What a certificate says about itself. */
+export interface CertificateFacts {
+  names: string[];
+  /** Its validity, ms since the epoch. */
+  notBefore: number;
+  notAfter: number;
+  /** The common name of who signed it, or all of the issuer's name. */
+  issuer: string;
+  /** `sha256-raw:` pin (DERP: `CertName`), when it is for an IP address and alone in its chain. */
+  pinned?: string;
 }
 
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
@@ -72,6 +84,37 @@ export function subjectNames(certificate: X509Certificate): string[] {
     if (kind !== undefined) names.push(canonicalName(value!));
   }
   return names;
+}
+
+/**
+ * The facts of the first certificate in a PEM text.
+ *
+ * @throws {CertificateError} when it cannot be read
+ */
+export function factsOf(pem: string, path = "given"): CertificateFacts {
+  const [leaf, ...rest] = parseChain(pem, path);
+  const names = subjectNames(leaf);
+  const pins = rest.length === 0 && names[0] !== undefined && isIpAddress(names[0]);
+  return {
+    names,
+    notBefore: Date.parse(leaf.validFrom),
+    notAfter: Date.parse(leaf.validTo),
+    issuer: /^CN=(.+)$/m.exec(leaf.issuer)?.[1] ?? leaf.issuer.replaceAll("\n", ", "),
+    ...(pins
+      ? { pinned: `sha256-raw:${createHash("sha256").update(leaf.raw).digest("hex")}` }
+      : {}),
+  };
+}
+
+/** The certificates of a PEM text without anything else in it; ends in a line break. */
+export function certificatesOnly(pem: string): string {
+  return (pem.match(PEM_CERTIFICATE) ?? []).map((block) => `${block}\n`).join("");
+}
+
+/** The private keys' blocks of a PEM text, nothing else. */
+export function keysOnly(pem: string): string {
+  const blocks = pem.match(/-----BEGIN ([A-Z ]*PRIVATE KEY)-----[^]*?-----END \1-----/g) ?? [];
+  return blocks.map((block) => `${block}\n`).join("");
 }
 
 /**

@@ -34,6 +34,9 @@ export interface SelfSigned extends Certificate {
   caPath: string;
 }
 
+/** How the common names of our private CAs begin. */
+export const PRIVATE_CA_NAME = "nexd private CA";
+
 const DAY_MS = 86_400_000;
 const CA_LIFE_MS = 3650 * DAY_MS;
 const LEAF_LIFE_MS = 397 * DAY_MS;
@@ -111,7 +114,7 @@ async function ensureAuthority(certPath: string, keyPath: string): Promise<Pair>
   const serialNumber = randomSerial();
   const made = await X509CertificateGenerator.createSelfSigned({
     serialNumber,
-    name: [{ CN: [`nexd private CA ${serialNumber.slice(0, 8)}`] }],
+    name: [{ CN: [`${PRIVATE_CA_NAME} ${serialNumber.slice(0, 8)}`] }],
     notBefore: new Date(now - CLOCK_SKEW_MS),
     notAfter: new Date(now - CLOCK_SKEW_MS + CA_LIFE_MS),
     signingAlgorithm: ECDSA_P256,
