@@ -28,7 +28,7 @@ export interface AdmissionSettings {
   file: string | undefined;
   url: string | undefined;
   failOpen: boolean;
-  /** Socket of the local tailscaled, `""` for the usual one, undefined when it is not asked. */
+  /** Socket of the local tailscaled; undefined when it is not asked. */
   tailscaled: string | undefined;
 }
 
@@ -84,6 +84,9 @@ const MAX_WORKERS = 256;
 const DEFAULT_PER_ADDRESS = 1024;
 
 const MAX_DRAIN_MS = 600_000;
+
+/** Where tailscaled listens unless `--socket` says otherwise. */
+const TAILSCALED = "/var/run/tailscale/tailscaled.sock";
 
 /**
  * Checks the flags.
@@ -272,7 +275,7 @@ function admissionOf(values: Values): AdmissionSettings {
     file: text(values["allow-list"]),
     url,
     failOpen: values["verify-client-url-fail-open"] === true,
-    tailscaled: values["verify-clients"] === true ? socket ?? "" : undefined,
+    tailscaled: values["verify-clients"] === true ? socket ?? TAILSCALED : undefined,
   };
 }
 

@@ -4,5 +4,6 @@
  * @module
  */
 export { parseDuration } from "./duration.ts";
+export { loadRateConfig, type RateConfig } from "./rate_config.ts";
 export { makeRunDir, removeRunDir } from "./run_dir.ts";
 export { type Notifier, openNotifier } from "./systemd.ts";

@@ -5,6 +5,7 @@
  */
 
 import { getLogger } from "@logtape/logtape";
+import { isDualStack, newSocketFd, socketFds } from "../net/mod.ts";
 import { encodeBindingResponse, parseBindingRequest } from "./codec.ts";
 
 /** Where to listen. */
@@ -13,6 +14,11 @@ export interface StunServerOptions {
   hostname: string;
   /** UDP port; 0 picks a free one. The usual port is 3478. */
   port: number;
+  /**
+   * Another server of ours may have the port and is about to give it up: the newer one gets the
+   * datagrams meanwhile. Otherwise a port in use is an error.
+   */
+  takeOver?: boolean;
 }
 
 /** What the server did since it started; only ever counts up. */
@@ -36,24 +42,42 @@ const DATAGRAM_ROOM = 2048;
 const READ_ERROR_PAUSE_MS = 1000;
 
 /**
- * Starts answering Binding requests. One datagram is in work at a time, so a flood costs the
- * kernel's socket buffer and nothing else.
+ * Starts answering Binding requests. One datagram of a socket is in work at a time, so a flood costs
+ * the kernel's socket buffer and nothing else.
  *
  * @throws {StunServerError} when the address cannot be listened on
  */
 export function startStunServer(options: StunServerOptions): Promise<StunServer> {
-  return Promise.try(() => new StunServer(listen(options)));
+  return Promise.try(() => new StunServer(...listen(options)));
 }
 
-function listen({ hostname, port }: StunServerOptions): Deno.DatagramConn {
-  const open = (hostname: string) => Deno.listenDatagram({ transport: "udp", hostname, port });
+type Sockets = [Deno.DatagramConn, ...Deno.DatagramConn[]];
+
+function listen({ hostname, port, takeOver = false }: StunServerOptions): Sockets {
+  // Shared from the start, so that a replacement can take over; so claimed without sharing first.
+  const open = (hostname: string, port: number) => {
+    const where = { transport: "udp", hostname, port } as const;
+    if (port !== 0 && !takeOver) Deno.listenDatagram(where).close();
+    return Deno.listenDatagram({ ...where, reuseAddress: true });
+  };
   try {
-    if (hostname !== "" && hostname !== "::") return open(hostname);
+    if (hostname !== "" && hostname !== "::") return [open(hostname, port)];
+    const before = socketFds();
+    let six: Deno.DatagramConn;
     try {
-      return open("::");
+      six = open("::", port);
     } catch (error) {
       if (error instanceof Deno.errors.AddrInUse) throw error;
-      return open("0.0.0.0"); // no IPv6 on this host
+      return [open("0.0.0.0", port)]; // no IPv6 on this host
+    }
+    const given = (six.addr as Deno.NetAddr).port;
+    const fd = newSocketFd(before, { port: given });
+    if (fd === undefined || isDualStack(fd) !== false) return [six];
+    try {
+      return [six, open("0.0.0.0", given)];
+    } catch (error) {
+      six.close();
+      throw error;
     }
   } catch (error) {
     const shown = hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
@@ -77,22 +101,22 @@ export class StunServer implements AsyncDisposable {
     requests: { success: 0, not_stun: 0, read_error: 0, write_error: 0 },
     families: { ipv4: 0, ipv6: 0 },
   };
-  readonly #socket: Deno.DatagramConn;
+  readonly #sockets: Sockets;
   readonly #closing = new AbortController();
-  readonly #done: Promise<void>;
+  readonly #done: Promise<unknown>;
 
-  /** @param socket a UDP socket, owned by the server from now on */
-  constructor(socket: Deno.DatagramConn) {
-    this.#socket = socket;
-    ({ hostname: this.hostname, port: this.port } = socket.addr as Deno.NetAddr);
-    this.#done = this.#serve();
+  /** @param sockets UDP sockets on one port, owned by the server from now on */
+  constructor(...sockets: Sockets) {
+    this.#sockets = sockets;
+    ({ hostname: this.hostname, port: this.port } = sockets[0].addr as Deno.NetAddr);
+    this.#done = Promise.all(sockets.map((socket) => this.#serve(socket)));
   }
 
   /** Stops; resolves when nothing is in work any more. */
   async close(): Promise<void> {
     if (!this.#closing.signal.aborted) {
       this.#closing.abort();
-      this.#socket.close();
+      for (const socket of this.#sockets) socket.close();
     }
     await this.#done;
   }
@@ -102,7 +126,7 @@ export class StunServer implements AsyncDisposable {
     return this.close();
   }
 
-  async #serve(): Promise<void> {
+  async #serve(socket: Deno.DatagramConn): Promise<void> {
     const log = getLogger(["nexd", "stun"]);
     const { requests, families } = this.counters;
     const room = new Uint8Array(DATAGRAM_ROOM);
@@ -111,7 +135,7 @@ export class StunServer implements AsyncDisposable {
       let datagram: Uint8Array;
       let from: Deno.NetAddr;
       try {
-        const received = await this.#socket.receive(room);
+        const received = await socket.receive(room);
         datagram = received[0];
         from = received[1] as Deno.NetAddr;
         lastRead = true;
@@ -131,7 +155,7 @@ export class StunServer implements AsyncDisposable {
       try {
         const address = from.hostname;
         const answer = encodeBindingResponse(txid, { address, port: from.port });
-        await this.#socket.send(answer, from);
+        await socket.send(answer, from);
         // Counted by the answer's size: its family is that of the unmapped address.
         if (answer.length === 32) families.ipv4++;
         else families.ipv6++;

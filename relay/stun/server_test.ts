@@ -98,6 +98,20 @@ Deno.test("the STUN server says what to do when its port is taken", async () => 
   });
 });
 
+Deno.test("a STUN server takes a port over when its predecessor is about to give it up", async () => {
+  const old = await startStunServer({ hostname: "127.0.0.1", port: 0 });
+  const { port } = old;
+  await using server = await startStunServer({ hostname: "127.0.0.1", port, takeOver: true });
+  const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+  await ask(socket, server, "127.0.0.1");
+  equal(server.counters.requests.success, 1, "the newer one answers");
+  await old.close();
+  await ask(socket, server, "127.0.0.1");
+  equal(server.counters.requests.success, 2);
+  equal(old.counters.requests.success, 0);
+  socket.close();
+});
+
 Deno.test("the STUN server lets go of its port when closed, and close may be called twice", async () => {
   const server = await startStunServer({ hostname: "127.0.0.1", port: 0 });
   await Promise.all([server.close(), server.close()]);
