@@ -1,138 +1,239 @@
 /**
  * The relay's listener: takes connections, reads each one's request head, and decides whether it
- * becomes a DERP stream or goes to the HTTP server inside.
+ * becomes a DERP stream, or is answered as ordinary HTTP and may ask again.
  */
-import { getLogger } from "@logtape/logtape";
-import { MAX_HEAD, type RelayServer, SMALL_READ } from "../server/mod.ts";
-import { headEnd, HeadError, parseHead, wantsDerp } from "./head.ts";
-import { type Splicer, writeAll } from "./splice.ts";
+import type { RelayServer, Upgrade } from "../server/mod.ts";
+import { Gate, type Visit } from "./limits/mod.ts";
+import { Intake, type Taker } from "./listen/mod.ts";
+import { CloseCode, closeFrame, handshake, WebSocketTransport } from "./websocket/mod.ts";
+import {
+  close,
+  farewell,
+  HeadError,
+  plain,
+  type RequestHead,
+  RequestInput,
+  type Responder,
+  statusText,
+  wantsDerp,
+  wantsWebSocket,
+} from "./wire/mod.ts";
 
-const logger = getLogger(["nexd", "relay"]);
-
-const REASONS = {
-  400: "Bad Request",
-  408: "Request Timeout",
-  431: "Request Header Fields Too Large",
-  505: "HTTP Version Not Supported",
-} as const;
-
-/** How long to wait after a failed accept, e.g. when the process has no descriptor left. */
-const ACCEPT_PAUSE_MS = 50;
-
-/** A head and all that was read with it. */
-interface Peeked {
-  bytes: Uint8Array;
-  headEnd: number;
+/** How a front may differ from the ordinary. */
+export interface FrontOptions {
+  /** New connections a second, and at once; surplus ones are closed. Default: any number. */
+  acceptLimit?: { perSecond: number; burst: number } | undefined;
+  /** Connections of one address: not logged in, and in total. Default: 256 and 4096. */
+  perAddress?: { unfinished: number; total: number } | undefined;
+  /** Connections of all addresses that have not logged in. Default: 8192 */
+  unfinished?: number | undefined;
+  /** False: the upgrade to DERP is answered 404, and the pages still serve. Default: true */
+  derp?: boolean | undefined;
 }
 
-export class Front {
-  readonly #listener: Deno.Listener;
+/** A listener is closed when nothing has come for this long … */
+const QUIET_MS = 20;
+/** … or after this, when something comes all the time. */
+const MAX_DRAIN_MS = 250;
+
+/** Connections ended when the process has no descriptor left for the next one. */
+const STARVED_END = 16;
+
+const NOTHING = new Uint8Array(0);
+
+export class Front implements Taker {
   readonly #relay: RelayServer;
-  readonly #splicer: Splicer;
+  readonly #responder: Responder;
+  readonly #gate: Gate;
+  readonly #derp: boolean;
+  readonly #intakes = new Set<Intake>();
   #closed = false;
-  /** Connections whose head is being read. */
-  readonly #reading = new Set<Deno.Conn>();
-  readonly done: Promise<void>;
+  /** Connections that are neither DERP streams nor ended. */
+  readonly #speaking = new Set<Deno.Conn>();
 
-  constructor(listener: Deno.Listener, relay: RelayServer, splicer: Splicer) {
-    this.#listener = listener;
+  constructor(
+    listener: Deno.Listener,
+    relay: RelayServer,
+    responder: Responder,
+    options: FrontOptions = {},
+  ) {
     this.#relay = relay;
-    this.#splicer = splicer;
-    this.done = this.#acceptLoop();
+    this.#responder = responder;
+    this.#gate = new Gate(relay.counters, options);
+    this.#derp = options.derp ?? true;
+    this.#intakes.add(new Intake(listener, this));
   }
 
-  async #acceptLoop(): Promise<void> {
-    while (!this.#closed) {
-      let socket: Deno.Conn;
-      try {
-        socket = await this.#listener.accept();
-      } catch (error) {
-        if (this.#closed) return;
-        logger.warn("Cannot accept a connection: {error}", { error: String(error) });
-        await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
-        continue;
-      }
-      this.#relay.counters.tlsAccepted += 1;
-      void this.#serve(socket);
-    }
+  /** Takes a connection that was just accepted. */
+  take(conn: Deno.Conn): void {
+    if (this.#closed) return close(conn);
+    this.#relay.counters.tlsAccepted += 1;
+    const visit = this.#gate.enter(conn);
+    if (visit !== undefined) void this.#serve(conn, visit);
   }
 
-  async #serve(socket: Deno.Conn): Promise<void> {
-    this.#reading.add(socket);
-    let peeked: Peeked | undefined;
+  /** Makes room for the connections that wait. */
+  starved(): void {
+    this.#gate.endOldest(STARVED_END);
+  }
+
+  async #serve(conn: Deno.Conn, visit: Visit): Promise<void> {
+    this.#speaking.add(conn);
     try {
-      peeked = await this.#peek(socket);
+      await this.#speak(conn, visit);
     } catch (error) {
-      // A failed handshake, a reset, or a head too long.
-      if (error instanceof HeadError) await refuse(socket, error);
+      // A failed handshake, a reset, or a head that is no head.
+      if (error instanceof HeadError) await this.#refuse(conn, error.status);
+      close(conn);
     } finally {
-      this.#reading.delete(socket);
+      this.#speaking.delete(conn);
+      this.#responder.leave(conn);
     }
-    if (peeked === undefined || this.#closed) return close(socket);
-    const { hostname, port } = socket.remoteAddr as Deno.NetAddr;
-    let head;
-    try {
-      head = parseHead(peeked.bytes.subarray(0, peeked.headEnd));
-    } catch (error) {
-      if (error instanceof HeadError) await refuse(socket, error);
-      return close(socket);
-    }
-    if (!wantsDerp(head)) return void this.#splicer.splice(socket, hostname, peeked.bytes);
-    void this.#relay.accept(socket, {
-      initial: peeked.bytes.subarray(peeked.headEnd),
-      fastStart: head.headers.get("derp-fast-start") === "1",
-      notIdeal: (head.headers.get("ideal-node") ?? "") !== "",
-      remote: `${hostname}:${port}`,
-    });
   }
 
-  /** Reads until the head is whole. Undefined when the stream ended or the time was up. */
-  async #peek(socket: Deno.Conn): Promise<Peeked | undefined> {
-    const deadline = this.#relay.sweep.deadline(this.#relay.limits.headMs, () => {
-      this.#relay.counters.headTimeouts += 1;
-      socket.close();
+  /** One request after the other, until one of them asks for DERP or is the last. */
+  async #speak(conn: Deno.Conn, visit: Visit): Promise<void> {
+    const input = new RequestInput(conn);
+    for (let first = true;; first = false) {
+      const head = await this.#head(conn, input, first);
+      if (head === undefined || this.#closed) return close(conn);
+      let answer: Response | undefined;
+      if (!this.#derp && head.method !== "CONNECT" && head.path === "/derp") {
+        answer = plain(404, "derp server disabled");
+      } else if (wantsDerp(head)) return await this.#derpStream(conn, visit, head, input);
+      else if (wantsWebSocket(head)) {
+        const shaken = await handshake(head);
+        if (!(shaken instanceof Response)) {
+          return await this.#webSocket(conn, visit, shaken, input);
+        }
+        answer = shaken;
+      }
+      if (first && !this.#responder.enter(conn)) return await this.#refuse(conn, 503);
+      if (!await this.#responder.answer(conn, head, input, visit.address, answer)) {
+        return await farewell(conn, NOTHING, this.#relay.sweep);
+      }
+    }
+  }
+
+  /** The next head. A connection's first one must come soon; a later one ends a time of silence. */
+  async #head(
+    conn: Deno.Conn,
+    input: RequestInput,
+    first: boolean,
+  ): Promise<RequestHead | undefined> {
+    const { counters, limits, sweep } = this.#relay;
+    const deadline = sweep.deadline(first ? limits.headMs : limits.httpIdleMs, () => {
+      if (first) counters.headTimeouts += 1;
+      conn.close();
     });
     try {
-      let buffer = new Uint8Array(SMALL_READ);
-      let end = 0;
-      for (;;) {
-        const n = await socket.read(buffer.subarray(end));
-        if (n === null) return undefined;
-        const found = headEnd(buffer, end + n, end);
-        end += n;
-        if (found !== undefined) return { bytes: buffer.subarray(0, end), headEnd: found };
-        if (end >= MAX_HEAD) throw new HeadError(431, "head too long");
-        if (end === buffer.length) {
-          const grown = new Uint8Array(Math.min(MAX_HEAD, 2 * end));
-          grown.set(buffer);
-          buffer = grown;
-        }
-      }
+      return await input.head();
     } finally {
       deadline.end();
     }
   }
 
-  /** Takes no more connections; those with an unfinished head end. */
+  async #derpStream(
+    conn: Deno.Conn,
+    visit: Visit,
+    head: RequestHead,
+    input: RequestInput,
+  ): Promise<void> {
+    this.#leave(conn);
+    await this.#relay.accept(
+      conn,
+      upgradeOf(visit, {
+        initial: input.rest(),
+        fastStart: head.get("derp-fast-start") === "1",
+        notIdeal: (head.get("ideal-node") ?? "") !== "",
+        websocket: false,
+      }),
+    );
+    visit.finished();
+  }
+
+  async #webSocket(
+    conn: Deno.Conn,
+    visit: Visit,
+    shaken: { answer: Uint8Array; derp: boolean },
+    input: RequestInput,
+  ): Promise<void> {
+    const { counters, sweep, limits } = this.#relay;
+    if (!shaken.derp) {
+      const frame = closeFrame(CloseCode.PolicyViolation, "this server speaks only derp");
+      const all = new Uint8Array(shaken.answer.length + frame.length);
+      all.set(shaken.answer);
+      all.set(frame, shaken.answer.length);
+      return await farewell(conn, all, sweep);
+    }
+    const deadline = sweep.deadline(limits.headMs, () => conn.close());
+    try {
+      for (let at = 0; at < shaken.answer.length;) {
+        at += await conn.write(shaken.answer.subarray(at));
+      }
+    } finally {
+      deadline.end();
+    }
+    if (this.#closed) return close(conn);
+    counters.websocketAccepts += 1;
+    this.#leave(conn);
+    const transport = new WebSocketTransport(conn, input.rest(), sweep);
+    // The handshake was the greeting, and the node's rank is not asked for on this way.
+    await this.#relay.accept(
+      transport,
+      upgradeOf(visit, { initial: NOTHING, fastStart: true, notIdeal: false, websocket: true }),
+    );
+    visit.finished();
+  }
+
+  /** From here on the connection is the relay's. */
+  #leave(conn: Deno.Conn): void {
+    this.#speaking.delete(conn);
+    this.#responder.leave(conn);
+  }
+
+  async #refuse(conn: Deno.Conn, status: number): Promise<void> {
+    const text = statusText(status);
+    const head = `HTTP/1.1 ${text}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
+      `${status === 503 ? "Retry-After: 5\r\n" : ""}Connection: close\r\n\r\n${text}`;
+    await farewell(conn, new TextEncoder().encode(head), this.#relay.sweep);
+  }
+
+  /**
+   * Goes on with another listener, e.g. one with a new certificate, and closes those before it
+   * once all that the kernel accepted on them has been taken. No stream ends by it.
+   */
+  async replaceListener(listener: Deno.Listener): Promise<void> {
+    const before = [...this.#intakes];
+    this.#intakes.add(new Intake(listener, this));
+    await Promise.all(before.map((intake) => this.#drain(intake)));
+  }
+
+  /** Takes no more connections; those that are here stay. Resolves when the listeners are closed. */
+  async stopAccepting(): Promise<void> {
+    await Promise.all([...this.#intakes].map((intake) => this.#drain(intake)));
+  }
+
+  async #drain(intake: Intake): Promise<void> {
+    await intake.drain(QUIET_MS, MAX_DRAIN_MS);
+    this.#intakes.delete(intake);
+  }
+
+  /** Takes no more connections and ends those that are not DERP streams. */
   async stop(): Promise<void> {
     this.#closed = true;
-    this.#listener.close();
-    for (const socket of this.#reading) close(socket);
-    await this.done;
+    for (const intake of this.#intakes) intake.close();
+    for (const conn of this.#speaking) close(conn);
+    await Promise.all([...this.#intakes].map((intake) => intake.done));
+    this.#intakes.clear();
   }
 }
 
-async function refuse(socket: Deno.Conn, error: HeadError): Promise<void> {
-  const status = `${error.status} ${REASONS[error.status]}`;
-  const head = `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
-    `Connection: close\r\n\r\n${status}`;
-  await writeAll(socket, new TextEncoder().encode(head)).catch(() => {});
-}
+type Request = Pick<Upgrade, "initial" | "fastStart" | "notIdeal"> & { websocket: boolean };
 
-function close(socket: Deno.Conn): void {
-  try {
-    socket.close();
-  } catch {
-    // Closed before.
-  }
+/** All that the relay's core is told of a connection. */
+function upgradeOf(visit: Visit, request: Request) {
+  const { address, port, acceptedAt } = visit;
+  const remote = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+  return { ...request, remote, address, port, acceptedAt };
 }

@@ -9,7 +9,7 @@ import {
 } from "../derp/mod.ts";
 import { type Limits, RelayServer } from "../server/mod.ts";
 import { TestClient } from "../server/testing.ts";
-import { Front, relayApp, relayMetrics, Splicer } from "./mod.ts";
+import { Front, relayApp, relayMetrics, Responder } from "./mod.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 const decode = (bytes: Uint8Array) => new TextDecoder("latin1").decode(bytes);
@@ -19,7 +19,7 @@ const concat = (...parts: Uint8Array[]) => new Uint8Array(parts.flatMap((part) =
 class Setup implements AsyncDisposable {
   readonly relay: RelayServer;
   readonly front: Front;
-  readonly splicer: Splicer;
+  readonly responder: Responder;
   readonly port: number;
   readonly publicKey: Uint8Array;
 
@@ -36,10 +36,10 @@ class Setup implements AsyncDisposable {
     });
     const app = relayApp({ version: "test", check: () => relay.registry.check(), metrics });
     this.relay = relay;
-    this.splicer = new Splicer(app, relay.limits, relay.sweep);
+    this.responder = new Responder(app, relay.limits, relay.sweep);
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     this.port = (listener.addr as Deno.NetAddr).port;
-    this.front = new Front(listener, relay, this.splicer);
+    this.front = new Front(listener, relay, this.responder);
   }
 
   async connect(): Promise<Deno.TcpConn> {
@@ -50,7 +50,7 @@ class Setup implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.front.stop();
-    await this.splicer.close();
+    await this.responder.close();
     await this.relay.close();
   }
 }
@@ -140,7 +140,7 @@ Deno.test("Front serves ordinary requests over one kept connection", async () =>
     const buffer = new Uint8Array(65536);
     while (left > 0) left -= (await conn.read(buffer)) ?? left;
   }
-  assert.equal(setup.splicer.size, 1);
+  assert.equal(setup.responder.size, 1);
 });
 
 Deno.test("Front carries a large request body through", async () => {
@@ -193,15 +193,50 @@ Deno.test("Front ends an ordinary connection that falls silent", async () => {
   assert.match(decode(await readAll(conn)), /^HTTP\/1\.1 200 /);
 });
 
-Deno.test("Front answers 503 beyond its ordinary connections, and still takes DERP", async () => {
+Deno.test("Front ends the longest idle connection in favour of a new one", async () => {
   await using setup = new Setup({ httpConnections: 1 });
   using first = await setup.connect();
   await first.write(encode("GET /derp/probe HTTP/1.1\r\nHost: a\r\n\r\n"));
   await readHead(first);
   using second = await setup.connect();
   await second.write(encode("GET /derp/probe HTTP/1.1\r\nHost: a\r\n\r\n"));
-  assert.match(decode(await readAll(second)), /^HTTP\/1\.1 503 /);
+  assert.match((await readHead(second)).head, /^HTTP\/1\.1 200 /);
+  assert.equal((await readAll(first)).length, 0);
+  assert.equal(setup.responder.size, 1);
+});
+
+Deno.test("Front answers 503 beyond its busy connections, and still takes DERP", async () => {
+  await using setup = new Setup({ httpConnections: 1 });
+  using first = await setup.connect();
+  await first.write(encode("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"));
+  await readHead(first);
+  using second = await setup.connect();
+  await second.write(encode("GET /derp/probe HTTP/1.1\r\nHost: a\r\n\r\n"));
+  assert.match((await readHead(second)).head, /^HTTP\/1\.1 503 /);
   using derp = await setup.connect();
   await derp.write(upgradeRequest("relay.test"));
   assert.match((await readHead(derp)).head, /^HTTP\/1\.1 101 /);
+});
+
+Deno.test("Front takes an upgrade as a later request of a kept connection", async () => {
+  await using setup = new Setup();
+  const conn = await setup.connect();
+  const probe = encode("GET /derp/probe HTTP/1.1\r\nHost: a\r\n\r\n");
+  const post = encode(
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" +
+      "3;x=y\r\nabc\r\n0\r\nTrailer: x\r\n\r\n",
+  );
+  // All at once, as a client would that does not wait for answers.
+  await conn.write(concat(probe, post, probe, upgradeRequest("relay.test")));
+  let text = "";
+  const buffer = new Uint8Array(4096);
+  while (!text.includes("\r\n\r\n\x01")) {
+    const n = await conn.read(buffer);
+    assert(n !== null, text);
+    text += decode(buffer.subarray(0, n));
+  }
+  const heads = text.match(/HTTP\/1\.1 \d+/g);
+  assert.deepEqual(heads, ["HTTP/1.1 200", "HTTP/1.1 200", "HTTP/1.1 200", "HTTP/1.1 101"]);
+  assert.equal(setup.responder.size, 0);
+  conn.close();
 });

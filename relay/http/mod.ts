@@ -4,6 +4,6 @@
  * @module
  */
 export { type AppState, companionApp, relayApp } from "./app.ts";
-export { Front } from "./front.ts";
+export { Front, type FrontOptions } from "./front.ts";
 export { relayMetrics } from "./metrics.ts";
-export { Splicer } from "./splice.ts";
+export { Responder, Responder as Splicer } from "./wire/mod.ts";

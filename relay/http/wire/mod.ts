@@ -1,0 +1,10 @@
+/**
+ * HTTP/1.1 on a connection that may become something else: heads, bodies, answers.
+ *
+ * @module
+ */
+export { statusText } from "./answer.ts";
+export { close, farewell, writeAll } from "./farewell.ts";
+export { HeadError, parseHead, RequestHead, wantsDerp, wantsWebSocket } from "./head.ts";
+export { RequestInput } from "./input.ts";
+export { type Fetcher, plain, Responder } from "./responder.ts";
