@@ -13,9 +13,12 @@ import { Counters } from "./counters.ts";
 import { Flusher } from "./flusher.ts";
 import { walk } from "./frames.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
+import type { Link } from "./links/mod.ts";
 import { Registry } from "./peers/mod.ts";
+import { Distribution } from "./report/mod.ts";
 
 const PACKETS = 60;
+const ABOUT = { address: "", port: 0 };
 const SOCKET: Socket = {
   read: () => Promise.resolve(null),
   write: (bytes) => Promise.resolve(bytes.length),
@@ -42,14 +45,18 @@ function forwarding(destinations: number): number {
   const hub: Hub = {
     limits: DEFAULT_LIMITS,
     counters: new Counters(),
-    registry: new Registry<Connection>(),
+    registry: new Registry<Connection, Link>(),
     flusher: new Flusher(),
     pools: new Pools(DEFAULT_LIMITS),
+    framesPerWrite: new Distribution([]),
     ended: () => {},
+    spoke: () => {},
+    watch: () => {},
+    closePeer: () => 0,
   };
   const connect = (id: number) => {
     const key = publicKeyOf(generatePrivateKey());
-    const connection = new Connection(id, key, hub, SOCKET, new Input(hub.pools), false);
+    const connection = new Connection(id, key, hub, SOCKET, new Input(hub.pools), ABOUT);
     connection.peer = hub.registry.add(connection);
     return connection;
   };

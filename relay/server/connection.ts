@@ -10,7 +10,10 @@ import type { Counters } from "./counters.ts";
 import type { Flushable, Flusher } from "./flusher.ts";
 import { walk } from "./frames.ts";
 import { type Limits, NOT_HERE_BURST } from "./limits.ts";
-import type { Peer, Registry } from "./peers/mod.ts";
+import type { Link } from "./links/mod.ts";
+import type { Peer, Registry, Watcher } from "./peers/mod.ts";
+import { Pace, type RateLimit } from "./rate/mod.ts";
+import type { Distribution } from "./report/mod.ts";
 
 /** What a connection needs of its transport. `Deno.Conn` is one. */
 export interface Socket {
@@ -25,11 +28,35 @@ export interface Socket {
 export interface Hub {
   readonly limits: Limits;
   readonly counters: Counters;
-  readonly registry: Registry<Connection>;
+  readonly registry: Registry<Connection, Link>;
   readonly flusher: Flusher;
   readonly pools: Pools;
+  /** Packets in each write. */
+  readonly framesPerWrite: Distribution;
   /** Takes a connection that ended off every list. */
   ended(connection: Connection): void;
+  /** A connection whose key is contended sent a frame. */
+  spoke(connection: Connection): void;
+  /** A relay of the region, or a sibling, wants to know who is connected. */
+  watch(connection: Connection): void;
+  /** Ends every connection of a key, also on siblings when `everywhere`. */
+  closePeer(key: Uint8Array, everywhere?: boolean): number;
+}
+
+/** Who is at the other end. */
+export interface About {
+  /** IP address of the client's TCP connection; "" when unknown. */
+  readonly address: string;
+  readonly port: number;
+  /** A relay of the region: it knows the mesh key. */
+  readonly mesh?: boolean;
+  /** A worker of this very relay. */
+  readonly sibling?: boolean;
+  /** Said that it is a prober. */
+  readonly prober?: boolean;
+  /** Would rather be on another node of the region. */
+  readonly notIdeal?: boolean;
+  readonly websocket?: boolean;
 }
 
 const KEEP_ALIVE = encodeKeepAlive();
@@ -46,18 +73,30 @@ export class Connection implements Flushable {
   marked = false;
   closed = false;
   /** Destination of the last packet: most packets go where the one before went. */
-  lastDestination: Peer<Connection> | undefined;
-  peer!: Peer<Connection>;
+  lastDestination: Peer<Connection, Link> | undefined;
+  /** Source of the last packet that another relay or worker forwarded. */
+  lastSource: Peer<Connection, Link> | undefined;
+  peer!: Peer<Connection, Link>;
+  /** What a relay or sibling is told of who is connected, once it asked. */
+  watcher: Watcher | undefined;
+  /** Whether it may do what only a relay of the region may. */
+  readonly trusted: boolean;
+  readonly sibling: boolean;
+  /** When it logged in: milliseconds since the Unix epoch. */
+  readonly since: number = Date.now();
+  receivedBytes = 0;
+  sentBytes = 0;
   /** Bytes of an unknown frame still to be thrown away. */
   skip = 0;
 
   #preferred = false;
+  #pace: Pace | undefined;
   #slow = false;
   #writeSince = 0;
   #keepAliveAt: number;
   #notHereTokens = NOT_HERE_BURST;
   #notHereAt = 0;
-  readonly #since: number;
+  readonly #started: number;
 
   constructor(
     readonly id: number,
@@ -65,11 +104,13 @@ export class Connection implements Flushable {
     readonly hub: Hub,
     readonly socket: Socket,
     readonly input: Input,
-    readonly notIdeal: boolean,
+    readonly about: About,
   ) {
+    this.sibling = about.sibling === true;
+    this.trusted = this.sibling || about.mesh === true;
     this.queue = new OutputQueue(hub.limits, hub.pools, hub.counters);
-    this.#since = performance.now();
-    this.#keepAliveAt = this.#since + hub.limits.keepAliveMs +
+    this.#started = performance.now();
+    this.#keepAliveAt = this.#started + hub.limits.keepAliveMs +
       Math.random() * hub.limits.keepAliveJitterMs;
   }
 
@@ -83,7 +124,10 @@ export class Connection implements Flushable {
         const n = await socket.read(input.room());
         if (n === null) break;
         input.filled(n);
+        this.receivedBytes += n;
         going = walk(this);
+        const wait = going ? this.#pace?.read(n) : undefined;
+        if (wait !== undefined) await wait;
       }
       if (!going) this.hub.counters.protocolErrors += 1;
     } catch {
@@ -91,6 +135,12 @@ export class Connection implements Flushable {
     }
     input.release();
     this.close();
+  }
+
+  /** Keeps reading to a rate from now on, starting with a full bucket; undefined for none. */
+  setRate(limit: RateLimit | undefined): void {
+    this.#pace?.end();
+    this.#pace = limit === undefined ? undefined : new Pace(limit, this.hub.counters);
   }
 
   /** Queues a control frame and has it written at the end of the turn. */
@@ -107,6 +157,7 @@ export class Connection implements Flushable {
   }
 
   async #write(): Promise<void> {
+    const { packets } = this.queue;
     const batch = this.queue.beginWrite();
     if (batch === undefined) return;
     let sent = false;
@@ -126,6 +177,11 @@ export class Connection implements Flushable {
     }
     this.#writeSince = 0;
     this.queue.endWrite(sent);
+    if (sent) {
+      this.sentBytes += batch.length;
+      if (packets > 0) this.hub.framesPerWrite.add(packets);
+      this.watcher?.refill();
+    }
     if (!sent) this.close();
     else if (!this.queue.empty) this.hub.flusher.mark(this);
     if (this.closed) this.queue.clear();
@@ -134,7 +190,8 @@ export class Connection implements Flushable {
   /** Called by the sweep: write deadline, age of what waits, keep-alive. */
   tick(now: number): void {
     const { limits, counters } = this.hub;
-    if (this.#writeSince !== 0 && now - this.#writeSince >= limits.writeMs) {
+    const writeMs = this.trusted ? limits.meshWriteMs : limits.writeMs;
+    if (this.#writeSince !== 0 && now - this.#writeSince >= writeMs) {
       counters.writeTimeouts += 1;
       this.close();
       return;
@@ -146,6 +203,11 @@ export class Connection implements Flushable {
     }
   }
 
+  /** Whether this relay is the client's home. */
+  get preferred(): boolean {
+    return this.#preferred;
+  }
+
   /** The client says whether this relay is its home. */
   notePreferred(preferred: boolean): void {
     if (preferred === this.#preferred) return;
@@ -153,7 +215,7 @@ export class Connection implements Flushable {
     const { counters } = this.hub;
     counters.currentHome += preferred ? 1 : -1;
     // A client that has just come has not moved; it has chosen.
-    if (performance.now() - this.#since < this.hub.limits.settleMs) return;
+    if (performance.now() - this.#started < this.hub.limits.settleMs) return;
     if (preferred) counters.homeMovesIn += 1;
     else counters.homeMovesOut += 1;
   }
@@ -184,7 +246,8 @@ export class Connection implements Flushable {
     }
     // It left its home, and the home did not change: a gauge's matter only.
     if (this.#preferred) this.hub.counters.currentHome -= 1;
-    this.lastDestination = undefined;
+    this.lastDestination = this.lastSource = undefined;
+    this.#pace?.end();
     if (!this.queue.writing) this.queue.clear();
     this.hub.ended(this);
   }

@@ -71,8 +71,11 @@ export class Counters {
   admissionFailedOpen = 0;
   /** Reads delayed by the receive rate limit. */
   rateLimitWaits = 0;
+  /** Packets to and from other relays of the region, and to and from siblings. */
   forwardedOut = 0;
   forwardedIn = 0;
+  siblingOut = 0;
+  siblingIn = 0;
   multiforwarderCreated = 0;
   multiforwarderDeleted = 0;
   forwarderDeleteOther = 0;

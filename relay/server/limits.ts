@@ -6,8 +6,16 @@ export interface Limits {
   headMs: number;
   /** From the server key to a whole ClientInfo; absolute, dribbling does not stretch it. */
   loginMs: number;
+  /** How long admission may take to decide; no answer by then is a refusal. */
+  admitMs: number;
   /** A client that takes no byte of a write for this long is closed. */
   writeMs: number;
+  /** The same for a client that is a relay of the region. */
+  meshWriteMs: number;
+  /** The same for a relay or worker that this one forwards to. */
+  linkWriteMs: number;
+  /** Bytes waiting for one relay or worker that this one forwards to. */
+  linkBytes: number;
   /** Packets older than about this are dropped from a queue: WireGuard has sent them again. */
   queueMs: number;
   /** Packets waiting for one client. */
@@ -34,7 +42,11 @@ export interface Limits {
 export const DEFAULT_LIMITS: Limits = {
   headMs: 10_000,
   loginMs: 10_000,
+  admitMs: 6_000,
   writeMs: 2_000,
+  meshWriteMs: 30_000,
+  linkWriteMs: 5_000,
+  linkBytes: 4 * 1024 * 1024,
   queueMs: 1_000,
   queuePackets: 512,
   queueBytes: 256 * 1024,
@@ -71,3 +83,12 @@ export const MAX_RECEIVERS = 4096;
 
 /** PeerGone(not here) answers: this many at once, then one a second. */
 export const NOT_HERE_BURST = 3;
+
+/** Changes waiting for a watcher. One that lags further is closed: it comes back and starts anew. */
+export const MAX_UPDATES = 1024 * 1024;
+
+/** Keys that one relay may say it has. */
+export const MAX_LINK_KEYS = 1024 * 1024;
+
+/** The least depth of the receive rate limit's bucket: the largest packet and its key. */
+export const MIN_RATE_BURST = 65_568;

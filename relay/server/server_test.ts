@@ -170,9 +170,11 @@ Deno.test("RelayServer sends ServerInfo first, also when packets wait already", 
   ]));
   await a.send(encodeSendPacket(b.publicKey, bytes("early")));
   const types = [];
-  for (let i = 0; i < 3; i++) types.push((await b.next())?.type);
-  assert.equal(types[0], FrameType.ServerInfo);
-  assert.deepEqual(types.slice(1), [FrameType.RecvPacket, FrameType.Pong]);
+  while (types.at(-1) !== FrameType.Pong) types.push((await b.next())?.type);
+  // The early packet came in time, or it found nobody.
+  const [first, ...rest] = types.slice(0, -1);
+  assert.equal(first, FrameType.ServerInfo);
+  assert(rest.length >= 1 && rest.every((type) => type === FrameType.RecvPacket));
 });
 
 Deno.test("RelayServer closes a silent login in time, and a dribbling one too", async () => {

@@ -65,6 +65,9 @@ export class OutputQueue {
   #writingPackets = 0;
   #writingControl = 0;
 
+  /** Packets that were for this client and did not get to it. */
+  dropped = 0;
+
   constructor(limits: Limits, pools: Pools, counters: Counters) {
     this.#limits = limits;
     this.#pools = pools;
@@ -273,7 +276,7 @@ export class OutputQueue {
       const disco = isDisco(buffer, at + PACKET_PREFIX, bytes);
       if (!disco || bytes > DISCO_BYTES || reason !== DropReason.QueueHead) {
         this.#packets -= 1;
-        this.#counters.drop(reason, disco, bytes);
+        this.#drop(reason, disco, bytes);
         return next;
       }
       if (this.#keptDisco === DISCO_PACKETS) this.#dropKeptDisco();
@@ -291,7 +294,7 @@ export class OutputQueue {
     let at = this.#head;
     while (buffer[at] !== FrameType.RecvPacket) at += HEADER_LENGTH + payloadLength(buffer, at);
     const size = HEADER_LENGTH + payloadLength(buffer, at);
-    this.#counters.drop(DropReason.QueueHead, true, size - PACKET_PREFIX);
+    this.#drop(DropReason.QueueHead, true, size - PACKET_PREFIX);
     buffer.copyWithin(this.#head + size, this.#head, at);
     this.#head += size;
     this.#kept -= size;
@@ -343,12 +346,17 @@ export class OutputQueue {
         end += size;
       } else {
         this.#packets -= 1;
-        this.#counters.drop(DropReason.QueueHead, disco, bytes);
+        this.#drop(DropReason.QueueHead, disco, bytes);
       }
       at += size;
     }
     buffer.copyWithin(this.#head + at - end, this.#head, end);
     this.#head += at - end;
+  }
+
+  #drop(reason: DropReason, disco: boolean, bytes: number): void {
+    this.dropped += 1;
+    this.#counters.drop(reason, disco, bytes);
   }
 
   /** Counts the packets among whole frames as dropped. */
@@ -357,7 +365,7 @@ export class OutputQueue {
       const length = payloadLength(buffer, at);
       if (buffer[at] === FrameType.RecvPacket) {
         const bytes = length - KEY_LENGTH;
-        this.#counters.drop(reason, isDisco(buffer, at + PACKET_PREFIX, bytes), bytes);
+        this.#drop(reason, isDisco(buffer, at + PACKET_PREFIX, bytes), bytes);
       }
       at += HEADER_LENGTH + length;
     }

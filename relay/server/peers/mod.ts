@@ -1,7 +1,8 @@
 /**
- * Who is connected: keys, their connections, and which of them packets go to.
+ * Who is connected: keys, their connections, which of them packets go to, and who watches that.
  *
  * @module
  */
-export { type Member, Peer } from "./peer.ts";
+export { type Carrier, type Member, Peer } from "./peer.ts";
 export { Registry } from "./registry.ts";
+export { Watcher, type WatcherOutput, Watchers } from "./watchers.ts";

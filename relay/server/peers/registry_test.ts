@@ -4,7 +4,7 @@ import { type Member, Registry } from "./mod.ts";
 
 let ids = 0;
 function member(key: number): Member {
-  return { id: ++ids, key: new Uint8Array(32).fill(key) };
+  return { id: ++ids, key: new Uint8Array(32).fill(key), since: Date.now() };
 }
 
 Deno.test("Registry finds a connection by its key until it is removed", () => {
