@@ -1,53 +1,77 @@
 /**
- * `deno task bench`: what the packet path costs on this machine, in one table.
+ * `deno task bench [PART…]`: what the packet path costs on this machine, in one table.
  *
- * `--json` prints an array of rows instead. Absolute figures are this machine's; the last rows give
- * the tunnel through the relay beside direct wireguard-go, measured in the same run.
+ * - `relay`: the relay beside derper, where Go is there to build it: medians of `--rounds`, with the
+ *   extremes, ratios and what is aimed at. `--full` measures longer and with thousands of
+ *   connections; `--only TEXT` leaves out all runs without it in their name.
+ * - `proxy`: the agent's proxy.
+ * - `tunnel`: the tunnel through the relay beside direct wireguard-go.
+ *
+ * `--json` prints the rows as JSON instead. Absolute figures are this machine's.
  *
  * @module
  */
 
+import { parseArgs } from "node:util";
 import { benchProxy } from "./proxy.ts";
-import { benchRelay, type BenchRow } from "./relay.ts";
+import { benchRelay, type CompareOptions } from "./relay/mod.ts";
+import { type BenchRow, table } from "./table.ts";
 import { benchTunnel } from "./tunnel.ts";
 
-const PARTS = { relay: benchRelay, proxy: benchProxy, tunnel: benchTunnel };
+const PARTS: Record<string, (options: CompareOptions) => Promise<BenchRow[]>> = {
+  relay: benchRelay,
+  proxy: () => benchProxy(),
+  tunnel: () => benchTunnel(),
+};
 
 const print = (text: string) => void Deno.stdout.writeSync(new TextEncoder().encode(text));
 const progress = (text: string) => void Deno.stderr.writeSync(new TextEncoder().encode(text));
 
-function format(value: number): string {
-  const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
-  return value.toLocaleString("en", { maximumFractionDigits: digits });
-}
-
-/** Rows as aligned columns. */
-function table(rows: BenchRow[]): string {
-  const wide = Math.max(...rows.map((row) => row.what.length));
-  const figures = rows.map((row) => format(row.value));
-  const right = Math.max(...figures.map((text) => text.length));
-  return rows.map((row, i) =>
-    `${row.what.padEnd(wide)}  ${figures[i]!.padStart(right)} ${row.unit}`
-  ).join("\n");
+/** Flags and parts, or why they cannot be used. */
+function readArguments(args: string[]) {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      json: { type: "boolean", default: false },
+      full: { type: "boolean", default: false },
+      rounds: { type: "string" },
+      only: { type: "string" },
+    },
+  });
+  const unknown = positionals.find((name) => !Object.hasOwn(PARTS, name));
+  if (unknown !== undefined) {
+    throw new Error(`unknown part ${unknown}: choose ${Object.keys(PARTS).join(", ")}`);
+  }
+  if (values.rounds !== undefined && !/^[1-9]\d?$/.test(values.rounds)) {
+    throw new Error(`cannot do ${values.rounds} rounds: give 1 to 99`);
+  }
+  return { ...values, parts: positionals };
 }
 
 async function main(args: string[]): Promise<number> {
-  const json = args.includes("--json");
-  const names = args.filter((arg) => arg !== "--json");
-  const unknown = names.find((name) => !Object.hasOwn(PARTS, name));
-  if (unknown !== undefined) {
-    progress(`bench: unknown part ${unknown}: choose ${Object.keys(PARTS).join(", ")}\n`);
+  let read: ReturnType<typeof readArguments>;
+  try {
+    read = readArguments(args);
+  } catch (error) {
+    progress(`bench: ${(error as Error).message}\n`);
     return 2;
   }
+  const options: CompareOptions = {
+    full: read.full,
+    ...(read.rounds !== undefined && { rounds: Number(read.rounds) }),
+    ...(read.only !== undefined && { only: read.only }),
+    say: (line) => progress(`  ${line}\n`),
+  };
   const rows: BenchRow[] = [];
   for (const [name, run] of Object.entries(PARTS)) {
-    if (names.length > 0 && !names.includes(name)) continue;
+    if (read.parts.length > 0 && !read.parts.includes(name)) continue;
     progress(`measuring ${name} …\n`);
-    rows.push(...await run());
+    rows.push(...await run(options));
   }
   const machine = `${navigator.hardwareConcurrency} cores, Deno ${Deno.version.deno}, ` +
     `Linux ${Deno.osRelease()} ${Deno.build.arch}`;
-  print(json ? JSON.stringify({ machine, rows }) + "\n" : `${machine}\n\n${table(rows)}\n`);
+  print(read.json ? JSON.stringify({ machine, rows }) + "\n" : `${machine}\n\n${table(rows)}\n`);
   return 0;
 }
 

@@ -6,7 +6,7 @@
  * the limit: packets a second are then a lower bound, CPU per packet is not. Packets have 1312
  * bytes, a full one of a tunnel with the usual MTU of 1280.
  */
-import type { BenchRow } from "./relay.ts";
+import type { BenchRow } from "./table.ts";
 
 /** How long and what. */
 export interface ProxyBenchOptions {

@@ -5,7 +5,7 @@
 
 import { Lab } from "../lab/mod.ts";
 import { Mesh } from "../mesh/mod.ts";
-import type { BenchRow } from "./relay.ts";
+import type { BenchRow } from "./table.ts";
 
 /** How long each direction runs, in seconds. */
 const SECONDS = 4;

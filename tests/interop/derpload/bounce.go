@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/binary"
 	"log"
 	"sync"
@@ -80,15 +79,12 @@ func rtt(args []string) result {
 	f.Parse(args)
 	r := result{}
 	b := newBouncer(*size)
-	l := startBulk(*beside, 1312, 16, 128, "")
-	if *beside > 0 {
-		time.Sleep(500 * time.Millisecond)
-	}
+	other := startBeside(*beside, 128)
 	for range 100 {
 		b.bounce()
 	}
 	var times []time.Duration
-	before, count, lost := readUsage(), l.received(), 0
+	before, lost := readUsage(), 0
 	for range *n {
 		if took, ok := b.bounce(); ok {
 			times = append(times, took)
@@ -100,7 +96,9 @@ func rtt(args []string) result {
 	after := readUsage()
 	after.since(before, 0, r)
 	r["n"], r["lost"], r["beside"] = len(times), lost, *beside
-	r["beside_kpps"] = float64(l.received()-count) / after.at.Sub(before.at).Seconds() / 1e3
+	if *beside > 0 {
+		r["beside_kpps"] = other.end()["kpps"]
+	}
 	percentiles(times, r)
 	return r
 }
@@ -116,25 +114,14 @@ func fair(args []string) result {
 	f.Parse(args)
 	bouncers := make([]*bouncer, *n)
 	atOnce(*n, 8, func(i int) { bouncers[i] = newBouncer(100) })
-	sink := newWindow(0)
+	var flood *companion
 	if !*quiet {
-		from, to := mustRawLogin(), mustRawLogin()
-		one := frameOf(derp.FrameSendPacket, to.key.AppendTo(nil), make([]byte, 1312))
-		many := bytes.Repeat(one, 16)
-		go countFrames(to, sink)
-		go func() {
-			for {
-				if _, err := from.conn.Write(many); err != nil {
-					log.Fatal("the relay ended the flood: ", err)
-				}
-			}
-		}()
-		time.Sleep(500 * time.Millisecond)
+		flood = startBeside(1, 0)
 	}
 	var lock sync.Mutex
 	var times []time.Duration
 	var lost, sent atomic.Int64
-	before, count := readUsage(), sink.received.Load()
+	before := readUsage()
 	end := before.at.Add(time.Duration(*secs * float64(time.Second)))
 	var wait sync.WaitGroup
 	for i, b := range bouncers {
@@ -159,9 +146,11 @@ func fair(args []string) result {
 	wait.Wait()
 	after := readUsage()
 	r := result{"n": *n, "sent": sent.Load(), "lost": lost.Load()}
-	flood := sink.received.Load() - count
 	after.since(before, 0, r)
-	r["flood_kpps"] = float64(flood) / after.at.Sub(before.at).Seconds() / 1e3
+	if flood != nil {
+		did := flood.end()
+		r["flood_kpps"], r["flood_sent_kpps"] = did["kpps"], did["sent_kpps"]
+	}
 	percentiles(times, r)
 	return r
 }

@@ -14,13 +14,15 @@ import (
 // A window that does not move for this long has lost what was in flight.
 const stallAfter = time.Second
 
-// window bounds what one pair has in flight. Packets carry their number, so that a gap is seen at
-// once and its place is free again: what a relay drops must not look like slowness.
+// window bounds what one pair has in flight. What a relay drops is missed from the window, which so
+// shrinks to what the relay's queues hold, as the window of a congestion-controlled sender does; when
+// nothing moves any more it is whole again.
 type window struct {
-	size     int64
+	size     int64 // 0: no bound
 	sent     atomic.Int64
-	position atomic.Int64 // behind the highest number that came, or that was given up
 	received atomic.Int64
+	forgiven atomic.Int64
+	behind   atomic.Int64 // one more than the highest number that came
 	stalls   atomic.Int64
 	moved    chan struct{}
 }
@@ -31,12 +33,12 @@ func newWindow(size int) *window {
 
 // take waits for room for n and returns the number of the first.
 func (w *window) take(n int64) int64 {
-	for w.sent.Load()+n-w.position.Load() > w.size {
+	for w.size > 0 && w.sent.Load()+n-w.received.Load()-w.forgiven.Load() > w.size {
 		select {
 		case <-w.moved:
 		case <-time.After(stallAfter):
 			w.stalls.Add(1)
-			w.position.Store(w.sent.Load())
+			w.forgiven.Store(w.sent.Load() - w.received.Load())
 		}
 	}
 	return w.sent.Add(n) - n
@@ -44,10 +46,8 @@ func (w *window) take(n int64) int64 {
 
 // give reports n packets that came, the last of them with this number.
 func (w *window) give(n, last int64) {
+	w.behind.Store(last + 1)
 	w.received.Add(n)
-	if last >= w.position.Load() {
-		w.position.Store(last + 1)
-	}
 	select {
 	case w.moved <- struct{}{}:
 	default:
@@ -57,6 +57,13 @@ func (w *window) give(n, last int64) {
 // load is pairs that send as fast as their windows let them.
 type load struct{ windows []*window }
 
+func (l *load) sent() (n int64) {
+	for _, w := range l.windows {
+		n += w.sent.Load()
+	}
+	return n
+}
+
 func (l *load) received() (n int64) {
 	for _, w := range l.windows {
 		n += w.received.Load()
@@ -64,10 +71,10 @@ func (l *load) received() (n int64) {
 	return n
 }
 
-// lost counts packets that later ones have overtaken, or that were given up.
+// lost counts packets that later ones have overtaken.
 func (l *load) lost() (n int64) {
 	for _, w := range l.windows {
-		n += w.position.Load() - w.received.Load()
+		n += w.behind.Load() - w.received.Load()
 	}
 	return n
 }

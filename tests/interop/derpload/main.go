@@ -42,6 +42,7 @@ var modes = map[string]func(args []string) result{
 	"rtt":    rtt,
 	"fair":   fair,
 	"verify": verify,
+	"beside": beside,
 }
 
 func main() {

@@ -11,7 +11,7 @@ import {
   payloadLength,
   publicKeyOf,
   upgradeRequest,
-} from "../../relay/derp/mod.ts";
+} from "../../../relay/derp/mod.ts";
 
 const [port, ca, mode, ...rest] = Deno.args;
 const caCerts = [await Deno.readTextFile(ca!)];
