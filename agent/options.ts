@@ -133,5 +133,35 @@ export const AGENT_OPTIONS: OptionSpec[] = [
   },
 ];
 
+/** Those of the agent's flags that an on-boarded relay has too. */
+const SIGN_IN = new Set([
+  "service-url",
+  "reg-key",
+  "ca",
+  "insecure-skip-tls-verify",
+  "state-dir",
+  "stun-server",
+  "local-endpoint-ip",
+]);
+
+/**
+ * Flags of `nexd relayderp` for `--onboard`: how it signs in to the control plane, where it keeps its
+ * identity, and the address that it publishes.
+ */
+export const RELAY_ONBOARD_OPTIONS: OptionSpec[] = [
+  ...AGENT_OPTIONS.filter(({ name }) => SIGN_IN.has(name)).map((option) =>
+    option.name === "stun-server"
+      ? { ...option, help: "STUN server; repeat it for more; otherwise public servers" }
+      : option
+  ),
+  {
+    name: "public-ip",
+    env: "NEXD_DERP_PUBLIC_IP",
+    kind: "string",
+    placeholder: "IP",
+    help: "address published for clients outside; otherwise the one that STUN sees",
+  },
+];
+
 /** Flags of `nexd status` and `nexd peers list`. */
 export const STATUS_OPTIONS: OptionSpec[] = [UNIX_SOCKET];

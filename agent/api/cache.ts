@@ -12,7 +12,7 @@ import { cleanText } from "../errors.ts";
 import { isObject, parseDevice, parseMetadata } from "./wire.ts";
 
 /** Most rows kept of a kind; a VPC of the default range could name more, an agent cannot use them. */
-const MAX_ROWS = 16_384;
+const DEFAULT_MAX_ROWS = 16_384;
 
 /** The kinds an agent watches. */
 type AgentKind = Extract<WatchKind, "device" | "device-metadata">;
@@ -30,12 +30,15 @@ class KindCache<T extends Row> {
   readonly #parse: (value: unknown) => T | undefined;
   readonly #keyOf: (row: T) => string;
   readonly #gone: (row: T) => boolean;
+  readonly #max: number;
 
   constructor(
+    max: number,
     parse: (value: unknown) => T | undefined,
     keyOf: (row: T) => string,
     gone: (row: T) => boolean = () => false,
   ) {
+    this.#max = max;
     this.#parse = parse;
     this.#keyOf = keyOf;
     this.#gone = gone;
@@ -43,7 +46,7 @@ class KindCache<T extends Row> {
 
   /** Rows of an earlier run, held to what the stream's are. */
   seed(rows: readonly unknown[]): void {
-    for (const value of rows.slice(0, MAX_ROWS)) {
+    for (const value of rows.slice(0, this.#max)) {
       const row = this.#parse(value);
       if (row !== undefined && !this.#gone(row)) this.rows.set(this.#keyOf(row), row);
     }
@@ -66,7 +69,7 @@ class KindCache<T extends Row> {
       this.#backlog.delete(key);
       return this.rows.delete(key);
     }
-    if (held === undefined && this.rows.size >= MAX_ROWS) return false;
+    if (held === undefined && this.rows.size >= this.#max) return false;
     if (!this.tail) this.#backlog.add(key);
     this.rows.set(key, row);
     return true;
@@ -93,12 +96,20 @@ export class WatchCache {
     "device-metadata": KindCache<DeviceMetadata>;
   };
 
-  /** @param seed rows of an earlier run, kept until the first backlog is complete */
-  constructor(vpcId: string, seed: { devices?: Device[]; metadata?: DeviceMetadata[] } = {}) {
+  /**
+   * @param seed rows of an earlier run, kept until the first backlog is complete
+   * @param max most rows of a kind; what comes after that many is left out
+   */
+  constructor(
+    vpcId: string,
+    seed: { devices?: Device[]; metadata?: DeviceMetadata[] } = {},
+    max = DEFAULT_MAX_ROWS,
+  ) {
     this.#vpcId = vpcId;
     this.#kinds = {
-      "device": new KindCache(parseDevice, (row) => row.id, (row) => row.public_key === ""),
+      "device": new KindCache(max, parseDevice, (row) => row.id, (row) => row.public_key === ""),
       "device-metadata": new KindCache(
+        max,
         // Another tenant's rows may be sent for key "relay"; only that key is kept, and only
         // known devices' rows are shown.
         (value) => {

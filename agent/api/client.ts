@@ -6,6 +6,7 @@
 import type {
   AddDevice,
   Device,
+  DeviceMetadata,
   RegKey,
   UpdateDevice,
   Vpc,
@@ -15,7 +16,7 @@ import { cleanText } from "../errors.ts";
 import { chunksOf } from "./body.ts";
 import { ApiFailure, networkFailure } from "./failure.ts";
 import { type Transport, unverifiedTransport, verifiedTransport } from "./transport.ts";
-import { isObject, parseDevice, parseRegKey, parseVpc } from "./wire.ts";
+import { isObject, parseDevice, parseMetadata, parseRegKey, parseVpc } from "./wire.ts";
 
 /** Largest answer to a plain call, bytes. */
 const MAX_BODY = 1 << 20;
@@ -53,6 +54,14 @@ export interface Api {
     body: UpdateDevice,
     signal?: AbortSignal,
   ): Promise<Device>;
+  /** `PUT /api/devices/{id}/metadata/{key}`. */
+  putMetadata(
+    token: string,
+    id: string,
+    key: string,
+    value: Record<string, unknown>,
+    signal?: AbortSignal,
+  ): Promise<DeviceMetadata>;
   /** `POST /api/events`: the byte stream of events. Waits at most 30 s for the answer's head. */
   openWatch(
     token: string,
@@ -106,6 +115,17 @@ export class ApiClient implements Api {
   ): Promise<Device> {
     const path = `/api/devices/${encodeURIComponent(id)}`;
     return this.#call("PATCH", path, token, { signal, body, parse: parseDevice });
+  }
+
+  putMetadata(
+    token: string,
+    id: string,
+    key: string,
+    value: Record<string, unknown>,
+    signal?: AbortSignal,
+  ): Promise<DeviceMetadata> {
+    const path = `/api/devices/${encodeURIComponent(id)}/metadata/${encodeURIComponent(key)}`;
+    return this.#call("PUT", path, token, { signal, body: value, parse: parseMetadata });
   }
 
   async openWatch(

@@ -15,6 +15,7 @@ import { type AgentStatus, serveControl } from "../ctl/mod.ts";
 import { reasonOf } from "../errors.ts";
 import {
   type CachedVpc,
+  ControlLink,
   ensureStateDir,
   type NatFacts,
   onboard,
@@ -31,7 +32,6 @@ import {
 } from "../peering/mod.ts";
 import type { WireGuardDevice } from "../wireguard/mod.ts";
 import type { AgentConfig } from "./config.ts";
-import { ControlLink } from "./control_link.ts";
 import type { Doors, RelayProxy } from "./doors.ts";
 import { measureHost } from "./measure.ts";
 import { Reconciler } from "./reconciler.ts";

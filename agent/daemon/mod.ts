@@ -4,6 +4,7 @@
  * @module
  */
 export { Agent, TUNNEL_MTU } from "./agent.ts";
-export { type AgentConfig, readConfig, socketPathOf, type Values } from "./config.ts";
+export type { Values } from "../onboarding/mod.ts";
+export { type AgentConfig, readConfig, socketPathOf } from "./config.ts";
 export type { Doors, RelayProxy } from "./doors.ts";
 export { freeUdpPort } from "./port.ts";

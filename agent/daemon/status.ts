@@ -3,20 +3,13 @@
  *
  * @module
  */
-import type { WatchState } from "../api/mod.ts";
 import type { AgentStatus, PeerStatus } from "../ctl/mod.ts";
-import type { NatFacts } from "../onboarding/mod.ts";
+import type { ControlState, NatFacts } from "../onboarding/mod.ts";
 import type { PeerPlan, Self } from "../peering/mod.ts";
 import type { PeerStats } from "../wireguard/mod.ts";
 import type { AgentConfig } from "./config.ts";
 import type { ProxyStatus } from "../../proxy/mod.ts";
 import type { Outcome } from "./reconciler.ts";
-
-/** What the control connection is doing. */
-export type ControlState = {
-  state: WatchState["state"] | "registering" | "refused";
-  error?: string;
-};
 
 /** Everything a status is made of. */
 interface StatusParts {

@@ -17,6 +17,8 @@ interface SelfDescription {
   symmetricNat: boolean;
   /** `local` first, then `stun:` when the reflexive address is known. */
   endpoints: Endpoint[];
+  /** This host relays for the others. */
+  relay?: boolean;
   /** Tunnel address to ask for at the first registration. */
   requestIp?: string;
 }
@@ -69,7 +71,7 @@ export async function onboard(
   const update = {
     vpc_id: vpcId,
     hostname: self.hostname,
-    relay: false,
+    relay: self.relay ?? false,
     symmetric_nat: self.symmetricNat,
     endpoints: self.endpoints,
   };

@@ -29,6 +29,10 @@ interface AgentState {
   port: number;
   /** Set once the control plane has registered this host. */
   deviceId?: string;
+  /** `DT:…`: what is left when the registration key has expired. A secret. */
+  deviceToken?: string;
+  /** IP address that STUN saw last, of a device whose address others dial. */
+  reflexive?: string;
   /** Loopback address of each relayed peer, by base64 key: stable across restarts. */
   loopback: Record<string, string>;
 }
@@ -47,13 +51,18 @@ export class StateStore {
   }
 
   /**
-   * Reads `state.json` in `dir`, or makes keys and writes it. A damaged file is kept aside.
+   * Reads the state file in `dir`, or makes keys and writes it. A damaged file is kept aside.
    *
+   * @param name of the file, for a second identity of this host
    * @throws {AgentError} naming where a damaged file is kept, or why the directory cannot be used
    */
-  static async open(dir: string, now: Date = new Date()): Promise<StateStore> {
+  static async open(
+    dir: string,
+    now: Date = new Date(),
+    name = "state.json",
+  ): Promise<StateStore> {
     await ensureStateDir(dir);
-    const path = `${dir}/state.json`;
+    const path = `${dir}/${name}`;
     const text = await readPrivate(path, MAX_FILE);
     if (text !== undefined) {
       const read = readState(text);
@@ -76,7 +85,7 @@ export class StateStore {
   }
 
   /** Changes fields and writes the file; writes never overlap. */
-  async update(change: Partial<Pick<AgentState, "port" | "deviceId" | "loopback">>): Promise<void> {
+  async update(change: Partial<Omit<AgentState, "privateKey" | "publicKey">>): Promise<void> {
     const before = this.#json();
     Object.assign(this.state, change);
     if (this.#json() !== before) await this.save();
@@ -90,7 +99,7 @@ export class StateStore {
   }
 
   #json(): string {
-    const { privateKey, publicKey, port, deviceId, loopback } = this.state;
+    const { privateKey, publicKey, port, deviceId, deviceToken, reflexive, loopback } = this.state;
     const fields: Record<string, unknown> = {
       ...this.#others,
       "private-key": keyToBase64(privateKey),
@@ -98,6 +107,8 @@ export class StateStore {
       port,
       loopback,
       ...(deviceId === undefined ? {} : { "device-id": deviceId }),
+      ...(deviceToken === undefined ? {} : { "device-token": deviceToken }),
+      ...(reflexive === undefined ? {} : { reflexive }),
     };
     return `${JSON.stringify(fields, null, 2)}\n`;
   }
@@ -114,6 +125,8 @@ function readState(
     "public-key": publicText,
     port = 0,
     "device-id": deviceId,
+    "device-token": deviceToken,
+    reflexive,
     loopback,
     ...others
   } = value;
@@ -147,6 +160,10 @@ function readState(
         ),
       ) as Record<string, string>,
       ...(typeof deviceId === "string" && deviceId !== "" ? { deviceId } : {}),
+      ...(typeof deviceToken === "string" && /^[\x21-\x7e]{4,512}$/.test(deviceToken)
+        ? { deviceToken }
+        : {}),
+      ...(typeof reflexive === "string" && reflexive.length <= 45 ? { reflexive } : {}),
     },
   };
 }

@@ -10,6 +10,7 @@ export {
   chooseRelay,
   describeSelf,
   interfaceAddresses,
+  ipOf,
   MAX_PEERS,
   type RelayTarget,
 } from "./published/mod.ts";

@@ -60,6 +60,18 @@ interface FileLock {
  * process has it.
  */
 export async function lockFile(path: string): Promise<FileLock> {
+  const lock = await tryLockFile(path);
+  if ("release" in lock) return lock;
+  throw new AgentError(
+    `Cannot start: nexd is running already${
+      lock.pid ? ` (pid ${lock.pid})` : ""
+    } and holds ${path}; ` +
+      `stop it or choose another --state-dir`,
+  );
+}
+
+/** {@linkcode lockFile} that returns the holder's process id, where it is known, instead of throwing. */
+export async function tryLockFile(path: string): Promise<FileLock | { pid: string | undefined }> {
   let file: Deno.FsFile;
   try {
     file = await Deno.open(path, { read: true, write: true, create: true, mode: 0o600 });
@@ -70,11 +82,8 @@ export async function lockFile(path: string): Promise<FileLock> {
     if (!await file.tryLock(true)) {
       const buffer = new Uint8Array(16);
       const n = await file.read(buffer) ?? 0;
-      const pid = /^\d+/.exec(new TextDecoder().decode(buffer.subarray(0, n)))?.[0];
-      throw new AgentError(
-        `Cannot start: nexd is running already${pid ? ` (pid ${pid})` : ""} and holds ${path}; ` +
-          `stop it or choose another --state-dir`,
-      );
+      file.close();
+      return { pid: /^\d+/.exec(new TextDecoder().decode(buffer.subarray(0, n)))?.[0] };
     }
     await file.truncate(0);
     await file.write(new TextEncoder().encode(`${Deno.pid}\n`));

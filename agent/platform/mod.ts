@@ -4,6 +4,6 @@
  * @module
  */
 
-export { lockFile, writeFileAtomic } from "./files.ts";
+export { lockFile, tryLockFile, writeFileAtomic } from "./files.ts";
 export { runIp } from "./iproute.ts";
 export { readCaFile, systemCaCertificates } from "./trust.ts";

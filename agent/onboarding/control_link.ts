@@ -1,15 +1,14 @@
 /**
- * The agent's tie to the control plane: registration, then the watch stream, again and again. What
- * the control plane says or fails to say is told here and waited out; the tunnel does not depend on
- * it.
+ * The tie of a device to the control plane: registration, then the watch stream, again and again.
+ * What the control plane says or fails to say is told here and waited out; neither a tunnel nor a
+ * relay depends on it.
  *
  * @module
  */
 import { getLogger } from "@logtape/logtape";
 import { ApiFailure, Backoff, pause, type WatchState } from "../api/mod.ts";
 import { reasonOf } from "../errors.ts";
-import { type Onboarded, OnboardRefusal, persist } from "../onboarding/mod.ts";
-import type { ControlState } from "./status.ts";
+import { type Onboarded, OnboardRefusal, persist } from "./onboard.ts";
 
 const log = getLogger(["nexd", "agent"]);
 
@@ -17,6 +16,12 @@ const log = getLogger(["nexd", "agent"]);
 const ACCEPTED = 60_000;
 /** Longest pause after a refusal, ms. */
 const MAX_PAUSE = 60_000;
+
+/** What the control connection is doing. */
+export type ControlState = {
+  state: WatchState["state"] | "registering" | "refused";
+  error?: string;
+};
 
 /** What the tie is made of. */
 interface ControlParts {
@@ -40,6 +45,8 @@ interface ControlParts {
 export class ControlLink {
   #state: ControlState = { state: "connecting" };
   readonly #parts: ControlParts;
+  /** Called when {@link state} changes. */
+  onState: (state: ControlState) => void = () => {};
 
   constructor(parts: ControlParts) {
     this.#parts = parts;
@@ -106,5 +113,6 @@ export class ControlLink {
       log.info("control plane: connected again");
     }
     this.#state = next;
+    this.onState(next);
   }
 }

@@ -1,0 +1,117 @@
+/**
+ * The flags by which a host signs in to a control plane, for the agent and the on-boarded relay.
+ *
+ * @module
+ */
+import { parseHostPort } from "../../relay/net/mod.ts";
+import { reasonOf, usageError } from "../errors.ts";
+import { readCaFile } from "../platform/mod.ts";
+import { type JoinTarget, parseJoin } from "./join.ts";
+
+/** Values of a command's flags, by name. */
+export type Values = Record<string, string | number | boolean | string[] | undefined>;
+
+/** STUN servers used when none are named. */
+const DEFAULT_STUN_SERVERS = [
+  "stun.l.google.com:19302",
+  "stun1.l.google.com:19302",
+  "stun2.l.google.com:19302",
+  "stun3.l.google.com:19302",
+  "stun4.l.google.com:19302",
+];
+
+/** What signing in takes. */
+export interface SignIn {
+  join: JoinTarget;
+  insecureSkipTlsVerify: boolean;
+  /** PEM texts of CAs trusted for the control plane beside the system's. */
+  caCerts: string[];
+  stateDir: string;
+  /** `host:port` each. */
+  stunServers: string[];
+  /** Of this host, as the others see it. */
+  hostname: string;
+}
+
+/**
+ * Checks the values. Throws {@link usageError}s naming the flag; reads the CA file.
+ *
+ * @param needs.natKind the kind of NAT has to be told, which takes two STUN servers
+ */
+export async function readSignIn(values: Values, needs: { natKind: boolean }): Promise<SignIn> {
+  const join = parseJoin(readText(values, "reg-key"), readText(values, "service-url"));
+  const stun = readList(values, "stun-server");
+  if (stun.length === 1 && needs.natKind) {
+    throw usageError(
+      `One STUN server (${stun[0]}) cannot tell the NAT's kind; give --stun-server at least twice`,
+    );
+  }
+  const servers = stun.length > 0 ? stun : shuffled(DEFAULT_STUN_SERVERS).slice(0, 3);
+  const ca = readText(values, "ca");
+  return {
+    join,
+    insecureSkipTlsVerify: values["insecure-skip-tls-verify"] === true,
+    caCerts: ca === undefined ? [] : await readCaFile(ca),
+    stateDir:
+      (readText(values, "state-dir") ?? (isRoot() ? "/var/lib/nexd" : `${homeDir()}/.nexodus`))
+        .replace(/(?<=.)\/+$/, ""),
+    stunServers: servers.map((server) => {
+      const { host, port } = readHostPort("stun-server", server, 3478);
+      return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+    }),
+    hostname: Deno.hostname(),
+  };
+}
+
+/** Whether the process has every right on this host. */
+export function isRoot(): boolean {
+  return Deno.uid() === 0;
+}
+
+/** Where a user without root keeps things. Throws a usage error when the environment does not say. */
+export function homeDir(): string {
+  const home = Deno.env.get("HOME");
+  if (home === undefined || home === "") {
+    throw usageError(
+      "There is no home directory (HOME is not set); give --state-dir and --unix-socket",
+    );
+  }
+  return home;
+}
+
+/** The text of a flag, or undefined where it is absent or empty. */
+export function readText(values: Values, name: string): string | undefined {
+  const value = values[name];
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+function readList(values: Values, name: string): string[] {
+  const value = values[name];
+  return Array.isArray(value) ? value : typeof value === "string" && value !== "" ? [value] : [];
+}
+
+/** A host and a port of a flag. Throws a usage error naming it. */
+export function readHostPort(
+  flag: string,
+  value: string,
+  port: number,
+): { host: string; port: number } {
+  try {
+    const parsed = parseHostPort(value, port);
+    if (parsed.hostname === "" || parsed.port < 1) {
+      throw new Error("Cannot use it: a host and a port from 1 to 65535 are needed");
+    }
+    return { host: parsed.hostname, port: parsed.port };
+  } catch (error) {
+    throw usageError(`--${flag} ${value}: ${reasonOf(error)}`);
+  }
+}
+
+function shuffled<T>(items: T[]): T[] {
+  const out = [...items];
+  for (let i = out.length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [out[i], out[j]] = [out[j]!, out[i]!];
+  }
+  return out;
+}
