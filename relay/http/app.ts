@@ -2,36 +2,41 @@
  * What the relay answers to ordinary HTTP requests: probes, the captive portal check, a page for
  * people, and the operator's pages. Speaks Request and Response only; sockets are elsewhere.
  */
-import { type Context, Hono } from "hono";
-import type { RelayMetrics } from "./metrics.ts";
+import { getLogger } from "@logtape/logtape";
+import { Hono } from "hono";
+import { BootstrapDns } from "./dns/mod.ts";
+import {
+  addDebug,
+  type AppState,
+  BROWSER_HEADERS,
+  cleanPath,
+  debugKey,
+  homePage,
+  htmlPage,
+  ICON,
+  parseHome,
+  plain,
+  redirect,
+  type RequestEnv,
+  routePath,
+  SharedSnapshot,
+  sized,
+  STYLE,
+  target,
+  textPage,
+} from "./pages/mod.ts";
 
-/** What the pages need of the relay. */
-export interface AppState {
-  metrics: RelayMetrics;
-  /** Problems found by comparing the relay's tables; empty when all is well. */
-  check(): string[];
-  version: string;
-}
-
-/** What the socket side tells of a request: it cannot be read from the request itself. */
-export interface RequestEnv {
-  /** The client's IP address. */
-  remoteAddress: string;
-}
+export type { AppState, RequestEnv } from "./pages/mod.ts";
 
 type App = Hono<{ Bindings: RequestEnv }>;
 
-const POLICY = "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'self'; " +
-  "block-all-mixed-content; object-src 'none'";
+const logger = getLogger(["nexd", "relay"]);
 
-const BROWSER_HEADERS = {
-  "strict-transport-security": "max-age=63072000; includeSubDomains",
-  "content-security-policy": POLICY,
-  "x-frame-options": "DENY",
-  "x-content-type-options": "nosniff",
-};
+/** The page at `/` is asked for by strangers: however many, the workers are asked this often. */
+const HOME_MAX_AGE_MS = 2_000;
 
-const PLAIN = { "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff" };
+/** How long a browser keeps the style sheet and the icon. */
+const KEEP = "public, max-age=3600";
 
 /** Captive portal challenges: the client's header, ours, and what a challenge may consist of. */
 const CHALLENGES = [
@@ -51,106 +56,132 @@ function noContent(request: Request): Response {
   return new Response(null, { status: 204, headers });
 }
 
-function isLoopback(address: string): boolean {
-  const plain = address.replace(/^::ffff:/i, "");
-  return plain === "::1" || /^127\.\d+\.\d+\.\d+$/.test(plain);
-}
-
-function mayDebug(c: Context<{ Bindings: RequestEnv }>): boolean {
-  return isLoopback(c.env.remoteAddress) && !c.req.header("x-forwarded-for");
-}
-
-function refuseDebug(): Response {
-  return new Response("debug access denied\n", { status: 403, headers: PLAIN });
-}
-
-/** The operator's pages; shared by the TLS listener and the plain companion. */
-function addDebug(app: App, state: AppState): void {
-  app.use("/debug/*", async (c, next) => {
-    if (!mayDebug(c)) return refuseDebug();
-    await next();
-    for (const [name, value] of Object.entries(BROWSER_HEADERS)) c.res.headers.set(name, value);
-    return undefined;
+/** An application that compares whole, decoded paths and sends clients from unclean ones to clean. */
+function newApp(): App {
+  const app: App = new Hono<{ Bindings: RequestEnv }>({
+    getPath: (request) => routePath(request.url),
   });
-  app.get("/debug/", (c) =>
-    c.html(
-      page(
-        "Relay, operator's pages",
-        `<ul><li><a href="/debug/varz">counters</a></li>` +
-          `<li><a href="/debug/check">consistency check</a></li></ul>`,
-      ),
-    ));
-  app.get("/debug/varz", async () =>
-    new Response(await state.metrics.text(), {
-      headers: { "content-type": state.metrics.contentType },
-    }));
-  app.get("/debug/check", (c) => {
-    const problems = state.check();
-    if (problems.length === 0) return c.text("derp.Server ConsistencyCheck okay");
-    return c.text(problems.join("\n"), 500);
+  app.onError((error) => {
+    logger.error("Cannot answer a request: {error}", { error: String(error) });
+    return plain(500, "internal error\n");
   });
-  app.all("/debug/*", (c) => c.text("not found\n", 404));
-}
-
-function page(title: string, body: string): string {
-  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title></head>` +
-    `<body><h1>${title}</h1>${body}</body></html>`;
-}
-
-/** The pages behind the relay's own listener. */
-export function relayApp(state: AppState): App {
-  const app: App = new Hono<{ Bindings: RequestEnv }>();
-  // Doubled slashes are one; clients are sent to the clean path as Go's server does.
   app.use(async (c, next) => {
-    const url = new URL(c.req.url);
-    const clean = url.pathname.replace(/\/{2,}/g, "/");
-    if (clean !== url.pathname) return c.redirect(clean + url.search, 307);
+    const { path, query } = target(c.req.url);
+    const clean = cleanPath(path);
+    if (clean !== path && c.req.method !== "CONNECT") {
+      return redirect(c.req.raw, 307, clean + query);
+    }
     await next();
     return undefined;
-  });
-  app.all(
-    "/derp",
-    () => new Response("DERP requires connection upgrade\n", { status: 426, headers: PLAIN }),
-  );
-  for (const path of ["/derp/probe", "/derp/latency-check"]) {
-    app.all(path, (c) => {
-      if (c.req.method === "GET" || c.req.method === "HEAD") {
-        return new Response(null, { headers: { "access-control-allow-origin": "*" } });
-      }
-      return new Response("bogus probe method\n", { status: 405, headers: PLAIN });
-    });
-  }
-  app.all("/generate_204", (c) => noContent(c.req.raw));
-  app.all("/robots.txt", () =>
-    new Response("User-agent: *\nDisallow: /\n", {
-      headers: { ...BROWSER_HEADERS, "content-type": "text/plain; charset=utf-8" },
-    }));
-  app.all("/debug", (c) => c.redirect("/debug/", 307));
-  addDebug(app, state);
-  app.all("*", (c) => {
-    const more = mayDebug(c) ? `<p><a href="/debug/">Operator's pages</a></p>` : "";
-    const text =
-      `<p>This is a DERP relay of nexd. It carries packets between hosts that cannot reach each ` +
-      `other. The packets are encrypted end to end; it cannot read them.</p>${more}`;
-    return c.html(page("Relay", text), 200, BROWSER_HEADERS);
   });
   return app;
 }
 
-/** The pages of the plain companion on port 80: the captive portal check, else over to HTTPS. */
-export function companionApp(state: AppState): App {
-  const app: App = new Hono<{ Bindings: RequestEnv }>();
+/** The address of the operator's pages, with the key that the request brought. */
+function debugIndex(request: Request): string {
+  const key = debugKey(request);
+  return key === "" ? "/debug/" : `/debug/?${new URLSearchParams({ debugkey: key })}`;
+}
+
+/**
+ * The pages behind the relay's own listener.
+ *
+ * @throws RelayError (exit code 2) when `state.home` is nothing that a home can be
+ */
+export function relayApp(state: AppState): App {
+  const app = newApp();
+  const bootstrapDns = state.bootstrapDns ??
+    BootstrapDns.start({ published: [], unpublished: [] });
+  app.use(async (c, next) => {
+    if (c.req.method === "CONNECT") return plain(403, "CONNECT not enabled");
+    await next();
+    return undefined;
+  });
+  // An upgrade to DERP never comes here.
+  app.all(
+    "/derp",
+    () =>
+      state.derp
+        ? plain(426, "DERP requires connection upgrade\n")
+        : plain(404, "derp server disabled\n"),
+  );
+  for (const path of ["/derp/probe", "/derp/latency-check"]) {
+    app.all(path, (c) => {
+      if (c.req.method !== "GET" && c.req.method !== "HEAD") {
+        return plain(405, "bogus probe method\n");
+      }
+      return sized("", { "access-control-allow-origin": "*" });
+    });
+  }
   app.all("/generate_204", (c) => noContent(c.req.raw));
-  app.all("/debug", (c) => c.redirect("/debug/", 307));
+  app.all("/robots.txt", () => textPage("User-agent: *\nDisallow: /\n"));
+  app.all(
+    "/bootstrap-dns",
+    (c) => bootstrapDns.answer(c.req.query("q"), c.env.remoteAddress),
+  );
+  app.all("/debug", (c) => redirect(c.req.raw, 307, "/debug/" + target(c.req.url).query));
+  addDebug(app, state);
+  addHome(app, state);
+  return app;
+}
+
+/** `/` and everything that is nothing else. */
+function addHome(app: App, state: AppState): void {
+  const home = parseHome(state.home);
+  if ("url" in home) {
+    app.all("*", (c) => redirect(c.req.raw, 302, home.url, BROWSER_HEADERS));
+    return;
+  }
+  if ("blank" in home) {
+    app.all("*", () => htmlPage(""));
+    return;
+  }
+  const file = (text: string, type: string) => () =>
+    sized(text, { ...BROWSER_HEADERS, "content-type": type, "cache-control": KEEP });
+  app.get("/style.css", file(STYLE, "text/css; charset=utf-8"));
+  app.get("/icon.svg", file(ICON, "image/svg+xml"));
+  const shared = new SharedSnapshot(() => state.snapshot(), HOME_MAX_AGE_MS);
+  app.all("*", async (c) => {
+    const request = c.req.raw;
+    const snapshot = await shared.get().catch(() => undefined);
+    const port = /:(\d{1,5})$/.exec(c.req.header("host") ?? "")?.[1];
+    const allowed = state.debug.allows(request, c.env.remoteAddress);
+    return htmlPage(homePage({
+      state,
+      snapshot,
+      debug: allowed ? debugIndex(request) : undefined,
+      port: port === "443" ? undefined : port,
+    }));
+  });
+}
+
+/** What an ACME server may ask for (RFC 8555 section 8.3): base64url. */
+const TOKEN = /^\/\.well-known\/acme-challenge\/([A-Za-z0-9_-]{1,256})$/;
+
+/**
+ * The pages of the plain companion on port 80: the captive portal check, answers to ACME
+ * challenges, the operator's pages; else over to HTTPS.
+ */
+export function companionApp(state: AppState): App {
+  const app = newApp();
+  app.all("/generate_204", (c) => noContent(c.req.raw));
+  app.get("/.well-known/acme-challenge/*", async (c, next) => {
+    if (state.challenge === undefined) return await next();
+    const token = TOKEN.exec(c.req.path)?.[1];
+    const answer = token === undefined ? undefined : state.challenge(token);
+    return answer === undefined
+      ? plain(404, "404 page not found\n")
+      : sized(answer, { "content-type": "application/octet-stream" });
+  });
+  app.all("/debug", (c) => redirect(c.req.raw, 307, "/debug/" + target(c.req.url).query));
   addDebug(app, state);
   app.all("*", (c) => {
-    if (c.req.method !== "GET" && c.req.method !== "HEAD") {
-      return new Response("Use HTTPS\n", { status: 400, headers: PLAIN });
-    }
-    const url = new URL(c.req.url);
-    const path = url.pathname === "/" && mayDebug(c) ? "/debug/" : url.pathname;
-    const host = c.req.header("host") ?? url.host;
-    return c.redirect(`https://${host}${path}${url.search}`, 302);
+    const request = c.req.raw;
+    if (request.method !== "GET" && request.method !== "HEAD") return plain(400, "Use HTTPS\n");
+    const { path, query } = target(request.url);
+    const toDebug = path === "/" && state.debug.allows(request, c.env.remoteAddress);
+    const host = c.req.header("host") ?? state.hostname;
+    return redirect(request, 302, `https://${host}${toDebug ? "/debug/" : path}${query}`);
   });
   return app;
 }

@@ -9,7 +9,8 @@ import {
 } from "../derp/mod.ts";
 import { type Limits, RelayServer } from "../server/mod.ts";
 import { TestClient } from "../server/testing.ts";
-import { Front, relayApp, relayMetrics, Responder } from "./mod.ts";
+import { Front, relayApp, Responder } from "./mod.ts";
+import { testState } from "./testing.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 const decode = (bytes: Uint8Array) => new TextDecoder("latin1").decode(bytes);
@@ -28,13 +29,7 @@ class Setup implements AsyncDisposable {
     this.publicKey = publicKeyOf(privateKey);
     const identity = { privateKey, publicKey: this.publicKey };
     const relay = new RelayServer(identity, { sweepMs: 10, drainMs: 50, ...limits });
-    const metrics = relayMetrics({
-      counters: relay.counters,
-      clients: () => ({ keys: relay.registry.keys, duplicates: relay.registry.duplicates }),
-      stun: () => undefined,
-      version: "test",
-    });
-    const app = relayApp({ version: "test", check: () => relay.registry.check(), metrics });
+    const app = relayApp(testState({ check: () => relay.registry.check() }));
     this.relay = relay;
     this.responder = new Responder(app, relay.limits, relay.sweep);
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

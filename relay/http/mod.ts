@@ -4,6 +4,8 @@
  * @module
  */
 export { type AppState, companionApp, relayApp } from "./app.ts";
+export { BootstrapDns, type BootstrapDnsCounters } from "./dns/mod.ts";
 export { Front, type FrontOptions } from "./front.ts";
-export { relayMetrics } from "./metrics.ts";
-export { Responder, Responder as Splicer } from "./wire/mod.ts";
+export { METRICS, type MetricsSource, type RelayMetrics, relayMetrics } from "./metrics/mod.ts";
+export { DebugRule, parseHome } from "./pages/mod.ts";
+export { Responder } from "./wire/mod.ts";
