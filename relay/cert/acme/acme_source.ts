@@ -34,6 +34,7 @@ export class AcmeSource extends SourceBase {
   readonly #tokens = new Map<string, string>();
   readonly #ending = new AbortController();
   #wake: (() => void) | undefined;
+  #starting: Promise<void> | undefined;
   #loop: Promise<void> | undefined;
   #failures = 0;
   /** No attempt before this, by `performance.now()`: clock steps do not matter. */
@@ -58,7 +59,11 @@ export class AcmeSource extends SourceBase {
    * @throws {CertificateError} when the CA refuses the account or the name, or when there is no
    * certificate at all and the first attempt fails
    */
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    return this.#starting = this.#start();
+  }
+
+  async #start(): Promise<void> {
     await this.#store.open();
     await this.#loadFromDisk();
     const { facts } = this;
@@ -90,6 +95,7 @@ export class AcmeSource extends SourceBase {
   async close(): Promise<void> {
     this.#ending.abort();
     this.#wake?.();
+    await this.#starting?.catch(() => {}); // told to who started it
     await this.#loop;
   }
 
@@ -153,7 +159,9 @@ export class AcmeSource extends SourceBase {
       await this.#settled();
       return undefined;
     } catch (error) {
-      if (this.#ending.signal.aborted) return new IssueError("closed");
+      if (this.#ending.signal.aborted) {
+        return new IssueError(`Cannot get a certificate for ${hostname}: stopped while asking`);
+      }
       const failure = error instanceof IssueError
         ? error
         : new IssueError(error instanceof Error ? error.message : String(error));

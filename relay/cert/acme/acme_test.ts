@@ -66,3 +66,190 @@ Deno.test("a first certificate is issued by HTTP-01 and reused when started agai
   await again.start();
   equal(again.current.cert, first, "nobody was asked");
 });
+
+Deno.test("a certificate is issued when the CA refuses every fifth nonce", async () => {
+  if (await cannotPebble()) return;
+  using directory = temporary();
+  await using pebble = await Pebble.start({ nonceReject: 20 });
+  await using source = new AcmeSource(options(pebble, directory.path));
+  await using _web = serveTokens(pebble.httpPort, (token) => source.challenge(token));
+  await source.start();
+  deepEqual(source.status().names, [HOST]);
+});
+
+Deno.test("an IP address gets a certificate when IP certificates are allowed", async () => {
+  if (await cannotPebble()) return;
+  using directory = temporary();
+  await using pebble = await Pebble.start();
+  const ip = { hostname: "127.0.0.1", ipCerts: true };
+  await using source = new AcmeSource(options(pebble, directory.path, ip));
+  await using web = serveTokens(pebble.httpPort, (token) => source.challenge(token));
+  await source.start();
+  ok(web.asked > 0);
+  const { names, pinned } = source.status();
+  deepEqual(names, ["127.0.0.1"]);
+  equal(pinned, undefined, "a chain of two cannot be pinned");
+});
+
+Deno.test("a certificate is renewed with a third of its life left, and the account kept", async () => {
+  if (await cannotPebble()) return;
+  using directory = temporary();
+  await using pebble = await Pebble.start({ reuse: 100 });
+  let ahead = 0;
+  const now = () => Date.now() + ahead;
+  await using source = new AcmeSource(options(pebble, directory.path, { now, random: () => 0 }));
+  await using _web = serveTokens(pebble.httpPort, (token) => source.challenge(token));
+  await source.start();
+  const first = source.current;
+  const { notAfter } = source.status();
+  const life = notAfter - Date.parse(new X509Certificate(first.cert).validFrom);
+
+  const changed = Promise.withResolvers<string>();
+  source.onChange = ({ cert }) => {
+    ahead = 0; // so that the new one is young
+    changed.resolve(cert);
+  };
+  const account = Deno.readTextFileSync(join(directory.path, "acme-account.key"));
+  ahead = notAfter - life / 3 - 60_000 - Date.now();
+  await new Promise((resolve) => setTimeout(resolve, 3 * TIMES.checkMs));
+  equal(source.current.cert, first.cert, "a minute too early");
+  ahead += 61_000;
+  const second = await changed.promise;
+  notEqual(second, first.cert);
+  notEqual(source.current.key, first.key);
+  await until("the attempt has ended", () => source.status().nextTry! > Date.now() + YEAR_MS);
+  equal(Deno.readTextFileSync(join(directory.path, "acme-account.key")), account);
+  equal(source.status().lastError, undefined);
+});
+
+Deno.test("the old certificate stays while the CA is away and is renewed when it is back", async () => {
+  if (await cannotPebble()) return;
+  using directory = temporary();
+  await using pebble = await Pebble.start();
+  let ahead = 0;
+  const now = () => Date.now() + ahead;
+  await using source = new AcmeSource(options(pebble, directory.path, { now }));
+  await using _web = serveTokens(pebble.httpPort, (token) => source.challenge(token));
+  await source.start();
+  const { cert } = source.current;
+  const changed = Promise.withResolvers<void>();
+  source.onChange = () => {
+    ahead = 0;
+    changed.resolve();
+  };
+  await pebble.down();
+  ahead = 4 * YEAR_MS;
+  await until("a failure is told", () => source.status().lastError !== undefined);
+  match(
+    source.status().lastError!,
+    /^Cannot get a certificate for relay.test: the CA cannot be reached \(127.0.0.1:\d+: connection refused\); check/,
+  );
+  ok(source.status().nextTry! > now(), "not at once");
+  equal(source.current.cert, cert);
+  await pebble.up(); // which has forgotten the account
+  await changed.promise;
+  notEqual(source.current.cert, cert);
+});
+
+Deno.test("an expired certificate is served when the CA is away at start", async () => {
+  if (await cannotPebble()) return;
+  using directory = temporary();
+  await using pebble = await Pebble.start();
+  {
+    await using source = new AcmeSource(options(pebble, directory.path));
+    await using _web = serveTokens(pebble.httpPort, (token) => source.challenge(token));
+    await source.start();
+  }
+  await pebble.down();
+  const now = () => Date.now() + 6 * YEAR_MS;
+  await using source = new AcmeSource(options(pebble, directory.path, { now }));
+  await source.start();
+  deepEqual(source.status().names, [HOST]);
+  match(source.status().lastError!, /cannot be reached/);
+  ok(source.status().nextTry! > now());
+});
+
+Deno.test("a first start fails in one sentence when the CA is away or cannot look here", async () => {
+  if (await cannotPebble()) return;
+  using directory = temporary();
+  await using pebble = await Pebble.start();
+  const attempt = async () => {
+    await using source = new AcmeSource(options(pebble, directory.path));
+    await source.start();
+  };
+  await rejects(attempt, (error: CertificateError) => {
+    equal(error.exitCode, 1);
+    match(
+      error.message,
+      /the CA could not see that relay.test is here \(.*\); let port 80 of that/,
+    );
+    return !error.message.includes("\n");
+  });
+  await pebble.down();
+  await rejects(attempt, /cannot be reached \(.*connection refused\); check the network/);
+  const untrusted = new AcmeSource(options(pebble, directory.path, { ca: undefined }));
+  await pebble.up();
+  await rejects(untrusted.start(), /its own certificate is not trusted \(UnknownIssuer\)/);
+  await untrusted.close();
+});
+
+Deno.test("an account is made when its binding is right and refused when it is wrong", async () => {
+  if (await cannotPebble()) return;
+  using directory = temporary();
+  const key = crypto.getRandomValues(new Uint8Array(48));
+  const keys = { "kid-1": key.toBase64({ alphabet: "base64url" }) };
+  await using pebble = await Pebble.start({ keys });
+  const attempt = async (eab: AcmeOptions["eab"]) => {
+    await using source = new AcmeSource(
+      options(pebble, directory.path, { mode: "gcp", eab, email: "ops@relay.test" }),
+    );
+    await using _web = serveTokens(pebble.httpPort, (token) => source.challenge(token));
+    await source.start();
+  };
+  const wrong = crypto.getRandomValues(new Uint8Array(48)).toBase64();
+  for (const eab of [{ kid: "kid-1", key: wrong }, { kid: "kid-2", key: key.toBase64() }]) {
+    await rejects(attempt(eab), (error: CertificateError) => {
+      match(
+        error.message,
+        /the CA refuses the account \(.+\); check --acme-eab-kid and --acme-eab/,
+      );
+      return !error.message.includes(eab.key);
+    });
+  }
+  await rejects(async () => {
+    await using source = new AcmeSource(options(pebble, directory.path));
+    await source.start();
+  }, /the CA refuses the account .*; give --acme-eab-kid and --acme-eab-key/);
+  await attempt({ kid: "kid-1", key: key.toBase64() });
+});
+
+Deno.test("an order is gone on with when the attempt before was cut short", async () => {
+  if (await cannotPebble()) return;
+  using directory = temporary();
+  await using pebble = await Pebble.start();
+  const path = join(directory.path, `${HOST}.acme.json`);
+  const state = () => JSON.parse(Deno.readTextFileSync(path));
+  {
+    await using source = new AcmeSource(options(pebble, directory.path));
+    const asked = Promise.withResolvers<void>();
+    await using _web = serveTokens(pebble.httpPort, (token) => {
+      asked.resolve();
+      return source.challenge(token);
+    });
+    const started = source.start().catch(() => {});
+    await asked.promise;
+    await source.close();
+    await started;
+  }
+  const { order, account } = state();
+  match(order.key, /PRIVATE KEY/);
+  await using source = new AcmeSource(options(pebble, directory.path));
+  await using _web = serveTokens(pebble.httpPort, (token) => source.challenge(token));
+  await source.start();
+  equal(source.current.key.trim(), order.key.trim());
+  deepEqual(state(), {
+    directoryUrl: pebble.directoryUrl,
+    account,
+    issuedBy: pebble.directoryUrl,
+  });
+});

@@ -277,7 +277,7 @@ function sentence(error: unknown, settings: AcmeSettings, signal: AbortSignal): 
     const { attemptMs } = settings.times;
     return signal.reason instanceof DOMException && signal.reason.name === "TimeoutError"
       ? new IssueError(`${start}: the CA took longer than ${Math.round(attemptMs / 1000)} s`)
-      : new IssueError(`${start}: ended before the CA had answered`);
+      : new IssueError(`${start}: stopped while asking`);
   }
   if (error instanceof IssueError) {
     return new IssueError(`${start}: ${error.message}`, error.mistake, error.retryAfterMs);

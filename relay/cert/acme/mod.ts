@@ -10,3 +10,4 @@ export {
   type AcmeTimes,
   type AlpnChallenge,
 } from "./options.ts";
+export { AlpnGate, type AlpnGateOptions, openAlpnGate } from "./alpn/mod.ts";
