@@ -133,5 +133,6 @@ function sameList(a: string[], b: string[]): boolean {
 
 function sameRelay(a: RelayAddress, b: RelayAddress): boolean {
   return a.host === b.host && a.port === b.port && a.address === b.address &&
-    (a.plain ?? false) === (b.plain ?? false);
+    (a.plain ?? false) === (b.plain ?? false) &&
+    (a.ca === undefined) === (b.ca === undefined) && sameList(a.ca ?? [], b.ca ?? []);
 }

@@ -1,5 +1,6 @@
 /** Making the TCP and TLS connection to a relay, and saying in one sentence why it failed. */
 import { RelayConnectionError } from "../error.ts";
+import { signedBy } from "./issuer.ts";
 
 /** Where a relay is. */
 export interface RelayAddress {
@@ -11,6 +12,11 @@ export interface RelayAddress {
   port: number;
   /** IP address to dial instead of resolving `host`. */
   address?: string;
+  /**
+   * PEM texts of the only authorities that may have signed this relay's certificate; in place of all
+   * others, and for this relay alone.
+   */
+  ca?: string[];
   /** No TLS; for development. */
   plain?: boolean;
 }
@@ -30,7 +36,7 @@ export function hostHeader(relay: RelayAddress): string {
 /**
  * Connects to a relay, with TLS unless it is a plain one. TCP_NODELAY is set.
  *
- * @param caCerts PEM texts of authorities trusted beside the system's
+ * @param caCerts PEM texts of authorities trusted beside the system's, for a relay without its own
  * @param signal ends the attempt; its reason is thrown
  * @throws RelayConnectionError
  */
@@ -52,9 +58,10 @@ export async function dial(
     conn = tcp;
     tcp.setNoDelay(true);
     if (relay.plain) return tcp;
-    const tls = await Deno.startTls(tcp, { hostname: relay.host, caCerts });
+    const tls = await Deno.startTls(tcp, { hostname: relay.host, caCerts: relay.ca ?? caCerts });
     conn = tls;
     await Promise.race([tls.handshake(), aborted.promise]);
+    if (relay.ca !== undefined && !signedBy(tls, relay.ca)) throw new Error("UnknownIssuer");
     return tls;
   } catch (error) {
     if (conn !== undefined) tryClose(conn);
@@ -129,11 +136,17 @@ function explainTls(
   ) => RelayConnectionError,
 ): RelayConnectionError {
   const name = relayName(relay);
-  if (/UnknownIssuer|UnsupportedCertVersion|SelfSigned|CaUsedAsEndEntity/i.test(text)) {
+  if (
+    /UnknownIssuer|BadSignature|UnsupportedCertVersion|SelfSigned|CaUsedAsEndEntity/i.test(text)
+  ) {
     return fail(
       "tls_unknown_ca",
-      `Cannot trust relay ${name}: its certificate is not signed by a known authority`,
-      "give the relay's CA file with --relay-ca",
+      relay.ca === undefined
+        ? `Cannot trust relay ${name}: its certificate is not signed by a known authority`
+        : `Cannot trust relay ${name}: its certificate is not signed by the authority it published`,
+      relay.ca === undefined
+        ? "give the relay's CA file with --relay-ca"
+        : "check that it is the relay of this VPC, and that the relay could publish its CA",
     );
   }
   if (/NotValidForName|not valid for name/i.test(text)) {

@@ -5,7 +5,8 @@
  * @module
  */
 import type { Device, DeviceMetadata } from "../../../control/api/types.ts";
-import { judgeEndpoint } from "./addresses.ts";
+import { judgeEndpoint, parseAddress } from "./addresses.ts";
+import { judgeAuthority } from "./authority.ts";
 import type { RelayDevices } from "./candidates.ts";
 
 /** Region ids of Nexodus: the public relay, and one on-boarded in the VPC. */
@@ -18,6 +19,8 @@ export interface RelayTarget {
   port: number;
   /** IP to dial instead of resolving `host`; TLS still checks `host`. */
   address?: string;
+  /** PEM texts of the only authorities trusted for it. */
+  ca?: string[];
 }
 
 /** The relay to use, what kind the relay devices are, and why. */
@@ -42,7 +45,7 @@ const HOSTNAME = new RegExp(`^(?=.{1,253}$)(?:${LABEL}\\.)*${LABEL}$`, "i");
 /** Chooses the relay. Odd metadata never throws and never picks a relay. */
 export function chooseRelay(input: RelayInput): RelayChoice {
   const derp = new Set<string>(), undecided = new Set<string>();
-  const usable: { device: Device; target: RelayTarget }[] = [];
+  const usable: { device: Device; target: RelayTarget; note: string }[] = [];
   const notes: string[] = [];
   for (const device of input.devices.filter((d) => d.relay && d.public_key !== "")) {
     const row = input.metadata.find((m) => m.device_id === device.id && m.key === "relay");
@@ -53,8 +56,14 @@ export function chooseRelay(input: RelayInput): RelayChoice {
     if (row.value.type !== "derp") continue;
     derp.add(device.id);
     const target = targetOf(device, row.value);
-    if (typeof target === "string") notes.push(`${device.hostname || device.id} ${target}`);
-    else usable.push({ device, target });
+    if (typeof target === "string") {
+      notes.push(`${device.hostname || device.id} ${target}`);
+      continue;
+    }
+    const authority = judgeAuthority(row.value.ca);
+    if (Array.isArray(authority)) target.ca = authority;
+    const note = authority && "refused" in authority ? `; its CA ${authority.refused}` : "";
+    usable.push({ device, target, note });
   }
   const kinds = { derp, undecided };
   usable.sort((a, b) =>
@@ -66,7 +75,7 @@ export function chooseRelay(input: RelayInput): RelayChoice {
     return {
       ...kinds,
       relay: first.target,
-      reason: `on-boarded relay ${first.device.hostname || first.device.id}${others}`,
+      reason: `on-boarded relay ${first.device.hostname || first.device.id}${others}${first.note}`,
     };
   }
   if (undecided.size > 0) return { ...kinds, reason: "a relay's kind is not known yet" };
@@ -83,9 +92,18 @@ export function chooseRelay(input: RelayInput): RelayChoice {
 function targetOf(device: Device, value: Record<string, unknown>): RelayTarget | string {
   const { hostname, port = 443, certmodemanual } = value;
   if (typeof hostname !== "string" || hostname === "") return "publishes no host name";
-  if (!HOSTNAME.test(hostname) || /^[0-9.]+$/.test(hostname)) return "publishes a bad host name";
+  const ip = parseAddress(hostname);
+  if (ip === undefined && (!HOSTNAME.test(hostname) || /^[0-9.]+$/.test(hostname))) {
+    return "publishes a bad host name";
+  }
   if (typeof port !== "number" || !Number.isInteger(port) || port < 1 || port > 65535) {
     return "publishes a bad port";
+  }
+  if (ip !== undefined) {
+    const bracketed = ip.kind() === "ipv6" ? `[${ip}]` : ip.toString();
+    const verdict = judgeEndpoint(`${bracketed}:${port}`, [], []);
+    if ("refused" in verdict) return `publishes a host name that ${verdict.refused}`;
+    return { region: ONBOARDED_REGION, host: verdict.ip, port };
   }
   const target: RelayTarget = { region: ONBOARDED_REGION, host: hostname, port };
   if (certmodemanual === true) {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Device, DeviceMetadata } from "../../../control/api/types.ts";
+import { makeCertificate } from "../../../proxy/testing.ts";
 import { fakeDevice } from "../../testing/fake_control.ts";
 import { chooseRelay } from "../mod.ts";
 
@@ -104,10 +105,66 @@ Deno.test("chooseRelay uses no relay with a bad name or port and says so", () =>
   }
 });
 
+Deno.test("chooseRelay trusts the CA that a relay publishes for that relay alone", async () => {
+  const { ca, cert, key } = await makeCertificate("custom.relay.lab");
+  const next = await makeCertificate("custom.relay.lab");
+  const text = `Made by hand\n${ca}`;
+  assert.deepEqual(choose([relay("r")], [row("r", { ...MANUAL, ca: text })]).relay!.ca, [
+    `${ca.trim()}\n`,
+  ]);
+  const both = choose([relay("r")], [row("r", { ...MANUAL, ca: ca + "\n" + next.ca })]);
+  assert.equal(both.relay!.ca!.length, 2);
+  for (const none of [undefined, null, ""]) {
+    const choice = choose([relay("r")], [row("r", { ...MANUAL, ca: none })]);
+    assert.equal(choice.relay!.ca, undefined);
+    assert.equal(choice.reason, "on-boarded relay host-5");
+  }
+  const odd: [unknown, RegExp][] = [
+    [5, /its CA is no text/],
+    [[ca], /its CA is no text/],
+    ["x".repeat(9000), /its CA is longer than 8192/],
+    ["nonsense", /its CA is no PEM certificate/],
+    [key, /its CA is no PEM certificate/],
+    [ca + key, /its CA is no PEM certificate/],
+    [ca.slice(0, -40), /its CA is no PEM certificate/],
+    [cert, /its CA is no authority's/],
+    [ca.replace(/\n[A-Za-z0-9+/]/, "\nA"), /its CA is/],
+    [Array(4).fill(ca).join("\n"), /its CA has too many parts/],
+  ];
+  for (const [value, reason] of odd) {
+    const choice = choose([relay("r")], [row("r", { ...MANUAL, ca: value })]);
+    assert.equal(choice.relay!.ca, undefined);
+    assert.equal(choice.relay!.host, "custom.relay.lab");
+    assert.match(choice.reason, reason);
+    assert.match(choice.reason, /not used$/);
+  }
+});
+
+Deno.test("chooseRelay takes an address as the relay's name where agents may dial it", () => {
+  for (const hostname of ["198.51.100.7", "10.0.0.5", "2001:db8::7"]) {
+    const value = { type: "derp", hostname, certmodemanual: true, port: 8443 };
+    assert.deepEqual(choose([relay("r")], [row("r", value)]).relay, {
+      region: 901,
+      host: hostname,
+      port: 8443,
+    });
+  }
+  for (
+    const hostname of ["127.0.0.1", "::1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "fe80::1"]
+  ) {
+    const choice = choose([relay("r")], [row("r", { type: "derp", hostname })]);
+    assert.equal(choice.relay!.host, PUBLIC.host, hostname);
+    assert.match(choice.reason, /publishes a host name that has a \w+ address/);
+  }
+});
+
 Deno.test("chooseRelay never throws on odd metadata", () => {
   fc.assert(
     fc.property(
-      fc.dictionary(fc.constantFrom("type", "hostname", "port", "certmodemanual"), fc.jsonValue()),
+      fc.dictionary(
+        fc.constantFrom("type", "hostname", "port", "certmodemanual", "ca"),
+        fc.jsonValue(),
+      ),
       (value) => {
         assert(choose([relay("r")], [row("r", value)]).relay !== undefined);
       },
