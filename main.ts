@@ -9,14 +9,17 @@
  */
 import { Command, CommanderError, Option } from "commander";
 import config from "./deno.json" with { type: "json" };
-import { AGENT_OPTIONS, STATUS_OPTIONS } from "./agent/options.ts";
+import { AGENT_OPTIONS, RELAY_ONBOARD_OPTIONS, STATUS_OPTIONS } from "./agent/options.ts";
 import { CONTROL_OPTIONS } from "./control/options.ts";
+import type { Onboard } from "./relay/mod.ts";
 import { RELAY_OPTIONS } from "./relay/options.ts";
 
 /** One flag of a command: how it is spelled, where else it is read from, what it takes. */
 export interface OptionSpec {
   /** Long name without dashes; a single letter makes a short flag. */
   readonly name: string;
+  /** A second spelling, one letter. */
+  readonly alias?: string;
   readonly env?: string;
   readonly kind: "string" | "boolean" | "integer" | "list";
   readonly default?: string | number | boolean | readonly string[];
@@ -33,8 +36,10 @@ export type Values = Record<string, string | number | boolean | string[] | undef
 export interface Context {
   /** Print machine-readable output, one JSON object a line. */
   readonly json: boolean;
-  /** Aborted by SIGINT or SIGTERM: end cleanly. */
+  /** Aborted by SIGINT, SIGTERM or SIGHUP: end cleanly. */
   readonly signal: AbortSignal;
+  /** From now on SIGHUP calls this, and does not end the command. */
+  onReload(reload: () => void): void;
   readonly version: string;
   /** Writes one line to standard output. */
   print(line: string): void;
@@ -106,7 +111,7 @@ function addOptions(command: Command, specs: readonly OptionSpec[]): Command {
       ...(spec.env === undefined ? [] : [`env ${spec.env}`]),
     ];
     const option = new Option(
-      flagOf(spec) + holder,
+      (spec.alias === undefined ? "" : `-${spec.alias}, `) + flagOf(spec) + holder,
       notes.length > 0 ? `${spec.help} (${notes.join("; ")})` : spec.help,
     );
     if (spec.kind === "list") {
@@ -202,20 +207,29 @@ async function configureLog(values: Values): Promise<void> {
   });
 }
 
+/** What SIGINT, SIGTERM and SIGHUP do to a command: end it, or nothing, as its supervisor gets them. */
+type Signals = "end" | "ignore";
+
 /** A signal that the first SIGINT, SIGTERM or SIGHUP aborts; a second one ends the process at once. */
-function interruption(): { signal: AbortSignal; release(): void } {
+function interruption(signals: Signals) {
   const controller = new AbortController();
-  const onSignal = () => {
+  let reload: (() => void) | undefined;
+  const onEnd = () => {
+    if (signals === "ignore") return;
     if (controller.signal.aborted) Deno.exit(130);
     controller.abort();
   };
-  const signals: Deno.Signal[] = Deno.build.os === "windows"
-    ? ["SIGINT"]
-    : ["SIGINT", "SIGTERM", "SIGHUP"];
-  for (const name of signals) Deno.addSignalListener(name, onSignal);
+  const onHangUp = () => reload === undefined ? onEnd() : reload();
+  const listeners: [Deno.Signal, () => void][] = Deno.build.os === "windows"
+    ? [["SIGINT", onEnd]]
+    : [["SIGINT", onEnd], ["SIGTERM", onEnd], ["SIGHUP", onHangUp]];
+  for (const [name, listener] of listeners) Deno.addSignalListener(name, listener);
   return {
     signal: controller.signal,
-    release: () => signals.forEach((name) => Deno.removeSignalListener(name, onSignal)),
+    onReload: (hook: () => void) => void (reload = hook),
+    release() {
+      for (const [name, listener] of listeners) Deno.removeSignalListener(name, listener);
+    },
   };
 }
 
@@ -232,20 +246,44 @@ function print(line: string): void {
 }
 
 /** Binds a command to a room's function, which is loaded only now. */
-function bind(command: Command, specs: readonly OptionSpec[], load: () => Promise<Run>): Command {
+function bind(
+  command: Command,
+  specs: readonly OptionSpec[],
+  load: () => Promise<Run>,
+  signals: Signals = "end",
+): Command {
   const all = [...specs, ...COMMON];
   return addOptions(command, all).action(async () => {
     const values = valuesOf(command, all);
     await configureLog(values);
-    const { signal, release } = interruption();
+    const { signal, onReload, release } = interruption(signals);
     try {
       const run = await load();
-      await run(values, { json: values.json === true, signal, version: VERSION, print });
+      const json = values.json === true;
+      await run(values, { json, signal, onReload, version: VERSION, print });
     } finally {
       release();
     }
   });
 }
+
+/** How this program is started again: a compiled one by itself, else the runtime with this file. */
+function self(): { executable: string; module: string | undefined } {
+  const module = Deno.build.standalone ? undefined : import.meta.filename;
+  return { executable: Deno.execPath(), module };
+}
+
+/** Makes a relay a device of a VPC, for `relayderp --onboard`. */
+const onboard: Onboard = async (values, version) => {
+  const { deviceListFile, joinVpc, readOnboardSettings } = await import(
+    "./agent/relay_node/mod.ts"
+  );
+  const settings = await readOnboardSettings(values, version);
+  return {
+    cacheFile: deviceListFile(settings),
+    join: (relay, on) => joinVpc({ ...settings, ...relay }, on),
+  };
+};
 
 /** The version of this build. */
 export const VERSION: string = config.version;
@@ -267,7 +305,17 @@ export function buildProgram(): Command {
   const control = program.command("control").description("run the control plane (the API)");
   bind(control, CONTROL_OPTIONS, async () => (await import("./control/mod.ts")).runControl);
   const relay = program.command("relayderp").description("run the DERP relay and its STUN server");
-  bind(relay, RELAY_OPTIONS, async () => (await import("./relay/mod.ts")).runRelay);
+  bind(relay, [...RELAY_OPTIONS, ...RELAY_ONBOARD_OPTIONS], async () => {
+    const { runRelay } = await import("./relay/mod.ts");
+    return (values, context) => runRelay(values, { ...context, self: self(), onboard });
+  });
+  // Signals reach its supervisor as well, which tells it what to do.
+  bind(
+    program.command("relayderp-worker", { hidden: true }),
+    [],
+    async () => (await import("./relay/mod.ts")).runWorker,
+    "ignore",
+  );
   const status = program.command("status").description("show what the agent on this host does");
   bind(status, STATUS_OPTIONS, async () => (await agent()).runStatus);
   const peers = program.command("peers").description("the peers of the agent on this host");

@@ -1,23 +1,54 @@
 /**
- * A whole relay: DERP over TLS, the HTTP pages, the plain companion, STUN.
+ * A whole relay: its workers with DERP over TLS and the HTTP pages, the plain companion, STUN, and
+ * the certificate that is kept good.
  */
-import { type Certificate, metaCert } from "./cert/mod.ts";
+import { getLogger } from "@logtape/logtape";
+import type { AdmissionConfig } from "./admission/mod.ts";
+import { type Certificate, type CertificateSource, openMetaCert } from "./cert/mod.ts";
+import { Companion } from "./companion.ts";
 import { generatePrivateKey, keyToHex, publicKeyOf } from "./derp/mod.ts";
-import { RelayError } from "./errors.ts";
-import { type AppState, companionApp, Front, relayApp, relayMetrics, Splicer } from "./http/mod.ts";
-import { newSocketFd, setNoDelayOnListener, setTcpUserTimeout, socketFds } from "./net/mod.ts";
-import { DROP_REASONS, type Limits, RelayServer, WIREGUARD_TYPES } from "./server/mod.ts";
+import { type AppState, DebugRule, relayMetrics } from "./http/mod.ts";
+import { liveSiblings } from "./mesh/mod.ts";
+import { LimitLog, makeRunDir, removeRunDir } from "./ops/mod.ts";
+import { DROP_REASONS, type Limits, WIREGUARD_TYPES } from "./server/mod.ts";
+import type { RelaySnapshot } from "./state/mod.ts";
 import { startStunServer } from "./stun/server.ts";
+import {
+  isFree,
+  type ListenAddress,
+  type MeshConfig,
+  type PagesConfig,
+  Pool,
+  portInUse,
+  type RateLimit,
+  type RelayState,
+  type ServedCertificate,
+  type SocketTimes,
+  type WorkerCommand,
+  type WorkerConfig,
+} from "./worker/mod.ts";
 
-/** A client whose host vanished is noticed by the kernel after this. */
-const TCP_USER_TIMEOUT_MS = 15_000;
+const logger = getLogger(["nexd", "relay"]);
+
+/** A client whose host vanished is noticed by the kernel after this, as the reference relay has it. */
+const SOCKET_TIMES: SocketTimes = { userTimeoutMs: 15_000, keepAliveMs: 600_000 };
+
+/** Clients that were told of a restart try for this long, and come back spread over at most that. */
+const RESTART_TRY_MS = 10_000;
+const RESTART_SMEAR_MS = 2_000;
+/** How often a stopping relay looks whether its clients have gone. */
+const DRAIN_LOOK_MS = 50;
 
 /** What to serve where. */
 export interface RelayConfig {
   /** Where to listen. An empty hostname is every address; port 0 is any free port. */
-  addr: { hostname: string; port: number };
-  /** Undefined: plain HTTP, for development and tests. */
+  addr: ListenAddress;
+  /** Undefined, as is `source`: plain HTTP, for development and tests. */
   certificate?: Certificate | undefined;
+  /** Keeps a certificate good, instead of the one certificate. Its owner closes it. */
+  source?: CertificateSource | undefined;
+  /** Gets the source its first certificate; port 80 answers challenges while this runs. */
+  ready?: (() => Promise<void>) | undefined;
   /** The relay's identity. Undefined: a throw-away one. */
   privateKey?: Uint8Array | undefined;
   /** Port of the plain companion. Undefined: none. */
@@ -27,19 +58,60 @@ export interface RelayConfig {
   /** Overrides of the time and size limits. */
   limits?: Partial<Limits> | undefined;
   version?: string | undefined;
+  /** The name that clients dial, for the pages. */
+  hostname?: string | undefined;
+  /** Worker processes and how to start one. Undefined: everything in this process. */
+  workers?: { count: number; command: WorkerCommand } | undefined;
+  /**
+   * Where workers and a replacement find each other: below this directory, or the usual one.
+   * Undefined: the relay has no siblings.
+   */
+  runDir?: { base: string | undefined } | undefined;
+  times?: SocketTimes | undefined;
+  /** New connections a second and at once, over all workers. */
+  acceptLimit?: { perSecond: number; burst: number } | undefined;
+  /** Connections of one address, 0 for no limit. */
+  perAddress?: number | undefined;
+  /** False: pages and probes only. */
+  derp?: boolean | undefined;
+  admission?: AdmissionConfig | undefined;
+  rate?: RateLimit | undefined;
+  mesh?: MeshConfig | undefined;
+  pages?: Partial<Omit<PagesConfig, "version" | "hostname">> | undefined;
 }
 
 /** A running relay. */
 export interface Relay {
-  readonly address: { hostname: string; port: number };
+  readonly address: ListenAddress;
   readonly httpPort: number | undefined;
   readonly stunPort: number | undefined;
   /** The relay's DERP public key, 64 hex digits. */
   readonly publicKey: string;
   /** PEM of the private CA that signed the certificate, when there is one. */
   readonly ca: string | undefined;
-  /** Counters by the names of the metrics page, without label syntax: drops as `dropped.<reason>`. */
+  /** Whether a predecessor on the same port was running when this one started. */
+  readonly replaces: boolean;
+  /** Rejects when no worker can be kept running. Never settles otherwise. */
+  readonly failed: Promise<never>;
+  /**
+   * Counters by the names of the metrics page, without label syntax: drops as `dropped.<reason>`.
+   * Of a relay in this one process.
+   */
   metrics(): Record<string, number>;
+  /** Counters and gauges of all workers. */
+  snapshot(): Promise<RelaySnapshot>;
+  /** True when all workers answer. */
+  answers(): Promise<boolean>;
+  /** Admits just these public keys, 64 hex digits each; with `admission.keys`. */
+  setKeys(hex: string[]): Promise<void>;
+  setRate(rate: RateLimit | undefined): Promise<void>;
+  /** Reads certificate, allow-list and the like again. */
+  reload(): Promise<void>;
+  /**
+   * Ends gently: no new connections, clients are told to reconnect, and what they still send goes on
+   * until they have gone or `drainMs` is over.
+   */
+  restart(drainMs: number): Promise<void>;
   /** Tells clients, drains shortly, and ends everything. */
   close(): Promise<void>;
 }
@@ -47,166 +119,210 @@ export interface Relay {
 /**
  * Starts a relay.
  *
- * @throws RelayError or StunServerError when an address cannot be used; nothing is left open then
+ * @throws RelayError, CertificateError or StunServerError for what cannot be used; nothing is left
+ * open then
  */
 export async function startRelay(config: RelayConfig): Promise<Relay> {
-  const privateKey = config.privateKey ?? generatePrivateKey();
-  const publicKey = publicKeyOf(privateKey);
-  const { certificate } = config;
-  const meta = certificate === undefined ? "" : await metaCert(publicKey);
-
-  const open: (() => void | Promise<void>)[] = [];
+  const open: (() => unknown)[] = [];
   const closeAll = async () => {
     for (const close of open.splice(0).reverse()) await close();
   };
   try {
-    const listener = listen(config.addr, certificate, meta);
-    open.push(() => tryClose(listener));
-    const relay = new RelayServer({ privateKey, publicKey }, config.limits);
-    open.push(() => relay.close());
-    const stun = config.stunPort === undefined
-      ? undefined
-      : await startStunServer({ hostname: config.addr.hostname, port: config.stunPort });
-    if (stun !== undefined) open.push(() => stun.close());
-    const state: AppState = {
-      version: config.version ?? "",
-      check: () => relay.registry.check(),
-      metrics: relayMetrics({
-        counters: relay.counters,
-        clients: () => ({ keys: relay.registry.keys, duplicates: relay.registry.duplicates }),
-        stun: () => stun?.counters,
-        version: config.version ?? "",
-      }),
-    };
-    const companion = openCompanion(config, state);
-    if (companion !== undefined) open.push(() => companion.shutdown());
-    const splicer = new Splicer(relayApp(state), relay.limits, relay.sweep);
-    open.push(() => splicer.close());
-    const front = new Front(listener, relay, splicer);
-    open.push(() => front.stop());
-
-    let closing: Promise<void> | undefined;
-    return {
-      address: addressOf(listener.addr as Deno.NetAddr),
-      httpPort: companion?.addr.port,
-      stunPort: stun?.port,
-      publicKey: keyToHex(publicKey),
-      ca: certificate?.ca,
-      metrics: () => snapshot(relay),
-      close: () => closing ??= closeAll(),
-    };
+    return await build(config, open, closeAll);
   } catch (error) {
     await closeAll();
     throw error;
   }
 }
 
-function addressOf(addr: Deno.NetAddr): { hostname: string; port: number } {
-  return { hostname: addr.hostname, port: addr.port };
-}
-
-function tryClose(listener: Deno.Listener): void {
-  try {
-    listener.close();
-  } catch {
-    // The front has closed it.
-  }
-}
-
-function listen(
-  addr: { hostname: string; port: number },
-  certificate: Certificate | undefined,
-  meta: string,
-): Deno.Listener {
-  const open = (hostname: string): Deno.Listener => {
-    const where = { hostname, port: addr.port };
-    if (certificate === undefined) return Deno.listen(where);
-    const chain = certificate.cert.endsWith("\n") ? certificate.cert : certificate.cert + "\n";
-    return Deno.listenTls({
-      ...where,
-      cert: chain + meta,
-      key: certificate.key,
-      // Only this: DERP cannot take over a stream of HTTP/2. Clients of DERP offer nothing.
-      alpnProtocols: ["http/1.1"],
-    });
-  };
-  const before = socketFds();
-  const listener = onEveryAddress(addr, "--addr", open);
-  const { port } = listener.addr as Deno.NetAddr;
-  const fd = newSocketFd(before, { port });
-  if (fd !== undefined) {
-    setNoDelayOnListener(fd);
-    setTcpUserTimeout(fd, TCP_USER_TIMEOUT_MS);
-  }
-  return listener;
-}
-
-/** Opens something on an address; an empty one is every address of both families where it can be. */
-function onEveryAddress<T>(
-  addr: { hostname: string; port: number },
-  flag: string,
-  open: (hostname: string) => T,
-): T {
-  const hosts = addr.hostname === "" ? ["::", "0.0.0.0"] : [addr.hostname];
-  for (const host of hosts) {
-    try {
-      return open(host);
-    } catch (error) {
-      const noIpv6 = host === "::" && !(error instanceof Deno.errors.AddrInUse) &&
-        !(error instanceof Deno.errors.PermissionDenied);
-      if (!noIpv6) throw cannotListen(addr, flag, error);
-    }
-  }
-  throw cannotListen(addr, flag, undefined);
-}
-
-function cannotListen(
-  addr: { hostname: string; port: number },
-  flag: string,
-  error: unknown,
-): RelayError {
-  const host = addr.hostname.includes(":") ? `[${addr.hostname}]` : addr.hostname;
-  const what = `Cannot listen on ${host}:${addr.port}`;
-  if (error instanceof Deno.errors.AddrInUse) {
-    return new RelayError(`${what}: port in use; stop the other server or choose another ${flag}`);
-  }
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return new RelayError(
-      `${what}: no permission; run as root for a port below 1024 or choose another ${flag}`,
-    );
-  }
-  if (error instanceof Deno.errors.NotCapable) {
-    return new RelayError(`${what}: the runtime may not; start it with --allow-net`);
-  }
-  if (error instanceof Deno.errors.InvalidData) {
-    return new RelayError(`${what}: certificate or key unusable; check the files in --certdir`);
-  }
-  const reason = error === undefined || error instanceof Deno.errors.AddrNotAvailable
-    ? "this host has no such address"
-    : "the name has no address";
-  return new RelayError(`${what}: ${reason}; choose another ${flag}`);
-}
-
-function openCompanion(
+async function build(
   config: RelayConfig,
-  state: AppState,
-): Deno.HttpServer<Deno.NetAddr> | undefined {
-  if (config.httpPort === undefined) return undefined;
-  const app = companionApp(state);
-  const addr = { hostname: config.addr.hostname, port: config.httpPort };
-  return onEveryAddress(
-    addr,
-    "--http-port (-1 for none)",
-    (hostname) =>
-      Deno.serve(
-        { hostname, port: addr.port, onListen: () => {} },
-        (request, info) =>
-          app.fetch(request, { remoteAddress: (info.remoteAddr as Deno.NetAddr).hostname }),
-      ),
-  );
+  open: (() => unknown)[],
+  closeAll: () => Promise<void>,
+): Promise<Relay> {
+  const { addr, source, workers, runDir } = config;
+  const privateKey = config.privateKey ?? generatePrivateKey();
+  const publicKey = publicKeyOf(privateKey);
+  const meet = runDir === undefined ? undefined : async (port: number) => {
+    const path = await makeRunDir({ base: runDir.base, publicKey: keyToHex(publicKey), port });
+    open.unshift(() => removeRunDir(path));
+    return path;
+  };
+  // A port in use is fine when it is a relay of the same key that has it: we replace that one.
+  const replaces = !isFree(addr);
+  if (replaces && (meet === undefined || !(await livesIn(await meet(addr.port))))) {
+    throw portInUse(addr, "--addr");
+  }
+
+  const later: { pool?: Pool } = {};
+  const state = async (): Promise<RelayState> => {
+    if (later.pool !== undefined) return await later.pool.state();
+    throw new Error("the relay is starting");
+  };
+  const stun = config.stunPort === undefined ? undefined : await startStunServer({
+    hostname: addr.hostname,
+    port: config.stunPort,
+    takeOver: replaces,
+  });
+  if (stun !== undefined) open.push(() => stun.close());
+  let companion: Companion | undefined;
+  if (config.httpPort !== undefined) {
+    const where = { hostname: addr.hostname, port: config.httpPort };
+    companion = new Companion(where, companionState(config, state, () => later.pool), replaces);
+    open.push(() => companion?.close());
+  }
+
+  await config.ready?.();
+  const served = () => source?.current ?? config.certificate;
+  const meta = served() === undefined ? undefined : await openMetaCert(publicKey);
+  if (meta !== undefined) open.push(() => meta.close());
+  const chain = (): ServedCertificate | undefined => {
+    const certificate = served();
+    if (certificate === undefined) return undefined;
+    const { cert, key } = certificate;
+    return { chain: (cert.endsWith("\n") ? cert : cert + "\n") + meta!.current, key };
+  };
+
+  const running = later.pool = await Pool.start({
+    count: workers?.count ?? 1,
+    command: workers?.command,
+    config: workerConfig(config, privateKey, chain()),
+    meet,
+    state: () => ({ stun: stun?.counters, certificate: source?.status() }),
+  });
+  open.push(() => running.end());
+  if (meta !== undefined) {
+    const roll = () => void running.setCertificate(chain()!);
+    meta.onChange = roll;
+    if (source !== undefined) source.onChange = () => void meta.refresh().then(roll);
+  }
+  const limitLog = new LimitLog(() => running.snapshot());
+  open.push(() => limitLog.close());
+
+  let closing: Promise<void> | undefined;
+  const close = () => closing ??= closeAll();
+  return {
+    address: running.address,
+    httpPort: companion?.port,
+    stunPort: stun?.port,
+    publicKey: keyToHex(publicKey),
+    ca: served()?.ca,
+    replaces,
+    failed: running.failed,
+    metrics: () => flatMetrics(running),
+    snapshot: () => running.snapshot(),
+    answers: () => running.answers(),
+    setKeys: (hex) => running.setKeys(hex),
+    setRate: (rate) => running.setRate(rate),
+    async reload() {
+      await Promise.all([source?.reload(), running.reload()]);
+    },
+    async restart(drainMs) {
+      // A replacement wants these ports.
+      await Promise.all([companion?.close(), stun?.close()]);
+      await drain(running, drainMs);
+      await close();
+    },
+    close,
+  };
 }
 
-function snapshot(relay: RelayServer): Record<string, number> {
+async function livesIn(directory: string): Promise<boolean> {
+  return (await liveSiblings(directory)).length > 0;
+}
+
+function workerConfig(
+  config: RelayConfig,
+  privateKey: Uint8Array,
+  certificate: ServedCertificate | undefined,
+): Omit<WorkerConfig, "name" | "siblings"> {
+  const { acceptLimit, perAddress, pages } = config;
+  const count = config.workers?.count ?? 1;
+  return {
+    addr: config.addr,
+    privateKey: privateKey.toHex(),
+    certificate,
+    limits: { ...config.limits },
+    times: config.times ?? SOCKET_TIMES,
+    acceptLimit: acceptLimit &&
+      { perSecond: acceptLimit.perSecond / count, burst: Math.ceil(acceptLimit.burst / count) },
+    // The kernel spreads connections by chance, so each worker has some room to spare.
+    perAddress: perAddress && count > 1
+      ? Math.ceil(perAddress / count + 2 * Math.sqrt(perAddress))
+      : perAddress,
+    derp: config.derp ?? true,
+    admission: config.admission,
+    keys: undefined,
+    rate: config.rate,
+    mesh: config.mesh,
+    pages: {
+      version: config.version ?? "",
+      hostname: config.hostname ?? "",
+      home: pages?.home ?? "",
+      debugNetworks: pages?.debugNetworks ?? [],
+      debugKeyFile: pages?.debugKeyFile,
+      bootstrapDns: pages?.bootstrapDns ?? { published: [], unpublished: [] },
+    },
+  };
+}
+
+function companionState(
+  config: RelayConfig,
+  state: () => Promise<RelayState>,
+  pool: () => Pool | undefined,
+): AppState {
+  const { source, pages } = config;
+  const version = config.version ?? "";
+  let last: RelayState | undefined;
+  const snapshot = async () => (last = await state()).snapshot;
+  const rest = {
+    stun: () => last?.stun,
+    certificate: () => source?.status(),
+  };
+  return {
+    version,
+    hostname: config.hostname ?? "",
+    check: () => pool()?.check() ?? [],
+    snapshot,
+    metrics: relayMetrics({ snapshot, ...rest, version }),
+    ...rest,
+    debug: new DebugRule({
+      networks: pages?.debugNetworks ?? [],
+      keyFile: pages?.debugKeyFile,
+    }),
+    home: pages?.home ?? "",
+    derp: config.derp ?? true,
+    meshKey: config.mesh !== undefined,
+    challenge: source && ((token) => source.challenge(token)),
+  };
+}
+
+async function drain(pool: Pool, drainMs: number): Promise<void> {
+  const clients = await countClients(pool);
+  const told = await pool.announceRestart({
+    reconnectMs: 0,
+    // One client a millisecond: a full relay's clients come back as fast as a core logs them in.
+    smearMs: Math.min(RESTART_SMEAR_MS, clients),
+    tryMs: RESTART_TRY_MS,
+  });
+  logger.info("Restart announced to {told} clients", { told });
+  const until = performance.now() + drainMs;
+  let left = clients;
+  while ((left = await countClients(pool)) > 0 && performance.now() < until) {
+    await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
+  }
+  logger.info("Restart done; {left} clients did not leave by themselves", { left });
+}
+
+/** Connections but those of other relays, which do not follow an announcement. */
+async function countClients(pool: Pool): Promise<number> {
+  const { gauges, clients } = await pool.snapshot();
+  return gauges.connections - clients.filter(({ mesh }) => mesh).length;
+}
+
+function flatMetrics(pool: Pool): Record<string, number> {
+  const relay = pool.local?.relay;
+  if (relay === undefined) throw new Error("the relay's workers are other processes");
   const { counters } = relay;
   const values: Record<string, number> = {};
   for (const [name, value] of Object.entries(counters)) {

@@ -1,27 +1,58 @@
 /**
  * `nexd relayderp`: from flags to a running relay, and what it says to the operator.
  */
-import { type Certificate, ensureSelfSigned, loadManual } from "./cert/mod.ts";
+import { getLogger } from "@logtape/logtape";
+import type { AdmissionConfig } from "./admission/mod.ts";
+import { type OpenedSource, openSource, readPem } from "./certificates.ts";
 import { RelayError } from "./errors.ts";
 import { loadServerKey } from "./key_file.ts";
-import { parseHostPort } from "./net/mod.ts";
+import { loadMeshKey, parseMeshWith } from "./mesh/mod.ts";
+import { loadRateConfig, type Notifier, openNotifier, watch } from "./ops/mod.ts";
 import { type Relay, startRelay } from "./relay.ts";
+import { readSettings, type Settings, type Values } from "./settings.ts";
+import { type CommandSelf, workersFor } from "./workers.ts";
 
-/** Values of the flags, by name. */
-export type Values = Record<string, string | number | boolean | string[] | undefined>;
+export type { Values } from "./settings.ts";
+
+const logger = getLogger(["nexd", "relay"]);
 
 /** What the command line gives a command. */
 export interface CommandContext {
   json: boolean;
   print(line: string): void;
+  /** Aborted when the command is to end. */
   signal: AbortSignal;
   version: string;
+  /** Has SIGHUP call this instead of ending the command. */
+  onReload?: (reload: () => void) => void;
+  /** How to start this program again. Undefined: it cannot. */
+  self?: CommandSelf | undefined;
+  /** Joins a VPC with the flags of `--onboard`; from the agent's room. */
+  onboard?: Onboard | undefined;
 }
 
-/** Certificates are kept here unless `--certdir` says otherwise. */
-const DEFAULT_CERT_DIR = "/var/lib/nexd/certs";
+/** The agent's side of on-boarding. */
+export type Onboard = (values: Values, version: string) => Promise<{
+  /** Where the list of devices is kept. */
+  cacheFile: string;
+  join(relay: {
+    metadata: OnboardMetadata;
+    port: number;
+    signal: AbortSignal;
+  }, on: {
+    devices(publicKeysHex: string[]): void;
+    state(text: string): void;
+  }): Promise<{ deviceId: string; close(): Promise<void> }>;
+}>;
 
-const DEV_PORT = 3340;
+/** What agents of the VPC learn about the relay. */
+export interface OnboardMetadata {
+  type: "derp";
+  hostname: string;
+  certmodemanual: boolean;
+  port?: number;
+  ca?: string;
+}
 
 /**
  * Runs the relay until the signal aborts.
@@ -29,74 +60,160 @@ const DEV_PORT = 3340;
  * @throws an error with `exitCode` for anything the operator can mend
  */
 export async function runRelay(values: Values, context: CommandContext): Promise<void> {
-  const dev = values.dev === true;
-  const hostname = text(values.hostname) ?? "relay.nexodus.io";
-  const certmode = dev ? "none" : text(values.certmode) ?? "letsencrypt";
-  const certdir = text(values.certdir) ?? DEFAULT_CERT_DIR;
-  const addr = dev
-    ? { hostname: "", port: DEV_PORT }
-    : parseHostPort(text(values.addr) ?? ":443", 443);
-  const stunPort = values.stun === false ? undefined : port(values, "stun-port", 3478);
-  const httpPort = dev || values["http-port"] === -1 ? undefined : port(values, "http-port", 80);
-
-  const privateKey = dev ? undefined : await loadServerKey(text(values.c));
-  const loaded = await certificateFor(certmode, certdir, hostname);
-  const relay = await startRelay({
-    addr,
-    privateKey,
-    certificate: loaded?.certificate,
-    httpPort,
-    stunPort,
-    version: context.version,
-  });
+  const settings = readSettings(values);
+  const notifier = openNotifier();
+  const closers: (() => unknown)[] = [() => notifier.close()];
   try {
-    announce(relay, { hostname, certmode, caPath: loaded?.caPath }, context);
-    await aborted(context.signal);
+    await serve(values, settings, context, notifier, closers);
   } finally {
-    await relay.close();
+    for (const close of closers.reverse()) await close();
   }
 }
 
-function text(value: Values[string]): string | undefined {
-  return typeof value === "string" && value !== "" ? value : undefined;
-}
+async function serve(
+  values: Values,
+  settings: Settings,
+  context: CommandContext,
+  notifier: Notifier,
+  closers: (() => unknown)[],
+): Promise<void> {
+  const { signal, version } = context;
+  const onboarding = await onboardingOf(values, settings, context);
+  const workers = workersFor(settings, values, context.self);
+  const privateKey = settings.dev ? undefined : await loadServerKey(settings.keyFile);
+  const rate = settings.rateConfig === undefined
+    ? undefined
+    : await loadRateConfig(settings.rateConfig);
+  const mesh = await meshOf(settings);
+  const opened = await openSource(settings);
+  if (opened !== undefined) closers.push(() => opened.source.close());
+  if (opened?.ready !== undefined) notifier.status("waits for the first certificate");
+  // Stopped while it waits for a CA: the source gives up, and with it the start.
+  const giveUp = () => void opened?.source.close();
+  signal.addEventListener("abort", giveUp, { once: true });
 
-function port(values: Values, name: string, fallback: number): number {
-  const value = values[name] ?? fallback;
-  if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > 65535) {
-    throw new RelayError(`Cannot use --${name} ${value}: not a port; give 0 to 65535`, 2);
+  let relay: Relay;
+  try {
+    relay = await startRelay({
+      addr: settings.addr,
+      privateKey,
+      source: opened?.source,
+      ready: opened?.ready,
+      httpPort: settings.httpPort,
+      stunPort: settings.stunPort,
+      version,
+      hostname: settings.hostname,
+      workers,
+      runDir: { base: settings.runDir },
+      limits: { writeMs: settings.writeMs === 0 ? Infinity : settings.writeMs },
+      times: { keepAliveMs: settings.keepAliveMs, userTimeoutMs: settings.userTimeoutMs },
+      acceptLimit: settings.acceptLimit,
+      perAddress: settings.perAddress,
+      derp: settings.derp,
+      admission: admissionOf(settings, onboarding?.cacheFile),
+      rate,
+      mesh,
+      pages: {
+        home: settings.home,
+        debugNetworks: settings.debug.networks,
+        debugKeyFile: settings.debug.keyFile,
+        bootstrapDns: settings.bootstrapDns,
+      },
+    });
+  } catch (error) {
+    if (signal.aborted) return; // told to stop before it could start
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", giveUp);
   }
-  return value;
+  closers.push(() => relay.close());
+  context.onReload?.(() => void reload(relay, settings, notifier));
+  if (onboarding !== undefined) {
+    const joined = await onboarding.join({
+      metadata: metadataOf(settings, relay, opened),
+      port: relay.address.port,
+      signal,
+    }, {
+      devices: (keys) => void relay.setKeys(keys),
+      state: (text) => notifier.status(text),
+    });
+    closers.push(() => joined.close());
+  }
+  announce(relay, settings, { caPath: opened?.caPath, workers: workers?.count ?? 1 }, context);
+  notifier.ready(`serves ${settings.hostname} on port ${relay.address.port}`);
+  closers.push(watch(notifier, () => relay.answers()));
+  await Promise.race([aborted(signal), relay.failed]);
+  notifier.stopping("moves its clients to another relay");
+  await relay.restart(settings.drainMs);
 }
 
-async function certificateFor(
-  mode: string,
-  directory: string,
-  hostname: string,
-): Promise<{ certificate: Certificate; caPath?: string } | undefined> {
-  switch (mode) {
-    case "none":
-      return undefined;
-    case "manual":
-      return { certificate: await loadManual(directory, hostname) };
-    case "selfsigned": {
-      const made = await ensureSelfSigned(directory, [hostname]);
-      return { certificate: made, caPath: made.caPath };
+async function onboardingOf(values: Values, settings: Settings, context: CommandContext) {
+  if (!settings.onboard) return undefined;
+  if (context.onboard === undefined) {
+    throw new RelayError("Cannot use --onboard here: start nexd itself", 2);
+  }
+  return await context.onboard(values, context.version);
+}
+
+function admissionOf(
+  { admission }: Settings,
+  cacheFile: string | undefined,
+): AdmissionConfig | undefined {
+  const { file, url, failOpen, tailscaled } = admission;
+  const config: AdmissionConfig = {
+    ...(file === undefined ? {} : { file }),
+    ...(url === undefined ? {} : { url, failOpen }),
+    ...(tailscaled === undefined ? {} : { tailscaled }),
+    ...(cacheFile === undefined ? {} : { keys: true, cacheFile }),
+  };
+  return Object.keys(config).length === 0 ? undefined : config;
+}
+
+async function meshOf({ mesh, dev }: Settings) {
+  const { keyFile, caFile } = mesh;
+  if (keyFile === undefined || dev) return undefined;
+  const key = (await loadMeshKey(keyFile)).toHex();
+  parseMeshWith(mesh.with); // says what is wrong before anything starts
+  const caCerts = caFile === undefined ? [] : [await readPem(caFile, "--mesh-ca")];
+  return { key, with: mesh.with, caCerts };
+}
+
+function metadataOf(
+  { hostname, certificate }: Settings,
+  relay: Relay,
+  opened: OpenedSource | undefined,
+): OnboardMetadata {
+  const { port } = relay.address;
+  return {
+    type: "derp",
+    hostname,
+    certmodemanual: certificate.mode === "manual" || certificate.mode === "selfsigned",
+    ...(port === 443 ? {} : { port }),
+    ...(opened?.ca === undefined ? {} : { ca: opened.ca }),
+  };
+}
+
+/** SIGHUP: certificate files, allow-list, debug key, rate limits. What is bad leaves the old in use. */
+async function reload(relay: Relay, settings: Settings, notifier: Notifier): Promise<void> {
+  notifier.reloading();
+  logger.info("Reads its files again");
+  await relay.reload();
+  if (settings.rateConfig !== undefined) {
+    try {
+      await relay.setRate(await loadRateConfig(settings.rateConfig));
+    } catch (error) {
+      logger.error("The rate limits stay as they are: {reason}", {
+        reason: error instanceof Error ? error.message : String(error),
+      });
     }
-    case "letsencrypt":
-      throw new RelayError(
-        "Cannot use --certmode letsencrypt: this version has no ACME client; use manual or " +
-          "selfsigned",
-        2,
-      );
-    default:
-      throw new RelayError(`Cannot use --certmode ${mode}: use manual or selfsigned`, 2);
   }
+  notifier.ready(`serves ${settings.hostname} on port ${relay.address.port}`);
 }
 
 function announce(
   relay: Relay,
-  how: { hostname: string; certmode: string; caPath: string | undefined },
+  { hostname, certificate }: Settings,
+  { caPath, workers }: { caPath: string | undefined; workers: number },
   context: CommandContext,
 ): void {
   const { address } = relay;
@@ -108,22 +225,27 @@ function announce(
       http_port: relay.httpPort,
       stun: relay.stunPort,
       public_key: relay.publicKey,
-      hostname: how.hostname,
-      certmode: how.certmode,
-      ca: how.caPath,
+      hostname,
+      certmode: certificate.mode,
+      ca: caPath,
+      workers,
+      replaces: relay.replaces,
+      pid: Deno.pid,
+      version: context.version,
     }));
     return;
   }
-  const scheme = how.certmode === "none" ? "plain HTTP" : "TLS";
-  context.print(`Relay ${how.hostname} serves DERP on ${listening} (${scheme})`);
+  const scheme = certificate.mode === "none" ? "plain HTTP" : "TLS";
+  context.print(`Relay ${hostname} serves DERP on ${listening} (${scheme})`);
   context.print(`  public key  ${relay.publicKey}`);
+  if (workers > 1) context.print(`  workers     ${workers} processes`);
   if (relay.stunPort !== undefined) context.print(`  STUN        UDP port ${relay.stunPort}`);
   if (relay.httpPort !== undefined) context.print(`  plain HTTP  port ${relay.httpPort}`);
-  if (how.caPath !== undefined) {
-    context.print(`Its certificate is signed by a private CA of its own: ${how.caPath}`);
+  if (caPath !== undefined) {
+    context.print(`Its certificate is signed by a private CA of its own: ${caPath}`);
     context.print(`Copy that file to each host and start nexd there with`);
     context.print(
-      `  nexd --relay-ca ${how.caPath.split("/").at(-1)} --public-relay ${how.hostname}` +
+      `  nexd --relay-ca ${caPath.split("/").at(-1)} --public-relay ${hostname}` +
         (address.port === 443 ? "" : `:${address.port}`),
     );
   }

@@ -32,14 +32,6 @@ export interface AdmissionSettings {
   tailscaled: string | undefined;
 }
 
-/** How a relay joins a VPC. */
-export interface OnboardSettings {
-  serviceUrl: string | undefined;
-  regKey: string;
-  ca: string | undefined;
-  stateDir: string;
-}
-
 /** The checked flags. Times in milliseconds; undefined means none or not given. */
 export interface Settings {
   addr: { hostname: string; port: number };
@@ -57,9 +49,11 @@ export interface Settings {
   mesh: { keyFile: string | undefined; with: string[]; caFile: string | undefined };
   bootstrapDns: { published: string[]; unpublished: string[] };
   admission: AdmissionSettings;
-  onboard: OnboardSettings | undefined;
+  /** Join a VPC, see the agent's room. */
+  onboard: boolean;
   acceptLimit: { perSecond: number; burst: number } | undefined;
-  perAddress: number;
+  /** 0: no limit. */
+  perAddress: number | undefined;
   /** 0: none. */
   keepAliveMs: number;
   /** 0: the system's own. */
@@ -75,13 +69,8 @@ const DEV_PORT = 3340;
 /** Certificates are kept here unless `--certdir` says otherwise. */
 const DEFAULT_CERT_DIR = "/var/lib/nexd/certs";
 
-const DEFAULT_STATE_DIR = "/var/lib/nexd";
-
 /** More processes than any machine has cores for. */
 const MAX_WORKERS = 256;
-
-/** Connections of one address, unless the operator says otherwise. */
-const DEFAULT_PER_ADDRESS = 1024;
 
 const MAX_DRAIN_MS = 600_000;
 
@@ -124,9 +113,9 @@ export function readSettings(values: Values): Settings {
       unpublished: list(values["unpublished-bootstrap-dns-names"]),
     },
     admission: admissionOf(values),
-    onboard: onboardOf(values),
+    onboard: values.onboard === true,
     acceptLimit: acceptLimitOf(values),
-    perAddress: whole(values, "max-connections-per-address", 0, 1e9) ?? DEFAULT_PER_ADDRESS,
+    perAddress: whole(values, "max-connections-per-address", 0, 1e9),
     keepAliveMs: duration(values, "tcp-keepalive-time", "10m"),
     userTimeoutMs: duration(values, "tcp-user-timeout", "15s"),
     writeMs: duration(values, "tcp-write-timeout", "2s"),
@@ -276,20 +265,6 @@ function admissionOf(values: Values): AdmissionSettings {
     url,
     failOpen: values["verify-client-url-fail-open"] === true,
     tailscaled: values["verify-clients"] === true ? socket ?? TAILSCALED : undefined,
-  };
-}
-
-function onboardOf(values: Values): OnboardSettings | undefined {
-  if (values.onboard !== true) return undefined;
-  const regKey = text(values["reg-key"]);
-  if (regKey === undefined) {
-    throw bad("onboard", "true", "no registration key; give --reg-key or set NEXD_REG_KEY");
-  }
-  return {
-    serviceUrl: text(values["service-url"]),
-    regKey,
-    ca: text(values.ca),
-    stateDir: text(values["state-dir"]) ?? DEFAULT_STATE_DIR,
   };
 }
 

@@ -10,6 +10,7 @@ const ROOMS: Record<string, { may: string[]; types?: string[] }> = {
     may: [
       "agent/mod.ts",
       "agent/options.ts",
+      "agent/relay_node/mod.ts",
       "control/mod.ts",
       "control/options.ts",
       "relay/mod.ts",

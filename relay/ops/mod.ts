@@ -4,6 +4,8 @@
  * @module
  */
 export { parseDuration } from "./duration.ts";
+export { LimitLog } from "./limit_log.ts";
 export { loadRateConfig, type RateConfig } from "./rate_config.ts";
 export { makeRunDir, removeRunDir } from "./run_dir.ts";
 export { type Notifier, openNotifier } from "./systemd.ts";
+export { watch } from "./watchdog.ts";

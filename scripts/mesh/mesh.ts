@@ -35,11 +35,15 @@ export interface NatObservation {
   seen: string[];
 }
 
+/** How a task names the runtime's own path, which only a task's shell can work out. */
+const OWN_PATH = "$(deno eval 'console.log(Deno.execPath())')";
+
 type Task = "control" | "relay" | "agent";
 
 /** The `deno` arguments of a task of deno.json, for any working directory. */
 export function taskArguments(task: Task): string[] {
-  const [deno, ...args] = config.tasks[task].split(" ");
+  const line = config.tasks[task].replace(OWN_PATH, Deno.execPath());
+  const [deno, ...args] = line.split(" ");
   if (deno !== "deno") throw new Error(`Cannot use task ${task}: it does not start with deno`);
   return args.map((arg) => arg === "main.ts" ? `${ROOT}main.ts` : arg);
 }
@@ -104,6 +108,8 @@ export class Mesh {
       ...taskArguments("relay"),
       ...["--hostname", "relay", "--certmode", "selfsigned", "--certdir", dir],
       ...["-c", `${dir}/derper.key`, "--json"],
+      // One process: a proof that searches the relay's memory must search all of it.
+      ...["--workers", "1"],
     ]);
     await process.waitFor(/"listening"/, START_MS);
   }

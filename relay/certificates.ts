@@ -1,0 +1,86 @@
+/** From the flags to the source of the relay's certificate. */
+import { isIP } from "node:net";
+import {
+  AcmeSource,
+  type CertificateSource,
+  openManual,
+  openSelfSigned,
+  reasonOf,
+} from "./cert/mod.ts";
+import { RelayError } from "./errors.ts";
+import type { Settings } from "./settings.ts";
+
+/** A source, and how it gets its first certificate. */
+export interface OpenedSource {
+  source: CertificateSource;
+  /** Where the private CA's certificate is, when there is one. */
+  caPath: string | undefined;
+  /** PEM of that CA. */
+  ca: string | undefined;
+  /** Waits for the first certificate; port 80 has to answer challenges then. */
+  ready: (() => Promise<void>) | undefined;
+}
+
+/** @throws CertificateError or RelayError for what cannot be used */
+export async function openSource(settings: Settings): Promise<OpenedSource | undefined> {
+  const { certificate, hostname } = settings;
+  const { mode, directory } = certificate;
+  switch (mode) {
+    case "none":
+      return undefined;
+    case "manual":
+      return {
+        source: await openManual({ directory, hostname }),
+        caPath: undefined,
+        ca: undefined,
+        ready: undefined,
+      };
+    case "selfsigned": {
+      const source = await openSelfSigned({ directory, names: [hostname] });
+      const { ca, caPath } = source.current;
+      return { source, caPath, ca, ready: undefined };
+    }
+    case "letsencrypt":
+    case "gcp": {
+      if (settings.httpPort === undefined) {
+        throw new RelayError(
+          `Cannot use --http-port -1 with --certmode ${mode}: the CA asks on that port; give it 80, ` +
+            "or use --certmode manual or selfsigned",
+          2,
+        );
+      }
+      const source = new AcmeSource({
+        mode,
+        directory,
+        hostname,
+        directoryUrl: certificate.acmeDirectory,
+        email: certificate.email,
+        eab: certificate.eab,
+        ca: await caOf(certificate.acmeCa),
+        ipCerts: isIP(hostname) !== 0,
+      });
+      return { source, caPath: undefined, ca: undefined, ready: () => source.start() };
+    }
+  }
+}
+
+async function caOf(path: string | undefined): Promise<string | undefined> {
+  return path === undefined ? undefined : await readPem(path, "--acme-ca");
+}
+
+/**
+ * Reads a file of PEM certificates.
+ *
+ * @throws RelayError naming the flag and the file
+ */
+export async function readPem(path: string, flag: string): Promise<string> {
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    const reason = error instanceof Deno.errors.NotFound ? "no such file" : reasonOf(error);
+    throw new RelayError(`Cannot read ${flag} ${path}: ${reason}; check the path`, 2);
+  }
+  if (text.includes("-----BEGIN CERTIFICATE-----")) return text;
+  throw new RelayError(`Cannot use ${flag} ${path}: no PEM certificate in it; give a CA's`, 2);
+}

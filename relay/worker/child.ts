@@ -1,0 +1,139 @@
+/** The supervisor's side of a worker in a process of its own. */
+import type { RelaySnapshot } from "../state/mod.ts";
+import type {
+  ListenAddress,
+  RateLimit,
+  RelayState,
+  Restart,
+  ServedCertificate,
+  Worker,
+  WorkerConfig,
+} from "./config.ts";
+import { Rpc } from "./rpc.ts";
+
+/** How to start this program's hidden worker command. */
+export interface WorkerCommand {
+  /** The runtime, or the compiled executable itself. */
+  executable: string;
+  args: string[];
+}
+
+const SECRETS = ["NEXD_REG_KEY", "NEXD_DERP_ACME_EAB_KEY"];
+
+/** Loading the program and opening the port. */
+const START_MS = 30_000;
+/** Everything else is quick; a worker that does not answer within this is stuck. */
+const CALL_MS = 10_000;
+const SNAPSHOT_MS = 1_000;
+/** From being told to end until it is killed. */
+const END_MS = 5_000;
+
+export class ChildWorker implements Worker {
+  readonly name: string;
+  readonly ended: Promise<string>;
+  readonly pid: number;
+  #address: ListenAddress = { hostname: "", port: 0 };
+  readonly #process: Deno.ChildProcess;
+  readonly #rpc: Rpc;
+
+  /**
+   * Starts the process and has it listen.
+   *
+   * @param state what the worker's pages are told of the whole relay
+   * @throws RelayError what the worker could not do, or that it did not start
+   */
+  static async start(
+    command: WorkerCommand,
+    config: WorkerConfig,
+    state: () => Promise<RelayState>,
+  ): Promise<ChildWorker> {
+    const worker = new ChildWorker(command, config.name, state);
+    try {
+      worker.#address = await worker.#rpc.call("start", config, START_MS) as ListenAddress;
+      return worker;
+    } catch (error) {
+      worker.kill();
+      await worker.ended;
+      throw error;
+    }
+  }
+
+  private constructor(command: WorkerCommand, name: string, state: () => Promise<RelayState>) {
+    this.name = name;
+    this.#process = new Deno.Command(command.executable, {
+      args: command.args,
+      // Secrets that it has no use for.
+      env: Object.fromEntries(SECRETS.map((name) => [name, ""])),
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "inherit", // its log lines stand beside the supervisor's
+    }).spawn();
+    this.pid = this.#process.pid;
+    this.#rpc = new Rpc(this.#process.stdout, this.#process.stdin, { state });
+    this.ended = this.#process.status.then(async ({ code, signal }) => {
+      await this.#rpc.closed;
+      return signal === null ? `exit status ${code}` : `signal ${signal}`;
+    });
+  }
+
+  get address(): ListenAddress {
+    return this.#address;
+  }
+
+  async join(directory: string): Promise<void> {
+    await this.#call("join", directory);
+  }
+
+  async setCertificate(certificate: ServedCertificate): Promise<void> {
+    await this.#call("setCertificate", certificate);
+  }
+
+  async setKeys(hex: string[]): Promise<void> {
+    await this.#call("setKeys", hex);
+  }
+
+  async setRate(rate: RateLimit | undefined): Promise<void> {
+    await this.#call("setRate", rate ?? null);
+  }
+
+  async reload(): Promise<void> {
+    await this.#call("reload", null);
+  }
+
+  async snapshot(): Promise<RelaySnapshot> {
+    return await this.#call("snapshot", null, SNAPSHOT_MS) as RelaySnapshot;
+  }
+
+  async check(): Promise<string[]> {
+    return await this.#call("check", null, SNAPSHOT_MS) as string[];
+  }
+
+  async stopAccepting(): Promise<void> {
+    await this.#call("stopAccepting", null);
+  }
+
+  async announceRestart(restart: Restart): Promise<number> {
+    return await this.#call("announceRestart", restart) as number;
+  }
+
+  /** Tells it to end, and kills it when it does not. */
+  async end(): Promise<void> {
+    this.#call("end", null).catch(() => {});
+    await this.#rpc.close();
+    const timer = setTimeout(() => this.kill(), END_MS);
+    await this.ended;
+    clearTimeout(timer);
+  }
+
+  kill(): void {
+    try {
+      this.#process.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+  }
+
+  #call(name: string, argument: unknown, timeoutMs = CALL_MS): Promise<unknown> {
+    return this.#rpc.call(name, argument, timeoutMs);
+  }
+}
