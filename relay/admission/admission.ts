@@ -38,8 +38,8 @@ export interface AdmissionConfig {
 
 /** What is counted. */
 export interface AdmissionCounters {
+  /** Logins let in because the service could not be asked. Who is refused, the relay counts. */
   admissionFailedOpen: number;
-  admissionRefused: number;
 }
 
 /** The parts that answer at once, and those that ask somebody. */
@@ -55,11 +55,9 @@ export class Admission {
   /** Called with a key that was taken from the file or the list: its connections have to end. */
   onRevoked: ((key: Uint8Array) => void) | undefined;
   readonly #parts: Parts;
-  readonly #counters: AdmissionCounters;
 
-  private constructor(parts: Parts, counters: AdmissionCounters) {
+  private constructor(parts: Parts) {
     this.#parts = parts;
-    this.#counters = counters;
     const revoke = (keys: string[]) => keys.forEach((key) => this.#revoke(key));
     if (parts.file !== undefined) parts.file.onRemoved = revoke;
     if (parts.list !== undefined) parts.list.onRemoved = revoke;
@@ -68,12 +66,12 @@ export class Admission {
   /**
    * Reads what there is to read and begins to follow it.
    *
-   * @param counters raised for each refused login and each let in unasked
+   * @param counters raised for each login let in unasked
    * @throws RelayError for a file or URL that cannot be used
    */
   static async open(
     config: AdmissionConfig,
-    counters: AdmissionCounters = { admissionFailedOpen: 0, admissionRefused: 0 },
+    counters: AdmissionCounters = { admissionFailedOpen: 0 },
   ): Promise<Admission> {
     const { file, url, tailscaled, limits } = config;
     const parts: Parts = {
@@ -97,13 +95,13 @@ export class Admission {
       await closeAll(parts);
       throw error;
     }
-    return new Admission(parts, counters);
+    return new Admission(parts);
   }
 
   /** The question, as the relay asks it. */
   readonly admit: Admit = (key, address) => {
     const hex = key.length === KEY_LENGTH ? keyToHex(key) : "";
-    if (hex === "" || !this.#listed(hex)) return this.#count(false);
+    if (hex === "" || !this.#listed(hex)) return false;
     const { tailscaled, callOut } = this.#parts;
     if (tailscaled === undefined && callOut === undefined) return true;
     return this.#asked(hex, address);
@@ -138,19 +136,14 @@ export class Admission {
   async #asked(hex: string, address: string): Promise<boolean> {
     const { tailscaled, callOut } = this.#parts;
     try {
-      if (tailscaled !== undefined && !await tailscaled.admit(hex)) return this.#count(false);
-      if (callOut !== undefined && !await callOut.admit(hex, address)) return this.#count(false);
+      if (tailscaled !== undefined && !await tailscaled.admit(hex)) return false;
+      if (callOut !== undefined && !await callOut.admit(hex, address)) return false;
     } catch (error) {
       log.error("admission: {error}", { error });
-      return this.#count(false);
+      return false;
     }
     // The lists may have changed meanwhile, and whoever was taken out then has no connection yet.
-    return this.#count(this.#listed(hex));
-  }
-
-  #count(admitted: boolean): boolean {
-    if (!admitted) this.#counters.admissionRefused++;
-    return admitted;
+    return this.#listed(hex);
   }
 
   #revoke(hex: string): void {
