@@ -19,3 +19,4 @@ export {
   setTcpUserTimeout,
   socketFds,
 } from "./sockets.ts";
+export { steerConnections, stopSteering } from "./steer.ts";
