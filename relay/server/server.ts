@@ -216,9 +216,9 @@ export class RelayServer implements Hub {
 
   /**
    * Takes over the accepted side of a stream from another worker of this relay: mesh frames from
-   * the first byte on, no login. The socket ends with it.
+   * the first byte on, no login. The socket ends with it, and then it resolves; it never rejects.
    */
-  acceptSibling(socket: Socket): void {
+  async acceptSibling(socket: Socket): Promise<void> {
     if (this.#closing) return tryClose(socket);
     const about: About = { address: "", port: 0, sibling: true };
     const input = new Input(this.pools);
@@ -226,7 +226,7 @@ export class RelayServer implements Hub {
     // Of no table: nothing is ever sent to a sibling's connection by its key.
     connection.peer = new Peer(connection.key);
     this.#siblings.add(connection);
-    void connection.run();
+    await connection.run();
   }
 
   /** A connection ended: off the lists, and those that must know are told. */

@@ -1,5 +1,6 @@
 /** For tests: sockets in memory and a plain DERP client. */
 import {
+  type ClientInfo,
   encodeClientInfo,
   FrameReader,
   FrameType,
@@ -128,9 +129,9 @@ export class TestClient {
   }
 
   /** The login in the protocol itself, from ServerKey to ServerInfo. */
-  async login(): Promise<Uint8Array> {
+  async login(more: Partial<ClientInfo> = {}): Promise<Uint8Array> {
     const serverKey = (await this.expect(FrameType.ServerKey)).slice(8, 40);
-    const info = { version: 2, canAckPings: false };
+    const info = { version: 2, canAckPings: false, ...more };
     await this.send(encodeClientInfo(this.privateKey, serverKey, info));
     return await this.expect(FrameType.ServerInfo);
   }

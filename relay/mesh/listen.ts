@@ -1,0 +1,68 @@
+/**
+ * What the other side of a link says: who is there, and who went.
+ */
+import {
+  decodePeerGone,
+  decodePeerPresent,
+  decodePing,
+  encodePong,
+  type Frame,
+  FrameType,
+} from "../derp/mod.ts";
+import { type Link, openSiblingPresent, type RelayServer } from "../server/mod.ts";
+import { MeshError } from "./error.ts";
+import { type FrameStream, type Stream, tryClose } from "./stream.ts";
+
+/** How often silence is looked for. */
+const LOOK_MS = 5_000;
+
+/**
+ * Reads a link until it ends, and keeps the relay's tables. Then everything learned is forgotten.
+ *
+ * @param readMs the link ends when nothing comes for so long
+ * @throws the error that ended the link; it returns at a clean end of the stream
+ */
+export async function listen(
+  relay: RelayServer,
+  link: Link,
+  stream: Stream,
+  frames: FrameStream,
+  readMs: number,
+): Promise<void> {
+  let silent = false;
+  const timer = setInterval(() => {
+    if (performance.now() - frames.heardAt < readMs) return;
+    silent = true;
+    tryClose(stream);
+  }, Math.min(LOOK_MS, readMs / 2));
+  try {
+    for (;;) {
+      for (let frame = frames.waiting(); frame !== undefined; frame = frames.waiting()) {
+        take(relay, link, frame);
+      }
+      if (!await frames.more()) return;
+    }
+  } catch (error) {
+    throw silent ? new MeshError(`nothing came for ${readMs / 1000} s`) : error;
+  } finally {
+    clearInterval(timer);
+    relay.region.closed(link);
+  }
+}
+
+function take(relay: RelayServer, link: Link, { type, payload }: Frame): void {
+  switch (type) {
+    case FrameType.PeerPresent: {
+      const { key } = decodePeerPresent(payload);
+      const sibling = link.sibling ? openSiblingPresent(payload, type) : undefined;
+      if (link.sibling && sibling === undefined) throw new MeshError("it sent a broken frame");
+      if (!relay.region.present(link, key, sibling)) throw new MeshError("it has too many keys");
+      return;
+    }
+    case FrameType.PeerGone:
+      return relay.region.gone(link, decodePeerGone(payload).key);
+    case FrameType.Ping:
+      return void link.control(encodePong(decodePing(payload)));
+      // KeepAlive, and whatever later versions say, only shows that the link lives.
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * The links to the other relays of the region.
+ */
+import { getLogger } from "@logtape/logtape";
+import type { Link, RelayServer } from "../server/mod.ts";
+import type { LinkState } from "../state/mod.ts";
+import { type MeshPeer, nameOf } from "./config.ts";
+import { type Dialer, dialRelay } from "./dial.ts";
+import { listen } from "./listen.ts";
+import { tryClose } from "./stream.ts";
+
+const logger = getLogger(["nexd", "mesh"]);
+
+/** Times of a link, in milliseconds. */
+export interface MeshTimes {
+  /** From dialing to the end of the login. */
+  connectMs: number;
+  /** A link on which nothing comes for this long is dead: two keep-alives were missed. */
+  readMs: number;
+  /** From the end of a link, or a failed attempt, to the next, plus a random part of a tenth. */
+  retryMs: number;
+}
+
+const TIMES: MeshTimes = { connectMs: 10_000, readMs: 120_000, retryMs: 5_000 };
+
+/** What joins a mesh. */
+export interface MeshOptions extends Dialer {
+  peers: MeshPeer[];
+}
+
+/** One other relay: dialed, and dialed again, until it turns out to be this one. */
+class Neighbour {
+  readonly #relay: RelayServer;
+  readonly #peer: MeshPeer;
+  readonly #dialer: Dialer;
+  readonly #times: MeshTimes;
+  readonly #stop: AbortSignal;
+  readonly done: Promise<void>;
+  #state: LinkState["state"] = "connecting";
+  #since = Date.now();
+  #error: string | undefined;
+  #link: Link | undefined;
+  #sent = 0;
+  #dropped = 0;
+
+  constructor(
+    relay: RelayServer,
+    peer: MeshPeer,
+    dialer: Dialer,
+    times: MeshTimes,
+    stop: AbortSignal,
+  ) {
+    this.#relay = relay;
+    this.#peer = peer;
+    this.#dialer = dialer;
+    this.#times = times;
+    this.#stop = stop;
+    this.done = this.#run();
+  }
+
+  get state(): LinkState {
+    return {
+      name: nameOf(this.#peer),
+      state: this.#state,
+      since: this.#since,
+      keys: this.#link?.peers.size ?? 0,
+      sentPackets: this.#sent + (this.#link?.sentPackets ?? 0),
+      droppedPackets: this.#dropped + (this.#link?.droppedPackets ?? 0),
+      error: this.#error,
+    };
+  }
+
+  #become(state: LinkState["state"], error?: string): void {
+    if (state !== this.#state) this.#since = Date.now();
+    this.#state = state;
+    this.#error = error;
+  }
+
+  async #run(): Promise<void> {
+    const name = nameOf(this.#peer);
+    let told: string | undefined;
+    while (!this.#stop.aborted) {
+      try {
+        if (!await this.#once()) {
+          this.#become("self");
+          logger.info("{name} is this relay itself", { name });
+          return;
+        }
+        told = undefined;
+        this.#become("connecting", "it ended the connection");
+      } catch (error) {
+        this.#become("connecting", error instanceof Error ? error.message : String(error));
+      }
+      if (this.#stop.aborted) break;
+      // Once for each reason, not each five seconds.
+      if (told !== this.#error) {
+        logger.warn("No link to {name}: {error}", { name, error: this.#error });
+        told = this.#error;
+      }
+      await pause(this.#times.retryMs * (1 + Math.random() / 10), this.#stop);
+    }
+    this.#become("closed");
+  }
+
+  /** One link, from dialing to its end. False when the other side is this relay. */
+  async #once(): Promise<boolean> {
+    const { connectMs, readMs } = this.#times;
+    const name = nameOf(this.#peer);
+    const attempt = new AbortController();
+    const timer = setTimeout(
+      () => attempt.abort(new Error(`no login within ${connectMs / 1000} s`)),
+      connectMs,
+    );
+    const signal = AbortSignal.any([this.#stop, attempt.signal]);
+    let dialed;
+    try {
+      dialed = await dialRelay(this.#peer, this.#dialer, signal);
+    } finally {
+      clearTimeout(timer);
+    }
+    if (dialed === undefined) return false;
+    const { conn, frames } = dialed;
+    const link = this.#link = this.#relay.region.open(name, false, conn);
+    const stop = () => tryClose(conn);
+    this.#stop.addEventListener("abort", stop);
+    try {
+      this.#stop.throwIfAborted();
+      this.#become("connected");
+      logger.info("Linked with {name}", { name });
+      await listen(this.#relay, link, conn, frames, readMs);
+      return true;
+    } finally {
+      this.#stop.removeEventListener("abort", stop);
+      this.#relay.region.closed(link);
+      this.#link = undefined;
+      this.#sent += link.sentPackets;
+      this.#dropped += link.droppedPackets;
+    }
+  }
+}
+
+/** A relay's links to the others of its region. */
+export class Mesh {
+  readonly #stop = new AbortController();
+  readonly #neighbours: Neighbour[];
+
+  private constructor(relay: RelayServer, options: MeshOptions, times: MeshTimes) {
+    const { peers, ...dialer } = options;
+    const { signal } = this.#stop;
+    this.#neighbours = peers.map((peer) => new Neighbour(relay, peer, dialer, times, signal));
+  }
+
+  /**
+   * Links `relay` with its peers and keeps it linked. This relay itself may be among them.
+   *
+   * @param times for tests
+   */
+  static start(relay: RelayServer, options: MeshOptions, times: Partial<MeshTimes> = {}): Mesh {
+    return new Mesh(relay, options, { ...TIMES, ...times });
+  }
+
+  links(): LinkState[] {
+    return this.#neighbours.map((neighbour) => neighbour.state);
+  }
+
+  /** Ends all links; what was learned through them is forgotten. */
+  async close(): Promise<void> {
+    this.#stop.abort(new Error("the mesh is closed"));
+    await Promise.all(this.#neighbours.map((neighbour) => neighbour.done));
+  }
+}
+
+/** Waits, but not beyond the stop. */
+function pause(ms: number, stop: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (stop.aborted) return resolve();
+    const timer = setTimeout(done, ms);
+    stop.addEventListener("abort", done);
+    function done() {
+      clearTimeout(timer);
+      stop.removeEventListener("abort", done);
+      resolve();
+    }
+  });
+}

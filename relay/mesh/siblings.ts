@@ -1,0 +1,225 @@
+/**
+ * The links between the workers of one relay, and of a relay and the one that replaces it.
+ *
+ * Each worker serves a unix socket and dials those of all others. Two workers so have two streams,
+ * one for each direction: who dials watches the other and forwards to it.
+ */
+import { getLogger } from "@logtape/logtape";
+import { encodeWatchConns } from "../derp/mod.ts";
+import type { Link, RelayServer } from "../server/mod.ts";
+import type { LinkState } from "../state/mod.ts";
+import { greet, namesIn, prepare, socketPath } from "./directory.ts";
+import { MeshError } from "./error.ts";
+import { listen } from "./listen.ts";
+import { FrameStream, tryClose } from "./stream.ts";
+
+export { liveSiblings } from "./directory.ts";
+
+const logger = getLogger(["nexd", "mesh"]);
+
+/** From the end of a link to the next attempt, in milliseconds. */
+const RETRY_MS = 100;
+
+/** Failed attempts in a row until a socket counts as left behind. */
+const GIVE_UP = 3;
+
+/** As for a relay of the region: two keep-alives missed. */
+const READ_MS = 120_000;
+
+/** One other worker. */
+interface Sibling {
+  name: string;
+  since: number;
+  link: Link | undefined;
+  done: Promise<void>;
+  error?: string;
+}
+
+export class Siblings {
+  readonly name: string;
+  readonly #relay: RelayServer;
+  readonly #directory: string;
+  readonly #path: string;
+  readonly #listener: Deno.UnixListener;
+  readonly #siblings = new Map<string, Sibling>();
+  /** Everything that close() must end. */
+  readonly #open = new Set<Deno.Conn>();
+  #accepting: Promise<void>;
+  #closed = false;
+
+  private constructor(
+    relay: RelayServer,
+    directory: string,
+    name: string,
+    path: string,
+    listener: Deno.UnixListener,
+  ) {
+    this.#relay = relay;
+    this.#directory = directory;
+    this.#path = path;
+    this.#listener = listener;
+    this.name = name;
+    this.#accepting = this.#accept();
+  }
+
+  /**
+   * Joins the workers in a directory. Resolves when those that are there are linked, or were tried.
+   *
+   * @param o.name of this worker; by default one that nobody else has
+   * @throws MeshError when the directory or the name cannot be used
+   */
+  static async join(
+    relay: RelayServer,
+    o: { directory: string; name?: string },
+  ): Promise<Siblings> {
+    const random = crypto.getRandomValues(new Uint8Array(4)).toHex();
+    const name = o.name ?? `${Deno.pid}-${random}`;
+    const path = await prepare(o.directory, name);
+    let listener: Deno.UnixListener;
+    try {
+      listener = Deno.listen({ transport: "unix", path });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new MeshError(`Cannot listen on ${path}: ${reason}; choose another --run-dir`);
+    }
+    const siblings = new Siblings(relay, o.directory, name, path, listener);
+    const others = (await namesIn(o.directory)).filter((other) => other !== name);
+    await Promise.all(others.map((other) => siblings.#meet(other)));
+    return siblings;
+  }
+
+  links(): LinkState[] {
+    return [...this.#siblings.values()].map(({ name, since, link, error }) => ({
+      name,
+      state: link === undefined ? "connecting" : "connected",
+      since,
+      keys: link?.peers.size ?? 0,
+      sentPackets: link?.sentPackets ?? 0,
+      droppedPackets: link?.droppedPackets ?? 0,
+      error,
+    }));
+  }
+
+  /** Leaves the others; what was learned from them is forgotten. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#listener.close();
+    await Deno.remove(this.#path).catch(() => {}); // The runtime may have been first.
+    for (const conn of this.#open) tryClose(conn);
+    await this.#accepting;
+    await Promise.all([...this.#siblings.values()].map(({ done }) => done));
+  }
+
+  async #accept(): Promise<void> {
+    while (!this.#closed) {
+      try {
+        void this.#answer(await this.#listener.accept());
+      } catch (error) {
+        if (this.#closed) return;
+        logger.warn("Cannot accept a worker: {error}", { error: String(error) });
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+  }
+
+  /** The accepted side: the relay serves it as it does a mesh client. */
+  async #answer(conn: Deno.UnixConn): Promise<void> {
+    this.#open.add(conn);
+    try {
+      const name = await answerTo(conn, this.name);
+      if (name === "" || this.#closed) return tryClose(conn);
+      void this.#meet(name);
+      await this.#relay.acceptSibling(conn);
+    } catch (error) {
+      tryClose(conn);
+      logger.debug("Refused a worker: {error}", { error: String(error) });
+    } finally {
+      this.#open.delete(conn);
+    }
+  }
+
+  /** Sees to it that there is a link to a worker. Resolves when there is, or it failed once. */
+  #meet(name: string): Promise<void> {
+    if (this.#closed || name === this.name || this.#siblings.has(name)) return Promise.resolve();
+    return new Promise((met) => {
+      const sibling: Sibling = {
+        name,
+        since: Date.now(),
+        link: undefined,
+        done: Promise.resolve(),
+      };
+      this.#siblings.set(name, sibling);
+      sibling.done = this.#keep(sibling, met).finally(() => {
+        this.#siblings.delete(name);
+        met();
+      });
+    });
+  }
+
+  /** Dials a worker until it is gone for good. */
+  async #keep(sibling: Sibling, met: () => void): Promise<void> {
+    let failures = 0;
+    while (!this.#closed) {
+      try {
+        await this.#once(sibling, () => {
+          failures = 0;
+          met();
+        });
+        sibling.error = "it ended the link";
+      } catch (error) {
+        sibling.error = error instanceof Error ? error.message : String(error);
+        if (error instanceof Deno.errors.NotFound) return;
+        failures += 1;
+        if (failures >= GIVE_UP) {
+          if (error instanceof Deno.errors.ConnectionRefused) await this.#bury(sibling);
+          return;
+        }
+      }
+      met();
+      if (!this.#closed) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+
+  /** Nobody listens any more: a worker that was killed leaves its socket behind. */
+  async #bury({ name }: Sibling): Promise<void> {
+    logger.info("Worker {name} is gone", { name });
+    await Deno.remove(socketPath(this.#directory, name)).catch(() => {});
+  }
+
+  async #once(sibling: Sibling, linked: () => void): Promise<void> {
+    const path = socketPath(this.#directory, sibling.name);
+    const conn = await Deno.connect({ transport: "unix", path });
+    this.#open.add(conn);
+    try {
+      if (this.#closed) return;
+      const frames = new FrameStream(conn);
+      await greet(conn, frames, this.name);
+      const link = sibling.link = this.#relay.region.open(sibling.name, true, conn);
+      sibling.since = Date.now();
+      delete sibling.error;
+      link.control(encodeWatchConns());
+      linked();
+      logger.info("Linked with worker {name}", { name: sibling.name });
+      await listen(this.#relay, link, conn, frames, READ_MS);
+    } finally {
+      sibling.link = undefined;
+      this.#open.delete(conn);
+      tryClose(conn);
+    }
+  }
+}
+
+/**
+ * The accepted side's greeting. It reads just the other's Hello and nothing behind it: that is the
+ * relay's.
+ */
+async function answerTo(conn: Deno.UnixConn, name: string): Promise<string> {
+  // One byte at a time cannot read too much; a Hello is short, and comes once.
+  const one: Pick<Deno.UnixConn, "read" | "write" | "close"> = {
+    read: (buffer) => conn.read(buffer.subarray(0, 1)),
+    write: (bytes) => conn.write(bytes),
+    close: () => conn.close(),
+  };
+  return await greet(one, new FrameStream(one), name);
+}
