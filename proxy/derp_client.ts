@@ -89,6 +89,13 @@ export interface ClientOptions {
   events: Pick<RelayEvents, "packet" | "batchEnd" | "peerGone">;
   /** The status changed. */
   onState: () => void;
+  /**
+   * The relay will restart and advises to reconnect now; the wait it asked for is over. The owner
+   * connects anew and ends this client. Without this, the client ends its connection and reconnects.
+   */
+  onRestarting?: () => void;
+  /** The client that this one takes over from, so that the status goes on. */
+  before?: RelayStatus;
   /** Time limits of a connection, for tests. */
   limits?: ConnectionLimits;
 }
@@ -126,12 +133,16 @@ export class DerpClient {
   #wake: (() => void) | undefined;
   #running: Promise<void> | undefined;
   #closed = false;
+  /** Does not connect again. */
+  #retired = false;
 
   constructor(options: ClientOptions) {
     this.#o = options;
     this.relay = options.relay;
     const { host, port } = options.relay;
     this.#status = { host, port, state: "connecting", since: now(), reconnects: 0 };
+    const { serverKey, reconnects } = options.before ?? {};
+    if (serverKey !== undefined) Object.assign(this.#status, { serverKey, reconnects });
     this.#source = { take: () => this.#take(), done: (queue, ok) => this.#done(queue, ok) };
   }
 
@@ -149,6 +160,12 @@ export class DerpClient {
     this.drops.not_connected += this.#fill.packets;
     this.#fill.clear();
     this.#set("closed");
+  }
+
+  /** Goes on with the connection that there is, and does not connect again after it. */
+  retire(): void {
+    this.#retired = true;
+    this.#wake?.();
   }
 
   /** Whether packets reach the relay now. */
@@ -233,7 +250,7 @@ export class DerpClient {
 
   async #run(): Promise<void> {
     let failures = 0;
-    while (!this.#closed) {
+    while (!this.#closed && !this.#retired) {
       const connection = new RelayConnection({
         relay: this.relay,
         caCerts: this.#o.caCerts,
@@ -260,7 +277,7 @@ export class DerpClient {
       const error = await connection.ended;
       this.#malformed += connection.malformed;
       this.#connection = undefined;
-      if (this.#closed) return;
+      if (this.#closed || this.#retired) return;
       const good = connectedAt !== 0 && performance.now() - connectedAt >= GOOD_MS;
       failures = good || this.#restartAt !== 0 ? 1 : failures + 1;
       this.#lost(error);
@@ -318,10 +335,10 @@ export class DerpClient {
     if (this.#restartAt !== 0) return;
     const wait = Math.min(reconnectMs, MAX_ADVICE_MS);
     this.#restartAt = performance.now() + wait;
-    const timer = setTimeout(
-      () => connection.close(`Relay ${relayName(this.relay)} restarts`),
-      wait,
-    );
+    const timer = setTimeout(() => {
+      if (this.#o.onRestarting !== undefined) this.#o.onRestarting();
+      else connection.close(`Relay ${relayName(this.relay)} restarts`);
+    }, wait);
     void connection.ended.then(() => clearTimeout(timer));
   }
 

@@ -1,7 +1,7 @@
 /** Which relay is home, and how to move to another without losing packets. */
 import { getLogger } from "@logtape/logtape";
 import { type RelayAddress, relayName } from "./connection/mod.ts";
-import { type ClientOptions, DerpClient } from "./derp_client.ts";
+import { type ClientOptions, DerpClient, type RelayStatus } from "./derp_client.ts";
 
 const log = getLogger(["nexd", "proxy"]);
 
@@ -40,14 +40,27 @@ export class HomeRelay {
     this.#next?.start();
   }
 
-  #newClient(relay: RelayAddress): DerpClient {
+  #newClient(relay: RelayAddress, before?: RelayStatus): DerpClient {
     const client: DerpClient = new DerpClient({
       ...this.#o,
       relay,
       caCerts: this.#caCerts,
       onState: () => this.#clientChanged(client),
+      onRestarting: () => this.#reconnect(client),
+      ...(before === undefined ? {} : { before }),
     });
     return client;
+  }
+
+  /**
+   * The home relay restarts: connects anew to the same address, where its replacement may already
+   * be. The old connection is left when the new one stands, so that nothing is lost in between.
+   */
+  #reconnect(client: DerpClient): void {
+    if (this.#closed || client !== this.#client || this.#next !== undefined) return;
+    log.info("Relay {relay} restarts; connecting anew", { relay: relayName(client.relay) });
+    this.#next = this.#newClient(client.relay, client.status());
+    this.#next.start();
   }
 
   /**
@@ -90,6 +103,8 @@ export class HomeRelay {
   }
 
   #leave(client: DerpClient, lingerMs: number): void {
+    // A second login of the same key would draw packets away from the new one.
+    client.retire();
     const end = async () => {
       this.#leaving.set(client, undefined);
       await client.close();
