@@ -5,6 +5,8 @@
  * one write for all of it; and a lone packet leaves in the same turn, without a timer.
  */
 
+import { Moderation } from "./buffers/mod.ts";
+
 /** Something that has frames to write. */
 export interface Flushable {
   /** True while it stands in the list; owned by the flusher. */
@@ -17,7 +19,13 @@ export class Flusher {
   #list: Flushable[] = [];
   #spare: Flushable[] = [];
   #scheduled = false;
+  readonly #moderation: Moderation | undefined;
   readonly #run = () => this.#flushAll();
+
+  /** @param counters when given, packets may be let gather: see {@link Moderation} */
+  constructor(counters?: { readonly packetsReceived: number }) {
+    if (counters !== undefined) this.#moderation = new Moderation(() => counters.packetsReceived);
+  }
 
   /** Has `flush` called at the end of this turn. */
   mark(item: Flushable): void {
@@ -41,5 +49,6 @@ export class Flusher {
     }
     list.length = 0;
     this.#spare = list;
+    this.#moderation?.turnEnded();
   }
 }

@@ -63,7 +63,7 @@ const WRITE_PACKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 export class RelayServer implements Hub {
   readonly limits: Limits;
   readonly counters = new Counters();
-  readonly flusher = new Flusher();
+  readonly flusher = new Flusher(this.counters);
   readonly pools: Pools;
   readonly sweep: Sweep;
   /** Who has which key, here and elsewhere. */

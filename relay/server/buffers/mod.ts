@@ -4,5 +4,6 @@
  * @module
  */
 export { Input } from "./input.ts";
+export { Moderation } from "./moderation.ts";
 export { Pools } from "./pool.ts";
 export { OutputQueue, PACKET_PREFIX } from "./queue.ts";
