@@ -24,7 +24,7 @@ import (
 )
 
 // Longest wait for one thing that must happen.
-const patience = 10 * time.Second
+var patience = 10 * time.Second
 
 var dialled atomic.Uint32
 
@@ -47,10 +47,12 @@ type client struct {
 
 // login connects the reference client with a private key and waits until the relay has said
 // ServerInfo, as it does once the client is known to it.
-func login(private key.NodePrivate) (*client, error) {
+func login(private key.NodePrivate) (*client, error) { return loginAt(*relayURL, private) }
+
+func loginAt(url string, private key.NodePrivate) (*client, error) {
 	c := &client{key: private.Public()}
 	var err error
-	c.Client, err = derphttp.NewClient(private, *relayURL, func(string, ...any) {}, netmon.NewStatic())
+	c.Client, err = derphttp.NewClient(private, url, func(string, ...any) {}, netmon.NewStatic())
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +120,11 @@ func rawLogin() (*rawClient, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	tcp, err := dial(ctx, "tcp", at.Host)
+	port := at.Port()
+	if port == "" {
+		port = "443"
+	}
+	tcp, err := dial(ctx, "tcp", net.JoinHostPort(at.Hostname(), port))
 	if err != nil {
 		return nil, err
 	}
