@@ -2,6 +2,7 @@
  * The relay's listener: takes connections, reads each one's request head, and decides whether it
  * becomes a DERP stream, or is answered as ordinary HTTP and may ask again.
  */
+import { steerConnections, stopSteering } from "../net/mod.ts";
 import type { RelayServer, Upgrade } from "../server/mod.ts";
 import { Gate, type Visit } from "./limits/mod.ts";
 import { Intake, type Taker } from "./listen/mod.ts";
@@ -35,6 +36,8 @@ export interface FrontOptions {
 const QUIET_MS = 20;
 /** … or after this, when something comes all the time. */
 const MAX_DRAIN_MS = 250;
+/** A TCP handshake that was begun with a listener is over after this, unless its client is slow. */
+const HANDSHAKE_MS = 500;
 
 /** Connections ended when the process has no descriptor left for the next one. */
 const STARVED_END = 16;
@@ -158,7 +161,7 @@ export class Front implements Taker {
     shaken: { answer: Uint8Array; derp: boolean },
     input: RequestInput,
   ): Promise<void> {
-    const { counters, sweep, limits } = this.#relay;
+    const { sweep, limits } = this.#relay;
     if (!shaken.derp) {
       const frame = closeFrame(CloseCode.PolicyViolation, "this server speaks only derp");
       const all = new Uint8Array(shaken.answer.length + frame.length);
@@ -175,7 +178,6 @@ export class Front implements Taker {
       deadline.end();
     }
     if (this.#closed) return close(conn);
-    counters.websocketAccepts += 1;
     this.#leave(conn);
     const transport = new WebSocketTransport(conn, input.rest(), sweep);
     // The handshake was the greeting, and the node's rank is not asked for on this way.
@@ -202,20 +204,29 @@ export class Front implements Taker {
   /**
    * Goes on with another listener, e.g. one with a new certificate, and closes those before it
    * once all that the kernel accepted on them has been taken. No stream ends by it.
+   *
+   * @param listeners how many listen on the port, in all processes, the new one included: new
+   *   connections are steered to the one opened last, so that the others have nothing to lose
    */
-  async replaceListener(listener: Deno.Listener): Promise<void> {
+  async replaceListener(listener: Deno.Listener, listeners = 2): Promise<void> {
     const before = [...this.#intakes];
     this.#intakes.add(new Intake(listener, this));
-    await Promise.all(before.map((intake) => this.#drain(intake)));
+    const { port } = listener.addr as Deno.NetAddr;
+    const steered = steerConnections(port, listeners - 1);
+    try {
+      await Promise.all(before.map((intake) => this.#drain(intake, steered ? HANDSHAKE_MS : 0)));
+    } finally {
+      if (steered) stopSteering(port);
+    }
   }
 
   /** Takes no more connections; those that are here stay. Resolves when the listeners are closed. */
   async stopAccepting(): Promise<void> {
-    await Promise.all([...this.#intakes].map((intake) => this.#drain(intake)));
+    await Promise.all([...this.#intakes].map((intake) => this.#drain(intake, 0)));
   }
 
-  async #drain(intake: Intake): Promise<void> {
-    await intake.drain(QUIET_MS, MAX_DRAIN_MS);
+  async #drain(intake: Intake, minMs: number): Promise<void> {
+    await intake.drain(minMs, QUIET_MS, minMs + MAX_DRAIN_MS);
     this.#intakes.delete(intake);
   }
 
@@ -229,10 +240,11 @@ export class Front implements Taker {
   }
 }
 
-type Request = Pick<Upgrade, "initial" | "fastStart" | "notIdeal"> & { websocket: boolean };
-
 /** All that the relay's core is told of a connection. */
-function upgradeOf(visit: Visit, request: Request) {
+function upgradeOf(
+  visit: Visit,
+  request: Pick<Upgrade, "initial" | "fastStart" | "notIdeal" | "websocket">,
+): Upgrade {
   const { address, port, acceptedAt } = visit;
   const remote = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
   return { ...request, remote, address, port, acceptedAt };

@@ -4,77 +4,21 @@ import {
   encodePing,
   FrameType,
   generatePrivateKey,
-  publicKeyOf,
   upgradeRequest,
 } from "../derp/mod.ts";
-import { type Limits, RelayServer } from "../server/mod.ts";
 import { TestClient } from "../server/testing.ts";
-import { Front, relayApp, Responder } from "./mod.ts";
-import { testState } from "./testing.ts";
-
-const encode = (text: string) => new TextEncoder().encode(text);
-const decode = (bytes: Uint8Array) => new TextDecoder("latin1").decode(bytes);
-const concat = (...parts: Uint8Array[]) => new Uint8Array(parts.flatMap((part) => [...part]));
-
-/** A relay on a plain port. */
-class Setup implements AsyncDisposable {
-  readonly relay: RelayServer;
-  readonly front: Front;
-  readonly responder: Responder;
-  readonly port: number;
-  readonly publicKey: Uint8Array;
-
-  constructor(limits: Partial<Limits> = {}) {
-    const privateKey = generatePrivateKey();
-    this.publicKey = publicKeyOf(privateKey);
-    const identity = { privateKey, publicKey: this.publicKey };
-    const relay = new RelayServer(identity, { sweepMs: 10, drainMs: 50, ...limits });
-    const app = relayApp(testState({ check: () => relay.registry.check() }));
-    this.relay = relay;
-    this.responder = new Responder(app, relay.limits, relay.sweep);
-    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    this.port = (listener.addr as Deno.NetAddr).port;
-    this.front = new Front(listener, relay, this.responder);
-  }
-
-  async connect(): Promise<Deno.TcpConn> {
-    const conn = await Deno.connect({ hostname: "127.0.0.1", port: this.port });
-    conn.setNoDelay(true);
-    return conn;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.front.stop();
-    await this.responder.close();
-    await this.relay.close();
-  }
-}
-
-async function readAll(conn: Deno.Conn): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  const buffer = new Uint8Array(65536);
-  for (;;) {
-    const n = await conn.read(buffer).catch(() => null);
-    if (n === null) break;
-    chunks.push(buffer.slice(0, n));
-  }
-  return concat(...chunks);
-}
-
-async function readHead(conn: Deno.Conn): Promise<{ head: string; rest: Uint8Array; n: number }> {
-  let all = new Uint8Array(0);
-  const buffer = new Uint8Array(65536);
-  for (let n = 1;; n++) {
-    const got = await conn.read(buffer);
-    if (got === null) throw new Error("end of stream");
-    all = concat(all, buffer.subarray(0, got)) as Uint8Array<ArrayBuffer>;
-    const end = decode(all).indexOf("\r\n\r\n");
-    if (end >= 0) return { head: decode(all.subarray(0, end + 4)), rest: all.subarray(end + 4), n };
-  }
-}
+import {
+  concat,
+  decode,
+  encode,
+  PlainFront,
+  readAll,
+  readAnswer,
+  readHead,
+} from "./front_testing.ts";
 
 Deno.test("Front answers 101 and ServerKey in one write", async () => {
-  await using setup = new Setup();
+  await using setup = new PlainFront();
   using conn = await setup.connect();
   await conn.write(upgradeRequest("relay.test"));
   const { head, rest, n } = await readHead(conn);
@@ -89,7 +33,7 @@ Deno.test("Front answers 101 and ServerKey in one write", async () => {
 });
 
 Deno.test("Front takes DERP bytes that came with the head, in every cut", async () => {
-  await using setup = new Setup();
+  await using setup = new PlainFront();
   const key = generatePrivateKey();
   const all = concat(
     upgradeRequest("relay.test", { fastStart: true }),
@@ -112,7 +56,7 @@ Deno.test("Front takes DERP bytes that came with the head, in every cut", async 
 });
 
 Deno.test("Front gives fast start to the value 1 only", async () => {
-  await using setup = new Setup();
+  await using setup = new PlainFront();
   for (const value of ["0", "true", "01", ""]) {
     using conn = await setup.connect();
     await conn.write(
@@ -125,7 +69,7 @@ Deno.test("Front gives fast start to the value 1 only", async () => {
 });
 
 Deno.test("Front serves ordinary requests over one kept connection", async () => {
-  await using setup = new Setup();
+  await using setup = new PlainFront();
   using conn = await setup.connect();
   for (const path of ["/derp/probe", "/robots.txt", "/debug/varz", "/derp"]) {
     await conn.write(encode(`GET ${path} HTTP/1.1\r\nHost: relay.test\r\n\r\n`));
@@ -139,7 +83,7 @@ Deno.test("Front serves ordinary requests over one kept connection", async () =>
 });
 
 Deno.test("Front carries a large request body through", async () => {
-  await using setup = new Setup();
+  await using setup = new PlainFront();
   using conn = await setup.connect();
   const body = new Uint8Array(3 << 20);
   const head = `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n` +
@@ -154,7 +98,7 @@ Deno.test("Front carries a large request body through", async () => {
 });
 
 Deno.test("Front refuses what is not HTTP, and closes", async () => {
-  await using setup = new Setup();
+  await using setup = new PlainFront();
   const bad: [string, string][] = [
     ["hello\r\n\r\n", "400"],
     ["GET / HTTP/1.1\r\n\r\n", "400"],
@@ -171,7 +115,7 @@ Deno.test("Front refuses what is not HTTP, and closes", async () => {
 });
 
 Deno.test("Front ends connections that send no head in time", async () => {
-  await using setup = new Setup({ headMs: 100 });
+  await using setup = new PlainFront({ headMs: 100 });
   using silent = await setup.connect();
   using dribbling = await setup.connect();
   const drip = setInterval(() => void dribbling.write(encode("G")).catch(() => {}), 20);
@@ -182,14 +126,14 @@ Deno.test("Front ends connections that send no head in time", async () => {
 });
 
 Deno.test("Front ends an ordinary connection that falls silent", async () => {
-  await using setup = new Setup({ httpIdleMs: 100 });
+  await using setup = new PlainFront({ httpIdleMs: 100 });
   using conn = await setup.connect();
   await conn.write(encode("GET /derp/probe HTTP/1.1\r\nHost: a\r\n\r\n"));
   assert.match(decode(await readAll(conn)), /^HTTP\/1\.1 200 /);
 });
 
 Deno.test("Front ends the longest idle connection in favour of a new one", async () => {
-  await using setup = new Setup({ httpConnections: 1 });
+  await using setup = new PlainFront({ httpConnections: 1 });
   using first = await setup.connect();
   await first.write(encode("GET /derp/probe HTTP/1.1\r\nHost: a\r\n\r\n"));
   await readHead(first);
@@ -201,7 +145,7 @@ Deno.test("Front ends the longest idle connection in favour of a new one", async
 });
 
 Deno.test("Front answers 503 beyond its busy connections, and still takes DERP", async () => {
-  await using setup = new Setup({ httpConnections: 1 });
+  await using setup = new PlainFront({ httpConnections: 1 });
   using first = await setup.connect();
   await first.write(encode("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"));
   await readHead(first);
@@ -214,7 +158,7 @@ Deno.test("Front answers 503 beyond its busy connections, and still takes DERP",
 });
 
 Deno.test("Front takes an upgrade as a later request of a kept connection", async () => {
-  await using setup = new Setup();
+  await using setup = new PlainFront();
   const conn = await setup.connect();
   const probe = encode("GET /derp/probe HTTP/1.1\r\nHost: a\r\n\r\n");
   const post = encode(
@@ -234,4 +178,45 @@ Deno.test("Front takes an upgrade as a later request of a kept connection", asyn
   assert.deepEqual(heads, ["HTTP/1.1 200", "HTTP/1.1 200", "HTTP/1.1 200", "HTTP/1.1 101"]);
   assert.equal(setup.responder.size, 0);
   conn.close();
+});
+
+Deno.test("Front answers 404 to every upgrade when DERP is switched off, and still serves probes", async () => {
+  await using setup = new PlainFront({}, { derp: false });
+  using conn = await setup.connect();
+  const upgrades = [
+    "Upgrade: DERP\r\n",
+    "",
+    "Upgrade: websocket\r\nSec-WebSocket-Protocol: derp\r\n",
+  ];
+  for (const upgrade of upgrades) {
+    await conn.write(encode(`GET /derp HTTP/1.1\r\nHost: a\r\n${upgrade}\r\n`));
+    const { head, body } = await readAnswer(conn);
+    assert.match(head, /^HTTP\/1\.1 404 Not Found\r\n/);
+    assert.equal(body, "derp server disabled\n");
+  }
+  await conn.write(encode("GET /derp/probe HTTP/1.1\r\nHost: a\r\n\r\n"));
+  assert.match((await readAnswer(conn)).head, /^HTTP\/1\.1 200 /);
+});
+
+Deno.test("Front tells the relay whose connection it hands over", async () => {
+  await using setup = new PlainFront();
+  const { relay } = setup;
+  const seen: unknown[] = [];
+  relay.accept = (socket, { address, port, websocket, acceptedAt, remote }) => {
+    seen.push({ address, port, websocket, remote });
+    assert(performance.now() - acceptedAt! < 5_000);
+    socket.close();
+    return Promise.resolve();
+  };
+  const web = "GET /derp HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+    "Sec-WebSocket-Protocol: derp\r\n\r\n";
+  for (const request of [upgradeRequest("a"), web]) {
+    using conn = await setup.ask(request);
+    await readAll(conn);
+    const { port } = conn.localAddr;
+    const websocket = request === web;
+    const remote = `127.0.0.1:${port}`;
+    assert.deepEqual(seen.pop(), { address: "127.0.0.1", port, websocket, remote });
+  }
 });

@@ -65,16 +65,17 @@ export class Intake {
   }
 
   /**
-   * Takes what the kernel has accepted already, then closes: after `quietMs` without a connection,
-   * and not later than `maxMs` in any case.
+   * Takes what the kernel has accepted already, then closes.
+   *
+   * @param minMs not before this
+   * @param quietMs when nothing has come for this long
+   * @param maxMs not later than this in any case
    */
-  async drain(quietMs: number, maxMs: number): Promise<void> {
+  async drain(minMs: number, quietMs: number, maxMs: number): Promise<void> {
     const from = performance.now();
-    for (;;) {
+    for (let now = from; !this.#closed && now - from < maxMs; now = performance.now()) {
+      if (now - from >= minMs && now - Math.max(from, this.#lastAt) >= quietMs) break;
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-      const now = performance.now();
-      if (this.#closed || now - from >= maxMs) break;
-      if (now - Math.max(from, this.#lastAt) >= quietMs) break;
     }
     this.close();
     await this.done;
