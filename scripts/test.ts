@@ -50,7 +50,7 @@ function exists(path: string): boolean {
 async function main(args: string[]): Promise<number> {
   Deno.chdir(new URL("..", import.meta.url).pathname);
   try {
-    await setUp((line) => write(`set-up: ${line}`));
+    await setUp((line) => write(`set-up: ${line}`), { tests: true });
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
     write(`set-up: ${error.message}`);

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Facts, installArguments, NEEDED, planSetup } from "./plan.ts";
+import { type Facts, installArguments, NEEDED, planSetup, WANTED_BY_TESTS } from "./plan.ts";
 
 /** The machine cannot be made ready; the message says what to do. */
 export class SetupError extends Error {
@@ -19,24 +19,36 @@ const SYSTEM_DIRS = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 /**
  * Makes this machine ready, telling `say` about everything that changes it or takes time.
  *
+ * @param options `tests`: also what some tests use and skip without, as far as it can be had
  * @throws {SetupError} with the command to run where this user may not do it
  */
-export async function setUp(say: (line: string) => void): Promise<void> {
+export async function setUp(
+  say: (line: string) => void,
+  options: { tests?: boolean } = {},
+): Promise<void> {
   if (Deno.build.os !== "linux") {
     throw new SetupError(`Cannot build a lab on ${Deno.build.os}: it needs Linux namespaces`);
   }
-  for (const step of planSetup(await lookAround())) {
+  for (const step of planSetup(await lookAround(options.tests === true))) {
     if (step.do === "give-up") throw new SetupError(step.because);
-    if (step.do === "install") await install(step.packages, say);
+    if (step.do === "install") {
+      try {
+        await install(step.packages, say);
+      } catch (error) {
+        if (step.optional !== true || !(error instanceof SetupError)) throw error;
+        say(`${error.message}; the tests that use it skip`);
+      }
+    }
     if (step.do === "make-tun") await makeTun(say);
   }
   await fetchImports(say);
 }
 
-async function lookAround(): Promise<Facts> {
+async function lookAround(tests: boolean): Promise<Facts> {
   return {
     root: Deno.uid() === 0,
     missing: missingCommands(),
+    wanted: tests ? Object.keys(WANTED_BY_TESTS).filter((command) => !has(command)) : [],
     osRelease: await Deno.readTextFile("/etc/os-release").catch(() => ""),
     hasApt: has("apt-get"),
     tun: lookAtTun(),

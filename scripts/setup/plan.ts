@@ -18,11 +18,19 @@ export const NEEDED: Readonly<Record<string, string>> = {
   hostname: "hostname",
 };
 
+/** What some tests use on top, and skip without. */
+export const WANTED_BY_TESTS: Readonly<Record<string, string>> = {
+  pebble: "pebble",
+  "pebble-challtestsrv": "pebble",
+};
+
 /** What is known about this machine. */
 export interface Facts {
   root: boolean;
   /** Needed commands that are not there. */
   missing: string[];
+  /** Commands that are not there and can be done without. */
+  wanted?: string[];
   /** Text of /etc/os-release; empty when there is none. */
   osRelease: string;
   hasApt: boolean;
@@ -32,7 +40,7 @@ export interface Facts {
 
 /** What to do about it, in order. */
 export type Step =
-  | { do: "install"; packages: string[] }
+  | { do: "install"; packages: string[]; optional?: true }
   | { do: "make-tun" }
   | { do: "give-up"; because: string };
 
@@ -65,7 +73,7 @@ export function installArguments(packages: string[]): string[] {
 /** Decides the steps. At most one gives up, and it is the last. */
 export function planSetup(facts: Facts): Step[] {
   const { missing, root, tun } = facts;
-  const packages = [...new Set(missing.map((command) => NEEDED[command] ?? command))].sort();
+  const packages = packagesOf(missing, NEEDED);
   const steps: Step[] = [];
   if (packages.length > 0) {
     if (!facts.hasApt || !isDebianLike(facts.osRelease)) {
@@ -88,6 +96,10 @@ export function planSetup(facts: Facts): Step[] {
     }
     steps.push({ do: "install", packages });
   }
+  const optional = packagesOf(facts.wanted ?? [], WANTED_BY_TESTS);
+  if (optional.length > 0 && root && facts.hasApt && isDebianLike(facts.osRelease)) {
+    steps.push({ do: "install", packages: optional, optional: true });
+  }
   if (tun === "usable") return steps;
   if (root && tun !== "refused") return [...steps, { do: "make-tun" }];
   steps.push(giveUp(
@@ -98,6 +110,10 @@ export function planSetup(facts: Facts): Step[] {
         `  sudo sh -c '${TUN_COMMANDS[tun]}'`,
   ));
   return steps;
+}
+
+function packagesOf(commands: string[], table: Readonly<Record<string, string>>): string[] {
+  return [...new Set(commands.map((command) => table[command] ?? command))].sort();
 }
 
 function giveUp(because: string): Step {

@@ -18,6 +18,16 @@ Deno.test("set-up installs each package once when root lacks commands", () => {
   ]);
 });
 
+Deno.test("set-up installs what tests can do without only when nothing stands in the way", () => {
+  const wanted = ["pebble", "pebble-challtestsrv"];
+  assert.deepEqual(planSetup({ ...ready, wanted }), [
+    { do: "install", packages: ["pebble"], optional: true },
+  ]);
+  for (const facts of [{ root: false }, { hasApt: false }, { osRelease: FEDORA }]) {
+    assert.deepEqual(planSetup({ ...ready, wanted, ...facts }), []);
+  }
+});
+
 Deno.test("set-up names one command to run when the user is not root", () => {
   const facts = { ...ready, root: false, osRelease: UBUNTU, missing: ["nft", "iperf3"] };
   const [step, ...rest] = planSetup(facts);
