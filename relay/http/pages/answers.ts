@@ -33,7 +33,11 @@ export function sized(
   status = 200,
 ): Response {
   const length = String(new TextEncoder().encode(body).length);
-  return new Response(body, { status, headers: { ...headers, "content-length": length } });
+  // An empty text would get a content type of its own.
+  return new Response(body === "" ? null : body, {
+    status,
+    headers: { ...headers, "content-length": length },
+  });
 }
 
 /** A refusal or other short text, without the browser headers. */
@@ -52,7 +56,7 @@ export function htmlPage(
   headers = BROWSER_HEADERS,
   status = 200,
 ): Response {
-  return sized(page.toString(), { ...headers, "content-type": HTML }, status);
+  return sized(page.toString().trim(), { ...headers, "content-type": HTML }, status);
 }
 
 const REDIRECTS = { 302: "Found", 307: "Temporary Redirect" } as const;

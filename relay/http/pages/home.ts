@@ -104,6 +104,6 @@ function what(state: AppState): Markup {
     <p>It speaks DERP, on which WireGuard packets travel inside HTTPS${state.stun() === undefined
       ? ""
       : ", and answers STUN, by which a host learns its address as others see it"}.</p>
-    <p class="soft">A host is known here by its public key only. Nothing is stored.</p>
+    <p class="soft">A host is known here by its public key only. Nothing that passes is kept.</p>
   `;
 }

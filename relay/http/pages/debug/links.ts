@@ -21,8 +21,8 @@ ${
         { name: "Clients here", value: count(gauges.keysLocal) },
         { name: "Clients elsewhere", value: count(gauges.keysRemote) },
         { name: "Watchers", value: count(gauges.watchers) },
-        { name: "Forwarded out", value: `${count(counters["forwardedOut"] ?? 0)} packets` },
-        { name: "Forwarded in", value: `${count(counters["forwardedIn"] ?? 0)} packets` },
+        { name: "Forwarded out", value: count(counters["forwardedOut"] ?? 0), note: "packets" },
+        { name: "Forwarded in", value: count(counters["forwardedIn"] ?? 0), note: "packets" },
       ])
     }
 <section><h2>Other relays of the region</h2>${
@@ -43,22 +43,22 @@ function linkTable(list: readonly LinkState[], empty: string): Markup {
   const now = Date.now();
   return table(
     [
-      { head: "Name" },
+      { head: "Name", wrap: true },
       { head: "State" },
       { head: "For", numbers: true },
       { head: "Keys", numbers: true },
       { head: "Packets sent", numbers: true },
       { head: "Dropped", numbers: true },
-      { head: "Last error", wrap: true },
     ],
     list.slice(0, 250).map((one) => [
-      html`<code>${one.name}</code>`,
+      html`<code>${one.name}</code>${
+        one.error === undefined ? "" : html`<span class="note">${one.error}</span>`
+      }`,
       html`<span class="state ${MOODS[one.state] ?? "soft"}">${one.state}</span>`,
       one.since > 0 ? duration(now - one.since) : "",
       count(one.keys),
       count(one.sentPackets),
       count(one.droppedPackets),
-      one.error ?? "",
     ]),
     empty,
   );

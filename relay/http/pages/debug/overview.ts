@@ -43,13 +43,13 @@ export async function overview(
       ${problems.length === 0 ? "" : problemList(problems)}
       <div class="two">
         <section><h2>Logins</h2>${logins(snapshot)}</section>
-        <section><h2>More to read</h2>${table(
-          [{ head: "Page" }, { head: "Holds", wrap: true }],
-          RAW.map(([path, text, holds]) => [html`<a href="${link(c, path)}">${text}</a>`, holds]),
-          "",
-        )}</section>
+        <section><h2>Dropped packets</h2>${drops(snapshot)}</section>
       </div>
-      <section><h2>Dropped packets</h2>${drops(snapshot)}</section>
+      <section><h2>More to read</h2>${table(
+        [{ head: "Page" }, { head: "Holds", wrap: true }],
+        RAW.map(([path, text, holds]) => [html`<a href="${link(c, path)}">${text}</a>`, holds]),
+        "",
+      )}</section>
     `,
   });
 }
@@ -66,8 +66,7 @@ function problemList(problems: string[]): Markup {
 function atAGlance(state: AppState, snapshot: RelaySnapshot, problems: number): Figure[] {
   const { gauges, counters, processes, dropped } = snapshot;
   const get = (name: string) => counters[name] ?? 0;
-  const total = (name: string, size: string) =>
-    `${bytes(get(size))} in ${count(get(name))} packets`;
+  const packets = (name: string) => `${count(get(name))} packets`;
   const since = Math.min(...processes.map((process) => process.since), Date.now());
   const certificate = state.certificate();
   return [
@@ -86,15 +85,15 @@ function atAGlance(state: AppState, snapshot: RelaySnapshot, problems: number): 
     {
       name: "Received",
       value: bytes(get("bytesReceived")),
-      note: total("packetsReceived", "bytesReceived"),
+      note: packets("packetsReceived"),
     },
-    { name: "Sent", value: bytes(get("bytesSent")), note: total("packetsSent", "bytesSent") },
+    { name: "Sent", value: bytes(get("bytesSent")), note: packets("packetsSent") },
     {
       name: "Waiting",
-      value: `${count(gauges.queuedPackets)} packets`,
-      note: bytes(gauges.queuedBytes),
+      value: count(gauges.queuedPackets),
+      note: `packets, ${bytes(gauges.queuedBytes)}`,
     },
-    { name: "Dropped", value: `${count(dropped.reduce((sum, n) => sum + n, 0))} packets` },
+    { name: "Dropped", value: count(dropped.reduce((sum, n) => sum + n, 0)), note: "packets" },
     ...(certificate === undefined ? [] : [expiry(certificate)]),
     stun(state),
   ];
@@ -103,7 +102,7 @@ function atAGlance(state: AppState, snapshot: RelaySnapshot, problems: number): 
 function mesh(state: AppState, snapshot: RelaySnapshot): string {
   if (!state.meshKey) return "no mesh key";
   const up = snapshot.mesh.filter((one) => one.state === "connected").length;
-  return `mesh key set, ${count(up)} links up`;
+  return `mesh key set, ${count(up)} ${up === 1 ? "link" : "links"} up`;
 }
 
 function stun(state: AppState): Figure {
@@ -111,8 +110,8 @@ function stun(state: AppState): Figure {
   if (counters === undefined) return { name: "STUN", value: "Off" };
   return {
     name: "STUN",
-    value: `${count(counters.requests.success)} answers`,
-    note: `${count(counters.requests.not_stun)} datagrams were not STUN`,
+    value: count(counters.requests.success),
+    note: `answers, and ${count(counters.requests.not_stun)} datagrams that were no request`,
   };
 }
 
@@ -134,27 +133,29 @@ function logins({ counters, gauges, loginSeconds }: RelaySnapshot): Markup {
     ["Closed at the door: accept limit", count(get("acceptLimited"))],
     ["Closed at the door: one address", count(get("addressLimited"))],
   ];
-  return table([{ head: "Since the start" }, { head: "Number", numbers: true }], rows, "");
+  return table(
+    [{ head: "Since the start", wrap: true }, { head: "Number", numbers: true }],
+    rows,
+    "",
+  );
 }
 
 function drops({ dropped, droppedBytes }: RelaySnapshot): Markup {
   const rows = DROP_REASONS.map((reason, r) => {
     const at = (list: number[], kind: number) => list[2 * r + kind] ?? 0;
     return [
-      html`<code>${reason}</code>`,
+      html`<code>${reason}</code><span class="note">${REASONS[reason]}</span>`,
       count(at(dropped, 0)),
       count(at(dropped, 1)),
       bytes(at(droppedBytes, 0) + at(droppedBytes, 1)),
-      REASONS[reason],
     ];
   });
   return table(
     [
-      { head: "Reason" },
+      { head: "Reason", wrap: true },
       { head: "Disco", numbers: true },
       { head: "Other", numbers: true },
       { head: "Bytes", numbers: true },
-      { head: "Which means", wrap: true },
     ],
     rows,
     "",

@@ -171,13 +171,14 @@ ${
         },
         {
           name: "Dropped",
-          value: `${count(dropped)} packets/s`,
+          value: `${count(dropped)}/s`,
+          note: "packets",
           mood: dropped > 0 ? "warn" : "good",
         },
         {
           name: "Waiting",
-          value: `${count(after.gauges.queuedPackets)} packets`,
-          note: bytes(after.gauges.queuedBytes),
+          value: count(after.gauges.queuedPackets),
+          note: `packets, ${bytes(after.gauges.queuedBytes)}`,
         },
       ])
     }
@@ -186,7 +187,7 @@ ${
         [
           { head: "Key" },
           { head: "From" },
-          { head: "Share" },
+          { head: "Beside the busiest" },
           { head: "Received", numbers: true },
           { head: "Sent", numbers: true },
           { head: "Senders", numbers: true },

@@ -1,15 +1,13 @@
 /** `/debug/workers`: the processes of the relay and what they spend. */
 import { html } from "hono/html";
 import type { RelaySnapshot } from "../../../state/mod.ts";
-import { bytes, count, duration, moment } from "../look/human.ts";
+import { bytes, duration, moment } from "../look/human.ts";
 import { facts, table } from "../look/layout.ts";
 import type { AppState } from "../state.ts";
 import { type DebugContext, debugPage } from "./frame.ts";
 
 export function workers(c: DebugContext, state: AppState, snapshot: RelaySnapshot): Response {
   const now = Date.now();
-  const { connections } = snapshot.gauges;
-  const resident = snapshot.processes.reduce((sum, process) => sum + process.rssBytes, 0);
   return debugPage(c, state, {
     path: "/debug/workers",
     title: "Workers",
@@ -41,8 +39,6 @@ export function workers(c: DebugContext, state: AppState, snapshot: RelaySnapsho
         ["V8", Deno.version.v8],
         ["System", `${Deno.build.os} ${Deno.build.arch}`],
         ["Host name", state.hostname === "" ? "none" : state.hostname],
-        ["Connections", count(connections)],
-        ["Memory a connection", connections === 0 ? "–" : bytes(resident / connections)],
       ])
     }</section>`,
   });

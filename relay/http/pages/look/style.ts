@@ -39,7 +39,7 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
   padding: 1.1rem 1.25rem; margin: 1rem 0; }
 section > :last-child { margin-bottom: 0; }
 .cards { display: grid; gap: .8rem; margin: 1rem 0;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 10.5rem), 1fr)); }
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 12rem), 1fr)); }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: .8rem;
   padding: .8rem 1rem; min-width: 0; }
 .card dt { color: var(--soft); font-size: .86rem; }
@@ -47,7 +47,9 @@ section > :last-child { margin-bottom: 0; }
   line-height: 1.3; font-variant-numeric: tabular-nums; }
 .card .note { display: block; font-size: .84rem; font-weight: 400; letter-spacing: 0;
   color: var(--soft); }
-.two { display: grid; gap: 0 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
+.two { display: grid; gap: 1rem; margin: 1rem 0;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
+.two > section { margin: 0; min-width: 0; }
 .state { display: inline-flex; align-items: center; gap: .5rem; }
 .state::before { content: ""; width: .65em; height: .65em; border-radius: 50%; flex: none;
   background: currentColor; }
@@ -62,8 +64,9 @@ tbody th { font-weight: 500; }
 tbody tr:last-child > * { border-bottom: 0; }
 th:last-child, td:last-child { padding-right: 0; }
 .n { text-align: right; }
-.wrap { white-space: normal; min-width: 12rem; }
-th a { color: inherit; }
+.wrap { white-space: normal; min-width: 9rem; }
+.wrap .note { display: block; color: var(--soft); font-size: .88em; line-height: 1.4; }
+thead a { color: inherit; }
 code, .mono { font-family: var(--mono); font-size: .92em; }
 pre { background: var(--ground); border: 1px solid var(--line); border-radius: .55rem;
   padding: .7rem .9rem; margin: 0 0 .8rem; overflow-x: auto; }
