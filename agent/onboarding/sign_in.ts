@@ -29,7 +29,7 @@ export interface SignIn {
   stateDir: string;
   /** `host:port` each. */
   stunServers: string[];
-  /** Of this host, as the others see it. */
+  /** Of this host, as the others see it; empty where the runtime may not know it. */
   hostname: string;
 }
 
@@ -59,18 +59,28 @@ export async function readSignIn(values: Values, needs: { natKind: boolean }): P
       const { host, port } = readHostPort("stun-server", server, 3478);
       return `${host.includes(":") ? `[${host}]` : host}:${port}`;
     }),
-    hostname: Deno.hostname(),
+    hostname: permitted(() => Deno.hostname()) ?? "",
   };
 }
 
 /** Whether the process has every right on this host. */
 export function isRoot(): boolean {
-  return Deno.uid() === 0;
+  return permitted(() => Deno.uid()) === 0;
+}
+
+/** What `ask` gives, or undefined where the runtime was started without the permission. */
+function permitted<T>(ask: () => T): T | undefined {
+  try {
+    return ask();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return undefined;
+    throw error;
+  }
 }
 
 /** Where a user without root keeps things. Throws a usage error when the environment does not say. */
 export function homeDir(): string {
-  const home = Deno.env.get("HOME");
+  const home = permitted(() => Deno.env.get("HOME"));
   if (home === undefined || home === "") {
     throw usageError(
       "There is no home directory (HOME is not set); give --state-dir and --unix-socket",

@@ -11,10 +11,18 @@ const MAX_FILE = 4 * 1024 * 1024;
 
 let system: string[] | undefined;
 
-/** The system's CAs, PEM each, read once when first asked for (some 150 certificates). */
+/**
+ * The system's CAs, PEM each, read once when first asked for (some 150 certificates). None where the
+ * runtime was started without the permission: it then trusts the list that it brings along.
+ */
 export function systemCaCertificates(): string[] {
-  // Loaded here and not at the top: it costs start-up time that most commands need not pay.
-  return system ??= [...getBuiltinModule("node:tls").getCACertificates("system")];
+  try {
+    // Loaded here and not at the top: it costs start-up time that most commands need not pay.
+    return system ??= [...getBuiltinModule("node:tls").getCACertificates("system")];
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return system = [];
+    throw error;
+  }
 }
 
 /**

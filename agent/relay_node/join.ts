@@ -4,12 +4,11 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { ApiClient } from "../api/mod.ts";
+import { ApiClient, pause } from "../api/mod.ts";
 import { AgentError } from "../errors.ts";
 import { localEndpoint, probe } from "../netcheck/mod.ts";
 import { ensureStateDir, StateStore } from "../onboarding/mod.ts";
 import { tryLockFile } from "../platform/mod.ts";
-import { pause } from "../api/mod.ts";
 import { Membership, type RelayDoors } from "./membership.ts";
 import type { OnboardSettings } from "./settings.ts";
 
@@ -84,19 +83,20 @@ export async function joinVpc(
   const { stateDir, signal } = options;
   await ensureStateDir(stateDir);
   const lock = await lockIdentity(stateDir, signal);
-  const ownApi = doors.api === undefined
-    ? new ApiClient({
-      apiUrl: options.join.apiUrl,
-      caCerts: options.caCerts,
-      insecureSkipTlsVerify: options.insecureSkipTlsVerify,
-      version: options.version,
-    })
-    : undefined;
+  let ownApi: ApiClient | undefined;
   const release = () => {
     ownApi?.close();
     lock?.release();
   };
   try {
+    if (doors.api === undefined) {
+      ownApi = new ApiClient({
+        apiUrl: options.join.apiUrl,
+        caCerts: options.caCerts,
+        insecureSkipTlsVerify: options.insecureSkipTlsVerify,
+        version: options.version,
+      });
+    }
     const store = await StateStore.open(stateDir, new Date(), STATE_FILE);
     const membership = new Membership(options, store, on, {
       probe,

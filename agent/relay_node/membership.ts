@@ -128,14 +128,19 @@ export class Membership {
     await this.#store.save().catch(() => {});
   }
 
+  /** As the others see this device: a relay may run without the permission to ask for the host's. */
+  get #hostname(): string {
+    return this.#options.hostname || this.#metadata.hostname;
+  }
+
   /** One try: with the registration key, or as the device that was registered before. */
   async #register(signal: AbortSignal): Promise<Onboarded> {
-    const { join, hostname } = this.#options;
+    const { join } = this.#options;
     let onboarded: Onboarded;
     try {
       onboarded = await onboard(this.#doors.api, join.token, {
         publicKey: this.#store.state.publicKey,
-        hostname,
+        hostname: this.#hostname,
         symmetricNat: false,
         endpoints: this.#where.endpoints,
         relay: true,
@@ -160,7 +165,7 @@ export class Membership {
     const { api } = this.#doors;
     try {
       const device = await api.updateDevice(deviceToken, deviceId, {
-        hostname: this.#options.hostname,
+        hostname: this.#hostname,
         relay: true,
         ...(this.#where.endpoints.length > 0 ? { endpoints: this.#where.endpoints } : {}),
       }, signal);

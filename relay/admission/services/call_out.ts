@@ -144,7 +144,13 @@ function readUrl(text: string): { origin: string; target: URL; authorization?: s
   return { origin: target.origin, target, authorization };
 }
 
+/** None without the permission to read them: the runtime's own list is then what there is. */
 function systemCas(): string[] {
-  // Loaded when needed only: it costs start-up time.
-  return [...getBuiltinModule("node:tls").getCACertificates("system")];
+  try {
+    // Loaded when needed only: it costs start-up time.
+    return [...getBuiltinModule("node:tls").getCACertificates("system")];
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return [];
+    throw error;
+  }
 }
