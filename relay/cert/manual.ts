@@ -100,13 +100,13 @@ export async function loadManual(
  * Loads a certificate from known files and checks that clients can use it.
  *
  * @param wanted names that it must cover
- * @param now for its dates, ms since the epoch; undefined: any date will do
+ * @param now for its dates, ms since the epoch; "any": out of date will do, too
  * @throws {CertificateError} like {@linkcode loadManual}
  */
 export async function loadFiles(
   { cert: certPath, key: keyPath }: PairFiles,
   wanted: string[],
-  now: number | undefined = Date.now(),
+  now: number | "any" = Date.now(),
 ): Promise<Certificate> {
   // One after the other, so that of two missing files the same one is named each time.
   const cert = await readRequired(
@@ -127,7 +127,7 @@ export async function loadFiles(
         "get one that names it, or start with another --hostname",
     );
   }
-  if (now !== undefined) checkDates(leaf, certPath, now);
+  if (now !== "any") checkDates(leaf, certPath, now);
   const oneFile = certPath === keyPath;
   if (!leaf.checkPrivateKey(parseKey(oneFile ? keysOnly(key) : key, keyPath))) {
     throw new CertificateError(

@@ -232,14 +232,18 @@ Deno.test("an order is gone on with when the attempt before was cut short", asyn
   {
     await using source = new AcmeSource(options(pebble, directory.path));
     const asked = Promise.withResolvers<void>();
-    await using _web = serveTokens(pebble.httpPort, (token) => {
+    const answers = new Map<string, string | undefined>(); // the CA asks more than once
+    await using web = serveTokens(pebble.httpPort, (token) => {
       asked.resolve();
-      return source.challenge(token);
+      if (!answers.has(token)) answers.set(token, source.challenge(token));
+      return answers.get(token);
     });
     const started = source.start().catch(() => {});
     await asked.promise;
     await source.close();
     await started;
+    // Until the proof is in, the order would become invalid when the answers end.
+    await until("the CA has looked three times", () => web.asked >= 3);
   }
   const { order, account } = state();
   match(order.key, /PRIVATE KEY/);
@@ -252,4 +256,32 @@ Deno.test("an order is gone on with when the attempt before was cut short", asyn
     account,
     issuedBy: pebble.directoryUrl,
   });
+});
+
+Deno.test("a certificate is issued with no more permissions than the relay has", async () => {
+  if (await cannotPebble()) return;
+  using directory = temporary();
+  await using pebble = await Pebble.start();
+  const root = new URL("../../../", import.meta.url);
+  const port = pebble.httpPort;
+  const script = `
+    import { AcmeSource } from ${JSON.stringify(new URL("mod.ts", import.meta.url).href)};
+    const source = new AcmeSource(${JSON.stringify(options(pebble, directory.path))});
+    const web = Deno.serve({ hostname: "127.0.0.1", port: ${port}, onListen() {} }, (request) =>
+      new Response(source.challenge(new URL(request.url).pathname.split("/").at(-1))));
+    await source.start();
+    await source.close();
+    await web.shutdown();
+    console.log(source.status().names.join());`;
+  const path = join(directory.path, "relay.ts");
+  Deno.writeTextFileSync(path, script);
+  const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", root)));
+  const flags = (tasks.relay as string).split(" ").filter((word) => word.startsWith("--"));
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", ...flags, "--quiet", "--config", new URL("deno.json", root).pathname, path],
+    env: { NO_COLOR: "1" },
+    signal: AbortSignal.timeout(60_000),
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  equal(text(stdout), `${HOST}\n`, text(stderr));
 });

@@ -148,7 +148,7 @@ export class AcmeStore {
 
   async #loadFiles(files: PairFiles): Promise<Certificate | undefined> {
     if (await readIfExists(files.cert) === undefined) return undefined;
-    const certificate = await loadFiles(files, [this.#hostname], undefined);
+    const certificate = await loadFiles(files, [this.#hostname], "any");
     // Other modes leave certificates under these names which no public CA has signed.
     const { issuer, subject } = new X509Certificate(certificate.cert);
     const own = issuer === subject || issuer.includes(PRIVATE_CA_NAME);
