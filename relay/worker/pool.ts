@@ -296,7 +296,8 @@ export class Pool {
     await this.#each((worker) => worker.stopAccepting());
     let told = 0;
     await this.#each(async (worker) => {
-      told += await worker.announceRestart(restart);
+      const some = await worker.announceRestart(restart); // others add theirs meanwhile
+      told += some;
     });
     return told;
   }
