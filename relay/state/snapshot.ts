@@ -54,6 +54,8 @@ export interface ProcessState {
   since: number;
   cpuSeconds: number;
   rssBytes: number;
+  /** Open sockets; where the system lets them be counted. */
+  sockets?: number;
 }
 
 /** Values that go up and down. */

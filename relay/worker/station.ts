@@ -15,6 +15,7 @@ import {
   Responder,
 } from "../http/mod.ts";
 import { Mesh, parseMeshWith, Siblings } from "../mesh/mod.ts";
+import { socketFds } from "../net/mod.ts";
 import { type Limits, RelayServer } from "../server/mod.ts";
 import type { RelaySnapshot } from "../state/mod.ts";
 import type {
@@ -181,6 +182,7 @@ export class Station implements Worker {
 
   setRate(rate: RateLimit | undefined): Promise<void> {
     this.relay.setRateLimit(rate);
+    this.#config.rate = rate;
     return Promise.resolve();
   }
 
@@ -193,6 +195,8 @@ export class Station implements Worker {
     const dns = this.#bootstrapDns?.counters;
     if (dns !== undefined) Object.assign(snapshot.counters, dns);
     snapshot.gauges.httpStreams = this.#responder.size;
+    const sockets = socketFds().size;
+    if (sockets > 0) for (const process of snapshot.processes) process.sockets = sockets;
     return Promise.resolve(snapshot);
   }
 
@@ -239,11 +243,12 @@ async function joinSiblings(
 }
 
 function appState(
-  { pages, derp, mesh }: WorkerConfig,
+  config: WorkerConfig,
   relay: RelayServer,
   state: () => Promise<RelayState>,
   bootstrapDns: BootstrapDns | undefined,
 ): AppState {
+  const { pages, derp, mesh } = config;
   // The metrics ask for the snapshot first and for the rest then, without waiting in between.
   let last: RelayState | undefined;
   const snapshot = async () => (last = await state()).snapshot;
@@ -256,6 +261,7 @@ function appState(
       snapshot,
       stun: () => last?.stun,
       certificate: () => last?.certificate,
+      rateLimit: () => config.rate,
       version: pages.version,
     }),
     certificate: () => last?.certificate,

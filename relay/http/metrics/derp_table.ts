@@ -10,7 +10,7 @@
  * (a command line may hold secrets).
  */
 import { DROP_REASONS, KINDS } from "../../server/mod.ts";
-import type { Gauges, Histogram } from "../../state/mod.ts";
+import type { Gauges, Histogram, ProcessState } from "../../state/mod.ts";
 import type { CounterField, Metric, MetricsState, Sample } from "./source.ts";
 
 const counterAt = (name: string, field: CounterField, help: string, path: string[]): Metric => ({
@@ -76,6 +76,13 @@ const none = (bounds: number[]): Histogram => ({
   counts: new Array(bounds.length + 1).fill(0),
   sum: 0,
 });
+
+/** Undefined where a process could not count them. */
+function sockets(processes: readonly ProcessState[]): number | undefined {
+  const counts = processes.map((process) => process.sockets);
+  if (counts.length === 0 || counts.includes(undefined)) return undefined;
+  return counts.reduce<number>((sum, n) => sum + n!, 0);
+}
 
 const NO_BATCHES = none([0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]);
 const NO_LOOPS = none([0, 1, 2, 5, 10, 20, 50, 100]);
@@ -184,10 +191,10 @@ export const DERP_METRICS: readonly Metric[] = [
   {
     name: "derp_current_file_descriptors",
     type: "gauge",
-    help: "open file descriptors",
+    help: "open sockets of all workers; other descriptors are few and not counted",
     labels: [],
     path: ["derp", "gauge_current_file_descriptors"],
-    read: (s) => s.descriptors,
+    read: (s) => sockets(s.snapshot.processes),
   },
   {
     name: "derp_rate_limit_per_client_bytes_per_second",
@@ -311,5 +318,4 @@ export const DERP_METRICS: readonly Metric[] = [
     "resident memory of all workers",
     (s) => s.snapshot.processes.reduce((sum, { rssBytes }) => sum + rssBytes, 0),
   ),
-  ofProcess("process_open_fds", "gauge", "open file descriptors", (s) => s.descriptors),
 ];

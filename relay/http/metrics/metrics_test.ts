@@ -96,7 +96,13 @@ function movedState(next: () => number): MetricsState {
     );
   snapshot.mesh = link();
   snapshot.siblings = link();
-  snapshot.processes = [{ pid: 7, since: next(), cpuSeconds: next(), rssBytes: next() }];
+  snapshot.processes = [{
+    pid: 7,
+    since: next(),
+    cpuSeconds: next(),
+    rssBytes: next(),
+    sockets: next(),
+  }];
   return {
     snapshot,
     stun: {
@@ -105,7 +111,6 @@ function movedState(next: () => number): MetricsState {
     } as MetricsState["stun"],
     certificate: { notAfter: 1000 * next() },
     rateLimit: { bytesPerSecond: next(), burst: next() },
-    descriptors: next(),
     now: 1e6 * next(),
     since: 1000 * next(),
     version: `${next()}`,

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { ProcessState } from "../../state/mod.ts";
 import { DERP_METRICS } from "./derp_table.ts";
 import { metricsJson, metricsText, TEXT_TYPE } from "./format.ts";
 import { OWN_METRICS } from "./own_table.ts";
@@ -34,7 +33,6 @@ export function relayMetrics(source: MetricsSource): RelayMetrics {
       stun: source.stun(),
       certificate: source.certificate?.(),
       rateLimit: source.rateLimit?.(),
-      descriptors: await openDescriptors(snapshot.processes),
       now: Date.now(),
       since: snapshot.processes.reduce((first, { since }) => Math.min(first, since), made),
       version: source.version,
@@ -45,21 +43,4 @@ export function relayMetrics(source: MetricsSource): RelayMetrics {
     text: async () => metricsText(METRICS, await state()),
     json: async () => metricsJson(METRICS, await state()),
   };
-}
-
-/** Counts the descriptors of the relay's processes. Undefined where the system does not tell. */
-async function openDescriptors(processes: readonly ProcessState[]): Promise<number | undefined> {
-  let sum = 0;
-  for (const { pid } of processes) {
-    const directory = `/proc/${pid === Deno.pid ? "self" : pid}/fd`;
-    try {
-      // Newer kernels tell the number as the directory's size; older ones say 0.
-      const { size } = await Deno.stat(directory);
-      if (size > 0) sum += size;
-      else for await (const _ of Deno.readDir(directory)) sum += 1;
-    } catch {
-      return undefined;
-    }
-  }
-  return processes.length === 0 ? undefined : sum;
 }

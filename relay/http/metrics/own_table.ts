@@ -42,7 +42,7 @@ const perWorker = (
   name: string,
   type: "counter" | "gauge",
   help: string,
-  field: Exclude<keyof ProcessState, "pid">,
+  field: "cpuSeconds" | "rssBytes",
 ): Metric => ({
   name: PREFIX + name,
   type,

@@ -25,8 +25,6 @@ export interface MetricsState {
   stun: StunCounters | undefined;
   certificate: { notAfter: number } | undefined;
   rateLimit: { bytesPerSecond: number; burst: number } | undefined;
-  /** Open descriptors of the relay's processes; undefined where the system does not tell. */
-  descriptors: number | undefined;
   /** Milliseconds since the Unix epoch: now, and when the relay's first process began. */
   now: number;
   since: number;
