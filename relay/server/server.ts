@@ -12,7 +12,7 @@ import { BUSY_READ, DEFAULT_LIMITS, type Limits, MIN_RATE_BURST } from "./limits
 import { type Identity, type Login, login } from "./login.ts";
 import { Peer } from "./peers/mod.ts";
 import type { RateLimit } from "./rate/mod.ts";
-import { Region } from "./region.ts";
+import { Region } from "./region/mod.ts";
 import { Distribution, takeSnapshot } from "./report/mod.ts";
 import { Sweep } from "./sweep.ts";
 

@@ -15,40 +15,10 @@ import {
   PeerGoneReason,
   publicKeyOf,
 } from "../derp/mod.ts";
-import type { Limits } from "./limits.ts";
 import { DropReason } from "./counters.ts";
-import { RelayServer } from "./server.ts";
-import { MemorySocket, TestClient } from "./testing.ts";
+import { type MemorySocket, TestServer as Setup } from "./testing.ts";
 
 const concat = (parts: Uint8Array[]) => new Uint8Array(parts.flatMap((part) => [...part]));
-
-class Setup implements AsyncDisposable {
-  readonly relay: RelayServer;
-  constructor(limits: Partial<Limits> = {}) {
-    const privateKey = generatePrivateKey();
-    const identity = { privateKey, publicKey: publicKeyOf(privateKey) };
-    this.relay = new RelayServer(identity, { sweepMs: 10, drainMs: 50, ...limits });
-  }
-
-  /** A client whose stream has been handed over; `high` bounds what waits for it unread. */
-  open(high = Infinity, privateKey?: Uint8Array, initial = new Uint8Array(0)): TestClient {
-    const [here, there] = MemorySocket.pair(high);
-    const client = new TestClient(here, privateKey);
-    const upgrade = { initial, fastStart: true, notIdeal: false, remote: "test" };
-    void this.relay.accept(there, upgrade);
-    return client;
-  }
-
-  async client(high = Infinity, privateKey?: Uint8Array): Promise<TestClient> {
-    const client = this.open(high, privateKey);
-    await client.login();
-    return client;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.relay.close();
-  }
-}
 
 function text(payload: Uint8Array): string {
   return new TextDecoder().decode(payload.subarray(32));

@@ -8,6 +8,8 @@ import {
   publicKeyOf,
 } from "../derp/mod.ts";
 import type { Socket } from "./connection.ts";
+import type { Limits } from "./limits.ts";
+import { type Admit, RelayServer, type Upgrade } from "./server.ts";
 
 /** One end of a stream in memory. Writes wait while the other end has `high` bytes unread. */
 export class MemorySocket implements Socket {
@@ -142,5 +144,53 @@ export class TestClient {
     } catch {
       // The other side was first.
     }
+  }
+}
+
+/** A relay server with clients in memory. */
+export class TestServer implements AsyncDisposable {
+  readonly relay: RelayServer;
+  readonly privateKey = generatePrivateKey();
+
+  constructor(limits: Partial<Limits> = {}, more: { meshKey?: Uint8Array; admit?: Admit } = {}) {
+    const { privateKey } = this;
+    const identity = { privateKey, publicKey: publicKeyOf(privateKey) };
+    this.relay = new RelayServer(identity, { sweepMs: 10, drainMs: 50, ...limits }, more);
+  }
+
+  /** A client whose stream has been handed over; `high` bounds what waits for it unread. */
+  open(high = Infinity, privateKey?: Uint8Array, upgrade: Partial<Upgrade> = {}): TestClient {
+    const [here, there] = MemorySocket.pair(high);
+    const client = new TestClient(here, privateKey);
+    void this.relay.accept(there, {
+      initial: new Uint8Array(0),
+      fastStart: true,
+      notIdeal: false,
+      remote: "test",
+      ...upgrade,
+    });
+    return client;
+  }
+
+  /** A client that is logged in. */
+  async client(
+    high = Infinity,
+    privateKey?: Uint8Array,
+    info: Partial<ClientInfo> = {},
+    upgrade: Partial<Upgrade> = {},
+  ): Promise<TestClient> {
+    const client = this.open(high, privateKey, upgrade);
+    await client.login(info);
+    return client;
+  }
+
+  /** Another relay of the region. */
+  relayClient(privateKey?: Uint8Array): Promise<TestClient> {
+    const meshKey = this.relay.meshKey!.toHex();
+    return this.client(Infinity, privateKey, { meshKey });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.relay.close();
   }
 }

@@ -6,7 +6,7 @@ import { keyToHex } from "../../derp/mod.ts";
 import { type ClientState, type Gauges, MAX_CLIENTS, type RelaySnapshot } from "../../state/mod.ts";
 import type { Connection } from "../connection.ts";
 import type { Counters } from "../counters.ts";
-import type { Region } from "../region.ts";
+import type { Region } from "../region/mod.ts";
 import type { Distribution } from "./histogram.ts";
 
 /** What a snapshot is made of. */

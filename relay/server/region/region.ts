@@ -15,11 +15,11 @@ import {
   PeerGoneReason,
   type PeerPresent,
   PeerPresentFlag,
-} from "../derp/mod.ts";
-import type { Connection } from "./connection.ts";
-import { MAX_LINK_KEYS } from "./limits.ts";
-import { encodeSiblingPresent, Link, type LinkHub, type LinkSocket } from "./links/mod.ts";
-import { type Peer, Registry, Watcher, Watchers } from "./peers/mod.ts";
+} from "../../derp/mod.ts";
+import type { Connection } from "../connection.ts";
+import { MAX_LINK_KEYS } from "../limits.ts";
+import { encodeSiblingPresent, Link, type LinkHub, type LinkSocket } from "../links/mod.ts";
+import { type Peer, Registry, Watcher, Watchers } from "../peers/mod.ts";
 
 type Somebody = Peer<Connection, Link>;
 
