@@ -137,6 +137,23 @@ Deno.test("a relay whose device is deleted serves nobody until it is a device ag
   deepEqual(member.lists, [[a.key], [], [a.key]]);
 });
 
+Deno.test("a relay that was deleted while it was down serves nobody, whatever it remembers", async () => {
+  await using vpc = await TestVpc.start();
+  await vpc.addDevice();
+  const first = await TestMember.join(vpc);
+  await first[Symbol.asyncDispose]();
+  await vpc.removeDevice(first.joined.deviceId);
+  const { db } = vpc.control.store;
+  await db.updateTable("reg_keys").set({ expires_at: "2020-01-01T00:00:00.000Z" }).execute();
+  await using member = await TestMember.join(vpc);
+  await member.heard([]);
+  await until(() => member.states.at(-1)!.startsWith("refused"), "the refusal");
+  // A key that is good again brings it back.
+  await db.updateTable("reg_keys").set({ expires_at: null }).execute();
+  await until(() => member.lists.at(-1)!.length === 1, "the list");
+  deepEqual(member.lists.map((list) => list.length), [0, 1]);
+});
+
 Deno.test("metadata is published again when it changes, and only then", async () => {
   await using vpc = await TestVpc.start();
   await using member = await TestMember.join(vpc);

@@ -179,10 +179,25 @@ export class Membership {
       };
     } catch (error) {
       if (error instanceof ApiFailure && error.kind === "status" && !error.transient) {
+        this.#expelled(reasonOf(error));
         return undefined;
       }
       throw error;
     }
+  }
+
+  /**
+   * Key and token are refused: the device was deleted, perhaps while the relay was not there to hear of
+   * it. The last run's list is for a control plane that is away, not for one that says no.
+   */
+  #expelled(reason: string): void {
+    if (this.#told && this.#devices === "") return;
+    log.error("the relay is no device of its VPC any more and serves nobody of it: {reason}", {
+      reason,
+    });
+    this.#told = true;
+    this.#devices = "";
+    this.#on.devices([]);
   }
 
   /**
@@ -229,6 +244,8 @@ export class Membership {
     }
     log.info("the relay is device {id} of VPC {vpc}", { id: device.id, vpc: vpc.id });
     await this.#store.update({ deviceId: device.id, deviceToken });
+    // Nothing may have changed since nobody was served.
+    this.#tellSoon();
   }
 
   /** Many devices that come online at once are one list. */
