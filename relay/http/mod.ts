@@ -6,6 +6,12 @@
 export { type AppState, companionApp, relayApp } from "./app.ts";
 export { BootstrapDns, type BootstrapDnsCounters } from "./dns/mod.ts";
 export { Front, type FrontOptions } from "./front.ts";
-export { METRICS, type MetricsSource, type RelayMetrics, relayMetrics } from "./metrics/mod.ts";
+export {
+  METRICS,
+  type MetricsSource,
+  metricsTable,
+  type RelayMetrics,
+  relayMetrics,
+} from "./metrics/mod.ts";
 export { DebugRule, parseHome } from "./pages/mod.ts";
 export { Responder } from "./wire/mod.ts";

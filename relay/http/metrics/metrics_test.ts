@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { METRICS, relayMetrics } from "./mod.ts";
+import { METRICS, metricsTable, relayMetrics } from "./mod.ts";
 import type { MetricsState } from "./source.ts";
 import { emptySnapshot } from "../testing.ts";
 
@@ -161,6 +161,15 @@ Deno.test("metrics have one help, one type and one place each", () => {
     assert.match(help, /^[^\n|]{5,120}$/, name);
     for (const label of labels) assert.match(label, /^[a-z]+$/, name);
   }
+});
+
+Deno.test("metricsTable has a row for the documentation of every metric", () => {
+  const rows = metricsTable().trim().split("\n").slice(2);
+  assert.equal(rows.length, METRICS.length);
+  for (const row of rows) {
+    assert.match(row, /^\| `[a-z0-9_]+(\{[a-z,]+\})?` \| [a-z]+ \| [^|]+ \|$/);
+  }
+  assert(rows.includes("| `derp_accepts` | counter | DERP connections taken |"));
 });
 
 Deno.test("relayMetrics shows all combinations of labels when nothing has happened", async () => {

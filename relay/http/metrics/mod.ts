@@ -13,6 +13,14 @@ export type { MetricsSource } from "./source.ts";
 /** Every metric, in the order of the page: name, type, help, label names. For documentation too. */
 export const METRICS: readonly Metric[] = [...DERP_METRICS, ...OWN_METRICS];
 
+/** The metrics as a table in Markdown, for the documentation: name with labels, type, help. */
+export function metricsTable(): string {
+  const rows = METRICS.map(({ name, type, help, labels }) =>
+    `| \`${name}${labels.length > 0 ? `{${labels.join(",")}}` : ""}\` | ${type} | ${help} |`
+  );
+  return ["| name | type | meaning |", "| --- | --- | --- |", ...rows].join("\n") + "\n";
+}
+
 /** The metrics page. */
 export interface RelayMetrics {
   /** Content type of {@link RelayMetrics.text}. */

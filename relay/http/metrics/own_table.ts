@@ -1,6 +1,6 @@
 /** The metrics that are ours alone. */
 import { WIREGUARD_TYPES } from "../../server/mod.ts";
-import type { Gauges, LinkState, ProcessState } from "../../state/mod.ts";
+import type { Gauges, LinkState } from "../../state/mod.ts";
 import type { CounterField, Metric, MetricsState, Sample } from "./source.ts";
 
 const PREFIX = "nexd_relay_";
