@@ -85,7 +85,8 @@ export async function locked<T>(directory: string, work: () => Promise<T>): Prom
   }
 }
 
-function writeError(path: string, error: unknown): CertificateError {
+/** What to tell when a file or directory cannot be made or written. */
+export function writeError(path: string, error: unknown): CertificateError {
   return new CertificateError(
     `Cannot write ${path}: ${reasonOf(error)}; make it writable or choose another --certdir`,
   );

@@ -11,6 +11,8 @@ import { type Certificate, type CertificateFacts, factsOf } from "./inspect.ts";
 
 const logger = getLogger(["nexd", "relay", "cert"]);
 
+const REMIND_MS = 86_400_000;
+
 /** What a page or a person wants to know about a certificate. */
 export interface CertificateStatus {
   /** `manual`, `selfsigned`, `letsencrypt` or `gcp`. */
@@ -58,6 +60,7 @@ export abstract class SourceBase implements CertificateSource {
   protected facts: CertificateFacts | undefined;
   protected nextTry: number | undefined;
   #lastError: string | undefined;
+  #loggedAt = 0;
   #current: Certificate | undefined;
   readonly #mode: string;
   readonly #wanted: string[];
@@ -119,11 +122,13 @@ export abstract class SourceBase implements CertificateSource {
     }
   }
 
-  /** Notes what went wrong; the same reason is logged once. */
+  /** Notes what went wrong; the same reason is logged once a day. */
   protected failed(error: unknown): void {
     const reason = error instanceof Error ? error.message : String(error);
-    if (reason === this.#lastError) return;
+    const now = performance.now();
+    if (reason === this.#lastError && now - this.#loggedAt < REMIND_MS) return;
     this.#lastError = reason;
+    this.#loggedAt = now;
     if (this.#current === undefined) logger.warn("no certificate yet: {reason}", { reason });
     else logger.warn("the old certificate stays in use: {reason}", { reason });
   }

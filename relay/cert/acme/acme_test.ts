@@ -258,6 +258,20 @@ Deno.test("an order is gone on with when the attempt before was cut short", asyn
   });
 });
 
+Deno.test("two relays of one directory order one certificate when they start together", async () => {
+  if (await cannotPebble()) return;
+  using directory = temporary();
+  await using pebble = await Pebble.start();
+  await using first = new AcmeSource(options(pebble, directory.path));
+  await using second = new AcmeSource(options(pebble, directory.path));
+  await using _web = serveTokens(
+    pebble.httpPort,
+    (token) => first.challenge(token) ?? second.challenge(token),
+  );
+  await Promise.all([first.start(), second.start()]);
+  deepEqual(first.current, second.current);
+});
+
 Deno.test("a certificate is issued with no more permissions than the relay has", async () => {
   if (await cannotPebble()) return;
   using directory = temporary();

@@ -12,7 +12,14 @@
 import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import { getLogger } from "@logtape/logtape";
-import { locked, makeDirectory, openToOthers, readIfExists, writeAtomic } from "../files.ts";
+import {
+  locked,
+  makeDirectory,
+  openToOthers,
+  readIfExists,
+  writeAtomic,
+  writeError,
+} from "../files.ts";
 import { type Certificate, certificatesOnly, factsOf, keysOnly, parseKey } from "../inspect.ts";
 import { candidateFiles, dottedName, loadFiles, type PairFiles } from "../manual.ts";
 import { PRIVATE_CA_NAME } from "../self_signed.ts";
@@ -57,15 +64,13 @@ export class AcmeStore {
     this.#path = join(directory, dottedName(hostname));
   }
 
-  /** Makes the directory, and says so when an old one lets others in. */
+  /** Makes the directory, and says so when an old one, or a key in it, is open to others. */
   async open(): Promise<void> {
     await makeDirectory(this.#directory);
-    const mode = await openToOthers(this.#directory);
-    if (mode === undefined) return;
-    logger.warn("directory of keys {path} has mode {mode}: others can look in; set it to 700", {
-      path: this.#directory,
-      mode: mode.toString(8),
-    });
+    await warnOfOthers(this.#directory, "700");
+    for (const { key } of candidateFiles(this.#directory, this.#hostname)) {
+      await warnOfOthers(key, "600");
+    }
   }
 
   /** The certificate with the longest validity of those on disk, in date or not. */
@@ -136,11 +141,13 @@ export class AcmeStore {
    * @returns undefined while another one does
    */
   async claim(): Promise<Disposable | undefined> {
-    const file = await Deno.open(`${this.#path}.acme.lock`, {
-      write: true,
-      create: true,
-      mode: KEY_MODE,
-    });
+    const path = `${this.#path}.acme.lock`;
+    let file: Deno.FsFile;
+    try {
+      file = await Deno.open(path, { write: true, create: true, mode: KEY_MODE });
+    } catch (error) {
+      throw writeError(path, error);
+    }
     if (await file.tryLock(true)) return { [Symbol.dispose]: () => file.close() };
     file.close();
     return undefined;
@@ -154,4 +161,14 @@ export class AcmeStore {
     const own = issuer === subject || issuer.includes(PRIVATE_CA_NAME);
     return own ? undefined : certificate;
   }
+}
+
+async function warnOfOthers(path: string, wanted: string): Promise<void> {
+  const mode = await openToOthers(path);
+  if (mode === undefined) return;
+  logger.warn("{path} is for keys and has mode {mode}: others can look in; set it to {wanted}", {
+    path,
+    mode: mode.toString(8),
+    wanted,
+  });
 }
