@@ -17,7 +17,7 @@ import {
   openSealedToken,
   type StateStore,
 } from "../onboarding/mod.ts";
-import { keysOf, otherRelays } from "./devices.ts";
+import { KeyReader, otherRelays } from "./devices.ts";
 import { type Surroundings, type Whereabouts, whereabouts } from "./endpoints.ts";
 import type { JoinOptions, RelayMetadata, VpcEvents } from "./join.ts";
 
@@ -63,6 +63,7 @@ export class Membership {
   #where: Whereabouts = { endpoints: [] };
   #cache: WatchCache | undefined;
   #vpcId = "";
+  readonly #keys = new KeyReader();
   #devices = "";
   #told = false;
   #telling: ReturnType<typeof setTimeout> | undefined;
@@ -262,7 +263,7 @@ export class Membership {
     if (!cache.synced) return;
     const devices = cache.devices();
     const member = devices.some((device) => device.public_key === this.publicKey);
-    const keys = member ? keysOf(devices, this.publicKey) : [];
+    const keys = member ? this.#keys.read(devices, this.publicKey) : [];
     const text = keys.join();
     if (member) this.#noteRivals(devices);
     if (text === this.#devices && (text !== "" || this.#told)) return;

@@ -176,6 +176,9 @@ Deno.test("metadata that would break stock agents is refused", async () => {
   assert.equal((await put("relay", { type: "derp", hostname: 7 })).body.field, "value.hostname");
   const flag = await put("relay", { type: "derp", certmodemanual: "yes" });
   assert.equal(flag.body.field, "value.certmodemanual");
+  const port = await put("relay", { type: "derp", port: "443" });
+  assert.equal(port.body.field, "value.port");
+  assert.equal((await put("relay", { type: "derp", ca: {} })).body.field, "value.ca");
   assert.equal((await put("k", { a: "x".repeat(20_000) })).body.field, "value");
   assert.equal((await put("k".repeat(200), {})).status, 400);
 });

@@ -148,7 +148,14 @@ async function remove(write: Write, device: DeviceRow, key: string): Promise<voi
 
 /** Stock agents crash on a relay's metadata with other types than these. */
 function checkRelay(value: Record<string, unknown>): void {
-  const types = { type: "string", hostname: "string", certmodemanual: "boolean" };
+  const types = {
+    type: "string",
+    hostname: "string",
+    certmodemanual: "boolean",
+    // Ours: where it is not on 443, and the authority that its certificate is from.
+    port: "number",
+    ca: "string",
+  };
   for (const [field, type] of Object.entries(types)) {
     if (value[field] !== undefined && typeof value[field] !== type) {
       throw fieldInvalid(`value.${field}`, `must be a ${type}`);
