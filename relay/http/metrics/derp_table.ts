@@ -6,8 +6,9 @@
  * statistics of a connection), `derp_average_queue_duration_ms` (queues are bounded in time
  * instead, see the reason `queue_age`), `derper_tls_request_version` and
  * `derper_tls_active_version` (no TLS version of a connection), `derp_memstats_sys0`,
- * `goroutines`, `go_*` and `memstats_*` (values of the Go runtime), and `cmdline` of the JSON page
- * (a command line may hold secrets).
+ * `goroutines`, `go_*` and `memstats_*` (values of the Go runtime), `process_open_fds`,
+ * `process_max_fds`, `process_virtual_*` and `process_network_*` (the runtime's permissions keep
+ * `/proc` closed), and `cmdline` of the JSON page (a command line may hold secrets).
  */
 import { DROP_REASONS, KINDS } from "../../server/mod.ts";
 import type { Gauges, Histogram, ProcessState } from "../../state/mod.ts";
