@@ -89,7 +89,7 @@ class Neighbour {
         told = undefined;
         this.#become("connecting", "it ended the connection");
       } catch (error) {
-        this.#become("connecting", error instanceof Error ? error.message : String(error));
+        this.#become("connecting", reasonOf(error));
       }
       if (this.#stop.aborted) break;
       // Once for each reason, not each five seconds.
@@ -168,6 +168,12 @@ export class Mesh {
     this.#stop.abort(new Error("the mesh is closed"));
     await Promise.all(this.#neighbours.map((neighbour) => neighbour.done));
   }
+}
+
+/** Why a link ended, in few words. */
+function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.UnexpectedEof) return "it ended the connection";
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Waits, but not beyond the stop. */

@@ -24,6 +24,8 @@ export class LinkQueue {
   #bytes = 0;
   /** Bytes of the last burst: a guess of what the next one needs. */
   #burst = 0;
+  /** Where the frame of the last {@link reserve} begins. */
+  reserved = 0;
 
   /** @param most bytes that may wait */
   constructor(pools: Pools, most: number) {
@@ -45,8 +47,8 @@ export class LinkQueue {
   }
 
   /**
-   * Makes room for a frame of `length` bytes: the buffer to write it to, at {@link reserved}.
-   * Undefined when too much waits.
+   * Makes room for a frame of `length` bytes that carries so many packets: the buffer to write it
+   * to, at {@link reserved}. Undefined when too much waits.
    */
   reserve(length: number, packets: number): Uint8Array | undefined {
     if (this.#bytes + length > this.#most) return undefined;
@@ -65,16 +67,11 @@ export class LinkQueue {
     return piece.buffer;
   }
 
-  /** Where the frame of the last {@link reserve} begins. */
-  reserved = 0;
-
   /** The next piece to write; undefined when nothing waits or a write is under way. */
   beginWrite(): Uint8Array | undefined {
     if (this.#writing !== undefined) return undefined;
     const piece = this.#pieces.shift();
-    if (piece === undefined) {
-      return undefined;
-    }
+    if (piece === undefined) return undefined;
     this.#burst = this.#bytes;
     this.#bytes -= piece.end;
     this.#writing = piece;
