@@ -122,7 +122,7 @@ export class Connection implements Flushable {
       let going = walk(this);
       while (going && !this.closed) {
         const n = await socket.read(input.room());
-        if (n === null) break;
+        if (n === null || this.closed) break;
         input.filled(n);
         this.receivedBytes += n;
         going = walk(this);

@@ -44,6 +44,8 @@ export function walk(connection: Connection): boolean {
     if (!permitted(connection, type, length)) return false;
     if (next <= end) {
       if (!take(connection, type, buffer, at, next)) return false;
+      // It may have closed itself; whoever has left must not be put on a list again.
+      if (connection.closed) return true;
     } else if (kept(connection, type)) {
       break;
     } else {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import {
   decodePeerGone,
   decodePeerPresent,
+  encodeClosePeer,
   encodePing,
   encodeSendPacket,
   encodeWatchConns,
@@ -163,4 +164,13 @@ Deno.test("a relay of the region has more time for a write than a client", async
   assert.equal(registry.find(client.publicKey, 0), undefined);
   assert.notEqual(registry.find(relay.publicKey, 0), undefined);
   await relay.expect(FrameType.RecvPacket);
+});
+
+Deno.test("nobody watches when a relay ended itself and asked to watch in one breath", async () => {
+  await using server = new TestServer({}, { meshKey });
+  const one = await server.relayClient();
+  const breath = [encodeClosePeer(one.publicKey), encodeWatchConns()];
+  await one.send(new Uint8Array(breath.flatMap((frame) => [...frame])));
+  while (await one.next() !== undefined);
+  assert.equal(server.relay.snapshot().gauges.watchers, 0);
 });
