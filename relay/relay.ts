@@ -4,7 +4,12 @@
  */
 import { getLogger } from "@logtape/logtape";
 import type { AdmissionConfig } from "./admission/mod.ts";
-import { type Certificate, type CertificateSource, openMetaCert } from "./cert/mod.ts";
+import {
+  type AlpnChallenge,
+  type Certificate,
+  type CertificateSource,
+  openMetaCert,
+} from "./cert/mod.ts";
 import { Companion } from "./companion.ts";
 import { generatePrivateKey, keyToHex, publicKeyOf } from "./derp/mod.ts";
 import { type AppState, DebugRule, relayMetrics } from "./http/mod.ts";
@@ -15,6 +20,7 @@ import type { RelaySnapshot } from "./state/mod.ts";
 import { startStunServer } from "./stun/server.ts";
 import {
   isFree,
+  listen,
   type ListenAddress,
   type MeshConfig,
   type PagesConfig,
@@ -39,6 +45,9 @@ const RESTART_SMEAR_MS = 2_000;
 /** How often a stopping relay looks whether its clients have gone. */
 const DRAIN_LOOK_MS = 50;
 
+/** Answers a CA's challenge on the TLS port, or ends that. */
+export type PresentAlpn = (challenge: AlpnChallenge | undefined) => Promise<void>;
+
 /** What to serve where. */
 export interface RelayConfig {
   /** Where to listen. An empty hostname is every address; port 0 is any free port. */
@@ -49,6 +58,8 @@ export interface RelayConfig {
   source?: CertificateSource | undefined;
   /** Gets the source its first certificate; port 80 answers challenges while this runs. */
   ready?: (() => Promise<void>) | undefined;
+  /** Told how the source has a challenge answered on the TLS port (TLS-ALPN-01). */
+  presenter?: ((present: PresentAlpn) => void) | undefined;
   /** The relay's identity. Undefined: a throw-away one. */
   privateKey?: Uint8Array | undefined;
   /** Port of the plain companion. Undefined: none. */
@@ -172,6 +183,7 @@ async function build(
     open.push(() => companion?.close());
   }
 
+  config.presenter?.(presentOn(config, () => later.pool));
   await config.ready?.();
   const served = () => source?.current ?? config.certificate;
   const meta = served() === undefined ? undefined : await openMetaCert(publicKey);
@@ -224,6 +236,25 @@ async function build(
       await close();
     },
     close,
+  };
+}
+
+/** Before there are workers, the port serves the challenge and nothing else. */
+function presentOn(config: RelayConfig, pool: () => Pool | undefined): PresentAlpn {
+  let alone: { close(): void } | undefined;
+  return async (challenge) => {
+    alone?.close();
+    alone = undefined;
+    const running = pool();
+    if (running !== undefined) return await running.setChallenge(challenge);
+    if (challenge === undefined) return;
+    const times = config.times ?? SOCKET_TIMES;
+    const listener = alone = listen(config.addr, { certificate: undefined, challenge, times });
+    // Who comes without a challenge finds nothing yet.
+    const refuse = async () => {
+      for (;;) (await listener.accept()).close();
+    };
+    refuse().catch(() => {}); // closed
   };
 }
 

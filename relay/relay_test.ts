@@ -214,7 +214,7 @@ Deno.test("runRelay names the value and the remedy when a flag is wrong", async 
     const { context: ctx } = context(AbortSignal.abort());
     const base = { addr: "127.0.0.1:0", c: `${directory}/k`, "http-port": -1, stun: false };
     const cases: [Record<string, string | number>, RegExp][] = [
-      [{ certmode: "letsencrypt" }, /--http-port -1 .*use --certmode manual or selfsigned/],
+      [{ certmode: "letsencrypt", hostname: "::1" }, /--hostname ::1: .*--acme-ip-certs/],
       [{ certmode: "manual", certdir: directory, hostname: "a.test" }, /a\.test\.(crt|key)/],
       [{ certmode: "selfsigned", certdir: directory, "http-port": 70_000 }, /--http-port 70000/],
       [{ certmode: "selfsigned", addr: "nonsense:port" }, /nonsense:port/],

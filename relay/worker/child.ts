@@ -1,4 +1,5 @@
 /** The supervisor's side of a worker in a process of its own. */
+import type { AlpnChallenge } from "../cert/mod.ts";
 import type { RelaySnapshot } from "../state/mod.ts";
 import type {
   ListenAddress,
@@ -86,6 +87,10 @@ export class ChildWorker implements Worker {
 
   async setCertificate(certificate: ServedCertificate): Promise<void> {
     await this.#call("setCertificate", certificate);
+  }
+
+  async setChallenge(challenge: AlpnChallenge | undefined): Promise<void> {
+    await this.#call("setChallenge", challenge ?? null);
   }
 
   async setKeys(hex: string[]): Promise<void> {

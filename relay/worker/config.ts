@@ -1,6 +1,6 @@
 /** What a worker is told, as plain data: it goes to another process as JSON. */
 import type { AdmissionConfig } from "../admission/mod.ts";
-import type { CertificateStatus } from "../cert/mod.ts";
+import type { AlpnChallenge, CertificateStatus } from "../cert/mod.ts";
 import type { Limits } from "../server/mod.ts";
 import type { RelaySnapshot } from "../state/mod.ts";
 import type { StunCounters } from "../stun/server.ts";
@@ -100,6 +100,8 @@ export interface Worker {
   /** Joins the siblings that meet in a directory. */
   join(directory: string): Promise<void>;
   setCertificate(certificate: ServedCertificate): Promise<void>;
+  /** Answers a CA's TLS-ALPN-01 challenge beside everything else; undefined ends that. */
+  setChallenge(challenge: AlpnChallenge | undefined): Promise<void>;
   setKeys(hex: string[]): Promise<void>;
   setRate(rate: RateLimit | undefined): Promise<void>;
   /** Reads its files again: allow-list, debug key. */

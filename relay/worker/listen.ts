@@ -5,22 +5,30 @@
  * listener, and so does a replacement relay. That would also let two relays that know nothing of each
  * other share one, each losing half its clients; so the port is first claimed without sharing.
  */
+import { type AlpnChallenge, openAlpnGate } from "../cert/mod.ts";
 import { RelayError } from "../errors.ts";
 import {
+  isDualStack,
   newSocketFd,
   setNoDelayOnListener,
   setTcpKeepAlive,
   setTcpUserTimeout,
   socketFds,
 } from "../net/mod.ts";
+import { type Acceptor, BothListeners } from "./both.ts";
 import type { ListenAddress, ServedCertificate, SocketTimes } from "./config.ts";
 
 /** What a listener is opened with beside its address. */
 export interface ListenOptions {
   /** Undefined: plain HTTP. */
   certificate: ServedCertificate | undefined;
+  /** Answered beside everything else. */
+  challenge?: AlpnChallenge | undefined;
   times: SocketTimes;
 }
+
+/** Only this: DERP cannot take over a stream of HTTP/2. Clients of DERP offer nothing. */
+const ALPN = ["http/1.1"];
 
 /**
  * True when nobody listens on the address now.
@@ -43,27 +51,43 @@ export function isFree(addr: ListenAddress): boolean {
  *
  * @throws RelayError naming the address and the flag
  */
-export function listen(addr: ListenAddress, { certificate, times }: ListenOptions): Deno.Listener {
-  const open = (hostname: string): Deno.Listener => {
-    const where = { hostname, port: addr.port, reusePort: true };
-    if (certificate === undefined) return Deno.listen(where);
-    return Deno.listenTls({
-      ...where,
-      cert: certificate.chain,
-      key: certificate.key,
-      // Only this: DERP cannot take over a stream of HTTP/2. Clients of DERP offer nothing.
-      alpnProtocols: ["http/1.1"],
-    });
+export function listen(addr: ListenAddress, options: ListenOptions): Acceptor {
+  const open = (hostname: string, port: number) => {
+    const before = socketFds();
+    const listener = openOne({ hostname, port }, options);
+    const fd = newSocketFd(before, { port: (listener.addr as Deno.NetAddr).port });
+    if (fd !== undefined) {
+      const { userTimeoutMs, keepAliveMs } = options.times;
+      setNoDelayOnListener(fd);
+      if (userTimeoutMs > 0) setTcpUserTimeout(fd, userTimeoutMs);
+      if (keepAliveMs > 0) setTcpKeepAlive(fd, keepAliveMs);
+    }
+    return { listener, sixOnly: hostname === "::" && fd !== undefined && !isDualStack(fd) };
   };
-  const before = socketFds();
-  const listener = onEveryAddress(addr, "--addr", open);
-  const fd = newSocketFd(before, { port: (listener.addr as Deno.NetAddr).port });
-  if (fd !== undefined) {
-    setNoDelayOnListener(fd);
-    if (times.userTimeoutMs > 0) setTcpUserTimeout(fd, times.userTimeoutMs);
-    if (times.keepAliveMs > 0) setTcpKeepAlive(fd, times.keepAliveMs);
+  const { listener, sixOnly } = onEveryAddress(addr, "--addr", (host) => open(host, addr.port));
+  if (!sixOnly || addr.hostname !== "") return listener;
+  // This system keeps IPv6 wildcards to IPv6.
+  const { port } = listener.addr as Deno.NetAddr;
+  try {
+    return new BothListeners(listener, open("0.0.0.0", port).listener);
+  } catch (error) {
+    listener.close();
+    throw cannotListen({ hostname: "0.0.0.0", port }, "--addr", error);
   }
-  return listener;
+}
+
+function openOne(
+  addr: ListenAddress,
+  { certificate, challenge }: ListenOptions,
+): Acceptor {
+  const where = { ...addr, reusePort: true };
+  if (certificate === undefined) {
+    return challenge === undefined ? Deno.listen(where) : openAlpnGate({ ...where, challenge });
+  }
+  const tls = { cert: certificate.chain, key: certificate.key, alpnProtocols: ALPN };
+  return challenge === undefined
+    ? Deno.listenTls({ ...where, ...tls })
+    : openAlpnGate({ ...where, challenge, tls });
 }
 
 /** Opens something on an address; an empty one is every address of both families where it can be. */

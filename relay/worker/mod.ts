@@ -14,6 +14,6 @@ export type {
   SocketTimes,
   WorkerConfig,
 } from "./config.ts";
-export { isFree, onEveryAddress, PortInUse, portInUse } from "./listen.ts";
+export { isFree, listen, onEveryAddress, PortInUse, portInUse } from "./listen.ts";
 export { Pool, type PoolOptions } from "./pool.ts";
 export { runWorker } from "./process.ts";

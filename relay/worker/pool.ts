@@ -3,6 +3,7 @@
  * the pages.
  */
 import { getLogger } from "@logtape/logtape";
+import type { AlpnChallenge } from "../cert/mod.ts";
 import { RelayError } from "../errors.ts";
 import { mergeSnapshots, type RelaySnapshot } from "../state/mod.ts";
 import { ChildWorker, type WorkerCommand } from "./child.ts";
@@ -268,6 +269,11 @@ export class Pool {
   async setCertificate(certificate: ServedCertificate): Promise<void> {
     this.#config = { ...this.#config, certificate };
     await this.#each((worker) => worker.setCertificate(certificate));
+  }
+
+  /** Answers a CA's challenge on the TLS port; undefined ends that. */
+  async setChallenge(challenge: AlpnChallenge | undefined): Promise<void> {
+    await this.#each((worker) => worker.setChallenge(challenge));
   }
 
   /** Admits just these keys, 64 hex digits each; others are disconnected. */

@@ -36,6 +36,7 @@ export async function runWorker(): Promise<void> {
     },
     join: (directory: string) => running().join(directory),
     setCertificate: (certificate) => running().setCertificate(certificate),
+    setChallenge: (challenge) => running().setChallenge(challenge ?? undefined),
     setKeys: (keys: string[]) => running().setKeys(keys),
     setRate: (rate) => running().setRate(rate ?? undefined),
     reload: () => running().reload(),

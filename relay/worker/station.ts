@@ -3,6 +3,7 @@
  * mesh and siblings. The process around it may be the supervisor's own or a worker's.
  */
 import { Admission } from "../admission/mod.ts";
+import type { AlpnChallenge } from "../cert/mod.ts";
 import { publicKeyOf } from "../derp/mod.ts";
 import {
   type AppState,
@@ -27,6 +28,7 @@ import type {
   Worker,
   WorkerConfig,
 } from "./config.ts";
+import type { Acceptor } from "./both.ts";
 import { listen } from "./listen.ts";
 
 /** A worker of one process. */
@@ -41,6 +43,8 @@ export class Station implements Worker {
   readonly #open: (() => unknown)[];
   readonly #bootstrapDns: BootstrapDns | undefined;
   readonly #admission: Admission | undefined;
+  #certificate: ServedCertificate | undefined;
+  #challenge: AlpnChallenge | undefined;
   #siblings: Siblings | undefined;
   #mesh: Mesh | undefined;
   #ended!: (reason: string) => void;
@@ -109,7 +113,7 @@ export class Station implements Worker {
     const app = relayApp(appState(config, relay, state ?? own, bootstrapDns));
     const responder = new Responder(app, relay.limits, relay.sweep);
     const listener = listen(config.addr, config);
-    const front = new Front(listener, relay, responder, {
+    const front = new Front(asListener(listener), relay, responder, {
       acceptLimit: config.acceptLimit,
       perAddress: perAddressOf(config.perAddress),
       derp: config.derp,
@@ -153,6 +157,7 @@ export class Station implements Worker {
     open: (() => unknown)[],
   ) {
     this.#config = config;
+    this.#certificate = config.certificate;
     this.name = config.name;
     this.address = address;
     this.relay = parts.relay;
@@ -170,9 +175,22 @@ export class Station implements Worker {
   }
 
   async setCertificate(certificate: ServedCertificate): Promise<void> {
-    await this.#front.replaceListener(
-      listen(this.address, { certificate, times: this.#config.times }),
-    );
+    this.#certificate = certificate;
+    await this.#listenAnew();
+  }
+
+  async setChallenge(challenge: AlpnChallenge | undefined): Promise<void> {
+    this.#challenge = challenge;
+    await this.#listenAnew();
+  }
+
+  async #listenAnew(): Promise<void> {
+    const listener = listen(this.address, {
+      certificate: this.#certificate,
+      challenge: this.#challenge,
+      times: this.#config.times,
+    });
+    await this.#front.replaceListener(asListener(listener));
   }
 
   setKeys(hex: string[]): Promise<void> {
@@ -196,7 +214,7 @@ export class Station implements Worker {
     if (dns !== undefined) Object.assign(snapshot.counters, dns);
     snapshot.gauges.httpStreams = this.#responder.size;
     const sockets = socketFds().size;
-    if (sockets > 0) for (const process of snapshot.processes) process.sockets = sockets;
+    if (sockets > 0) { for (const process of snapshot.processes) process.sockets = sockets; }
     return Promise.resolve(snapshot);
   }
 
@@ -274,7 +292,12 @@ function appState(
   };
 }
 
-function addressOf(listener: Deno.Listener): ListenAddress {
+/** The front accepts and closes, and does nothing else with its listeners. */
+function asListener(acceptor: Acceptor): Deno.Listener {
+  return acceptor as Deno.Listener;
+}
+
+function addressOf(listener: Acceptor): ListenAddress {
   const { hostname, port } = listener.addr as Deno.NetAddr;
   return { hostname, port };
 }

@@ -6,8 +6,9 @@ import {
   openManual,
   openSelfSigned,
   reasonOf,
-} from "./cert/mod.ts";
-import { RelayError } from "./errors.ts";
+} from "../cert/mod.ts";
+import { RelayError } from "../errors.ts";
+import type { PresentAlpn } from "../relay.ts";
 import type { Settings } from "./settings.ts";
 
 /** A source, and how it gets its first certificate. */
@@ -18,7 +19,9 @@ export interface OpenedSource {
   /** PEM of that CA. */
   ca: string | undefined;
   /** Waits for the first certificate; port 80 has to answer challenges then. */
-  ready: (() => Promise<void>) | undefined;
+  ready?: () => Promise<void>;
+  /** Told how a challenge is answered on the TLS port. */
+  presenter?: (present: PresentAlpn) => void;
 }
 
 /** @throws CertificateError or RelayError for what cannot be used */
@@ -33,22 +36,15 @@ export async function openSource(settings: Settings): Promise<OpenedSource | und
         source: await openManual({ directory, hostname }),
         caPath: undefined,
         ca: undefined,
-        ready: undefined,
       };
     case "selfsigned": {
       const source = await openSelfSigned({ directory, names: [hostname] });
       const { ca, caPath } = source.current;
-      return { source, caPath, ca, ready: undefined };
+      return { source, caPath, ca };
     }
     case "letsencrypt":
     case "gcp": {
-      if (settings.httpPort === undefined) {
-        throw new RelayError(
-          `Cannot use --http-port -1 with --certmode ${mode}: the CA asks on that port; give it 80, ` +
-            "or use --certmode manual or selfsigned",
-          2,
-        );
-      }
+      const later: { present?: PresentAlpn } = {};
       const source = new AcmeSource({
         mode,
         directory,
@@ -58,8 +54,17 @@ export async function openSource(settings: Settings): Promise<OpenedSource | und
         eab: certificate.eab,
         ca: await caOf(certificate.acmeCa),
         ipCerts: isIP(hostname) !== 0,
+        // Without port 80 the name is proven on the TLS port.
+        http: settings.httpPort !== undefined,
+        presentAlpn: (challenge) => later.present?.(challenge),
       });
-      return { source, caPath: undefined, ca: undefined, ready: () => source.start() };
+      return {
+        source,
+        caPath: undefined,
+        ca: undefined,
+        ready: () => source.start(),
+        presenter: (present) => void (later.present = present),
+      };
     }
   }
 }

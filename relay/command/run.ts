@@ -2,13 +2,13 @@
  * `nexd relayderp`: from flags to a running relay, and what it says to the operator.
  */
 import { getLogger } from "@logtape/logtape";
-import type { AdmissionConfig } from "./admission/mod.ts";
+import type { AdmissionConfig } from "../admission/mod.ts";
 import { type OpenedSource, openSource, readPem } from "./certificates.ts";
-import { RelayError } from "./errors.ts";
-import { loadServerKey } from "./key_file.ts";
-import { loadMeshKey, parseMeshWith } from "./mesh/mod.ts";
-import { loadRateConfig, type Notifier, openNotifier, watch } from "./ops/mod.ts";
-import { type Relay, startRelay } from "./relay.ts";
+import { RelayError } from "../errors.ts";
+import { loadServerKey } from "../key_file.ts";
+import { loadMeshKey, parseMeshWith } from "../mesh/mod.ts";
+import { loadRateConfig, type Notifier, openNotifier, watch } from "../ops/mod.ts";
+import { type Relay, startRelay } from "../relay.ts";
 import { readSettings, type Settings, type Values } from "./settings.ts";
 import { type CommandSelf, workersFor } from "./workers.ts";
 
@@ -99,6 +99,7 @@ async function serve(
       privateKey,
       source: opened?.source,
       ready: opened?.ready,
+      presenter: opened?.presenter,
       httpPort: settings.httpPort,
       stunPort: settings.stunPort,
       version,

@@ -1,5 +1,5 @@
 import { deepEqual, equal, match, throws } from "node:assert/strict";
-import { RELAY_OPTIONS } from "./options.ts";
+import { RELAY_OPTIONS } from "../options.ts";
 import { readSettings, type Values } from "./settings.ts";
 
 /** Values as the command line gives them when no flag is set. */

@@ -1,9 +1,9 @@
 /** How many workers a relay has, and how one is started. */
 import { getLogger } from "@logtape/logtape";
-import { RelayError } from "./errors.ts";
-import { libcPath } from "./net/mod.ts";
+import { RelayError } from "../errors.ts";
+import { libcPath } from "../net/mod.ts";
 import type { Settings, Values } from "./settings.ts";
-import type { WorkerCommand } from "./worker/mod.ts";
+import type { WorkerCommand } from "../worker/mod.ts";
 
 const logger = getLogger(["nexd", "relay"]);
 

@@ -3,9 +3,9 @@
  * that cannot be used.
  */
 import { isIP } from "node:net";
-import { RelayError } from "./errors.ts";
-import { parseHostPort } from "./net/mod.ts";
-import { parseDuration } from "./ops/mod.ts";
+import { RelayError } from "../errors.ts";
+import { parseHostPort } from "../net/mod.ts";
+import { parseDuration } from "../ops/mod.ts";
 
 /** Values of the flags, by name. */
 export type Values = Record<string, string | number | boolean | string[] | undefined>;

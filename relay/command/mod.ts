@@ -1,0 +1,6 @@
+/**
+ * `nexd relayderp`: from flags to a running relay.
+ *
+ * @module
+ */
+export { type CommandContext, type Onboard, runRelay, type Values } from "./run.ts";
