@@ -25,7 +25,7 @@ export interface AskingLimits {
  * The reference relay's time limit; numbers that a small service bears when a whole site comes back
  * at once.
  */
-export const ASKING_LIMITS: AskingLimits = { timeoutMs: 5_000, atOnce: 64, waiting: 8_192 };
+export const ASKING_LIMITS: AskingLimits = { timeoutMs: 5_000, atOnce: 256, waiting: 8_192 };
 
 /** See the top of the file. */
 export class Asking {
@@ -64,22 +64,24 @@ export class Asking {
   async #ask(question: (signal: AbortSignal) => Promise<Answer>): Promise<Answer> {
     const late = new AbortController();
     const until = performance.now() + this.#limits.timeoutMs;
-    if (!await this.#turn(until)) return "overload";
+    const turn = this.#turn(until), waited = typeof turn !== "boolean";
+    if (!await turn) return "overload";
     const timer = setTimeout(
       () => late.abort(new DOMException("no answer in time", "TimeoutError")),
       Math.max(0, until - performance.now()),
     );
     try {
       const answer = await question(AbortSignal.any([late.signal, this.#closing.signal]));
-      // A relay that closes has not asked, and lets nobody in for it.
-      return answer === "failed" && this.#closing.signal.aborted ? "overload" : answer;
+      if (answer !== "failed") return answer;
     } catch {
-      return "failed";
+      // As if it had said so.
     } finally {
       clearTimeout(timer);
       this.#busy--;
       this.#waiting.values().next().value?.(true);
     }
+    // Too little time was left for it, or the relay closes: it was not really asked.
+    return (waited && late.signal.aborted) || this.#closing.signal.aborted ? "overload" : "failed";
   }
 
   /** True with a place taken, false when none came free in time. */

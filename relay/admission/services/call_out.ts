@@ -100,7 +100,7 @@ export class CallOut {
   async #request(question: string, signal: AbortSignal): Promise<Response> {
     let url = this.#url, post = true;
     for (let requests = 1;; requests++) {
-      const response = await fetch(url, {
+      const response = await this.#fetch(url, {
         method: post ? "POST" : "GET",
         // As bytes: a text would get a Content-Type, which the reference relay does not send.
         ...(post ? { body: new TextEncoder().encode(question) } : {}),
@@ -113,7 +113,6 @@ export class CallOut {
         },
         redirect: "manual",
         signal,
-        client: this.#client,
       });
       const to = response.headers.get("location");
       if (![301, 302, 303, 307, 308].includes(response.status) || to === null) return response;
@@ -124,6 +123,17 @@ export class CallOut {
       if (url.protocol !== "https:" && url.protocol !== "http:") {
         throw new Error(`a redirect to ${url.protocol}`);
       }
+    }
+  }
+
+  /** Once more where it fails at once: a kept connection may have been closed by the other side. */
+  async #fetch(url: URL, request: RequestInit & { signal: AbortSignal }): Promise<Response> {
+    const { signal } = request;
+    try {
+      return await fetch(url, { ...request, client: this.#client });
+    } catch (error) {
+      if (signal.aborted) throw error;
+      return await fetch(url, { ...request, client: this.#client });
     }
   }
 }

@@ -173,6 +173,27 @@ Deno.test("a login that gets no turn is refused even when failing open: floods o
   deepEqual([first, second], [true, false]);
 });
 
+Deno.test("the call-out asks again when a kept connection was closed meanwhile", async () => {
+  let asked = 0;
+  // The first connection stays open as far as anybody can tell, and ends when it is used again.
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const serving = (async () => {
+    const text = 'HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{"Allow":true}';
+    for (let i = 0; i < 2; i++) {
+      using conn = await listener.accept();
+      await conn.read(new Uint8Array(4096));
+      asked++;
+      await conn.write(new TextEncoder().encode(text));
+      if (i === 0) await conn.read(new Uint8Array(1));
+    }
+  })();
+  await using out = callOut(`http://127.0.0.1:${listener.addr.port}`);
+  deepEqual([await out.admit(), await out.admit()], [true, true]);
+  await serving;
+  listener.close();
+  equal(asked, 2);
+});
+
 Deno.test("the call-out says what it is without the credentials of its URL, and sends those", async () => {
   await using service = new Service(() => ALLOW);
   await using out = callOut(service.url.replace("//", "//me:pass%20word@") + "/x?token=secret");

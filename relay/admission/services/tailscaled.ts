@@ -30,7 +30,11 @@ export class Tailscaled {
         reason,
       })
     );
-    this.#client = Deno.createHttpClient({ proxy: { transport: "unix", path: socket } });
+    this.#client = Deno.createHttpClient({
+      proxy: { transport: "unix", path: socket },
+      // A kept connection outlives a restart of tailscaled and then costs somebody the login.
+      poolMaxIdlePerHost: 0,
+    });
   }
 
   /** For people. */
