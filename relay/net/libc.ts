@@ -18,6 +18,8 @@ const SYMBOLS = {
   dup: { parameters: ["i32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  shutdown: { parameters: ["i32", "i32"], result: "i32" },
   // Moves nothing, and so tells where a buffer lies.
   memmove: { parameters: ["buffer", "buffer", "usize"], result: "usize" },
 } as const;

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { skip } from "../../scripts/lab/support.ts";
+import { hangUp } from "./hang_up.ts";
+import { socketFds } from "./sockets.ts";
+
+for (const hostname of ["127.0.0.1", "::1"]) {
+  Deno.test(`hangUp ends just the connections that are named, over ${hostname}`, async () => {
+    if (socketFds().size === 0) return skip("no FFI, or not Linux");
+    using listener = Deno.listen({ hostname: hostname === "::1" ? "::" : hostname, port: 0 });
+    const { port } = listener.addr as Deno.NetAddr;
+    const open = async (to: string) => {
+      const client = await Deno.connect({ hostname: to, port });
+      const server = await listener.accept();
+      return { client, server, peer: server.remoteAddr as Deno.NetAddr };
+    };
+    const stays = await open(hostname);
+    const goes = await open(hostname);
+    // On a dual-stack socket an IPv4 client has a mapped address.
+    const mapped = hostname === "::1" ? await open("127.0.0.1") : undefined;
+    const ended = [goes, ...mapped === undefined ? [] : [mapped]];
+    assert.equal(hangUp(port + 1, ended.map(({ peer }) => peer)), 0, "another port");
+    assert.equal(hangUp(port, [{ ...goes.peer, hostname: "2001:db8::1" }]), 0, "another address");
+    assert.equal(hangUp(port, ended.map(({ peer }) => peer)), ended.length);
+    for (const { client } of ended) assert.equal(await client.read(new Uint8Array(1)), null);
+    await stays.client.write(Uint8Array.of(7));
+    assert.equal(await stays.server.read(new Uint8Array(1)), 1);
+    for (const { client, server } of [stays, ...ended]) {
+      client.close();
+      server.close();
+    }
+  });
+}
