@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Authorization, Client, Order } from "acme-client";
 import { type Certificate, coversName, factsOf, parseChain, parseKey } from "../inspect.ts";
 import { loadLibrary } from "./library.ts";
-import type { AcmeSettings } from "./options.ts";
+import type { AcmeSettings, AlpnChallenge } from "./options.ts";
 import { AcmeProblem, IssueError, printable, UnreachableError } from "./problem.ts";
 import type { AcmeState, AcmeStore, PendingOrder } from "./store.ts";
 import { Transport } from "./transport.ts";
@@ -208,7 +208,7 @@ class Attempt {
           answer,
           await tools.createPrivateEcdsaKey("P-256"),
         );
-        await settings.presentAlpn?.({ cert: cert.toString(), key: key.toString() });
+        await this.#present({ cert: cert.toString(), key: key.toString() });
       }
       await client.completeChallenge(challenge);
       const look = async () =>
@@ -223,7 +223,16 @@ class Attempt {
       );
     } finally {
       tokens.delete(challenge.token);
-      if (challenge === alpn) await settings.presentAlpn?.(undefined);
+      if (challenge === alpn) await this.#present(undefined);
+    }
+  }
+
+  async #present(challenge: AlpnChallenge | undefined): Promise<void> {
+    try {
+      await this.#stage.settings.presentAlpn?.(challenge);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new IssueError(`the TLS port cannot serve the proof (${printable(reason)})`);
     }
   }
 

@@ -1,4 +1,4 @@
-import { deepEqual, equal, ok, rejects, throws } from "node:assert/strict";
+import { deepEqual, equal, notEqual, ok, rejects, throws } from "node:assert/strict";
 import fc from "fast-check";
 import { ensureSelfSigned } from "../../self_signed.ts";
 import { AcmeSource } from "../acme_source.ts";
@@ -32,7 +32,9 @@ async function challenge(directory: string): Promise<{ cert: string; key: string
 }
 
 /** Greets everybody a gate lets through; returns their addresses. */
-function greetAll(gate: AlpnGate): { seen: Deno.NetAddr[]; done: Promise<void> } {
+function greetAll(
+  gate: AsyncIterable<Deno.TlsConn>,
+): { seen: Deno.NetAddr[]; done: Promise<void> } {
   const seen: Deno.NetAddr[] = [];
   const done = (async () => {
     const all: Promise<unknown>[] = [];
@@ -183,3 +185,68 @@ for (const hostname of [HOST, "127.0.0.1"]) {
     });
   });
 }
+
+Deno.test("a served TLS port renews by TLS-ALPN-01 and lets clients in all the time", async () => {
+  if (await cannotPebble()) return;
+  using directory = temporary();
+  await using pebble = await Pebble.start();
+  const where = { hostname: "127.0.0.1", port: pebble.tlsPort, reusePort: true };
+  let ahead = 0;
+  let served: AlpnGate | Deno.TlsListener | undefined;
+  const done: Promise<void>[] = [];
+  const visits = { good: 0, gated: 0, reset: 0 };
+  /** The new listener accepts before the old one ends. */
+  const replace = (next: AlpnGate | Deno.TlsListener | undefined) => {
+    const before = served;
+    served = next;
+    if (next !== undefined) done.push(greetAll(next).done);
+    before?.close();
+  };
+  await using source: AcmeSource = new AcmeSource({
+    ...{ directory: directory.path, hostname: HOST, directoryUrl: pebble.directoryUrl },
+    ...{ ca: pebble.ca, http: false, now: () => Date.now() + ahead },
+    times: { pollMs: 50, attemptMs: 30_000, checkMs: 20, firstRetryMs: 200 },
+    presentAlpn: async (challenge) => {
+      const tls = source.status().notAfter === 0 ? undefined : source.current;
+      if (challenge !== undefined) {
+        replace(openAlpnGate({ ...where, challenge, tls }));
+        // The kernel may have given a client or two to the listener that closed: they come again.
+        while (tls !== undefined && visits.gated === 0) {
+          await visit().then(() => visits.gated++, () => visits.reset++);
+        }
+        return;
+      }
+      replace(tls === undefined ? undefined : Deno.listenTls({ ...where, ...tls }));
+    },
+  });
+  await source.start();
+  replace(Deno.listenTls({ ...where, ...source.current }));
+  const changed = Promise.withResolvers<void>();
+  source.onChange = (certificate) => {
+    ahead = 0;
+    replace(Deno.listenTls({ ...where, ...certificate }));
+    changed.resolve();
+  };
+  const first = source.current.cert;
+  const root = await pebble.root();
+  const visit = async () => {
+    const tcp = await Deno.connect({ hostname: "127.0.0.1", port: pebble.tlsPort });
+    using tls = await Deno.startTls(tcp, { hostname: HOST, caCerts: [root] });
+    await tls.write(new TextEncoder().encode("hello"));
+    equal(await tls.read(new Uint8Array(100)), 5);
+  };
+  await visit();
+  let over = false;
+  const crowd = (async () => {
+    while (!over) await visit().then(() => visits.good++, () => visits.reset++);
+  })();
+  ahead = 4 * 365 * 86_400_000;
+  await changed.promise;
+  over = true;
+  await crowd;
+  notEqual(source.current.cert, first);
+  await visit();
+  ok(visits.gated > 0 && visits.good > visits.reset, JSON.stringify(visits));
+  replace(undefined);
+  await Promise.all(done);
+});
