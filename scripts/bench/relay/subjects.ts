@@ -4,12 +4,11 @@
  * @module
  */
 
-import config from "../../../deno.json" with { type: "json" };
 import { ensureSelfSigned } from "../../../relay/cert/mod.ts";
 import { RELAY_OPTIONS } from "../../../relay/options.ts";
 import { environmentWithoutNexd } from "../../environment.ts";
+import { taskArguments } from "../../mesh/mod.ts";
 
-const ROOT = new URL("../../../", import.meta.url).pathname;
 /** Longest start, in ms: the first one of ours compiles. */
 const START_MS = 20_000;
 /** Longest end before it is killed, in ms. */
@@ -44,12 +43,11 @@ export async function startOurs(
   workers = 1,
   args: string[] = [],
 ): Promise<Subject> {
-  const [, ...task] = config.tasks.relay.split(" ");
   const { ca, certdir } = await certificateIn(directory);
   const runDir = hasFlag("run-dir") ? ["--run-dir", `${directory}/run`] : [];
   const child = new Deno.Command(Deno.execPath(), {
     args: [
-      ...task.map((arg) => arg === "main.ts" ? `${ROOT}main.ts` : arg),
+      ...taskArguments("relay"),
       ...["--addr", "127.0.0.1:0", "--hostname", "localhost", "--certmode", "selfsigned"],
       ...["--certdir", certdir, "-c", `${directory}/ours.key`, "--http-port", "-1", "--stun=false"],
       ...(hasFlag("workers") ? ["--workers", String(workers)] : []),
