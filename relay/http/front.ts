@@ -4,7 +4,7 @@
  */
 import { steerConnections, stopSteering } from "../net/mod.ts";
 import type { RelayServer, Upgrade } from "../server/mod.ts";
-import { Gate, type Visit } from "./limits/mod.ts";
+import { Gate, isTls, type Visit } from "./limits/mod.ts";
 import { Intake, type Taker } from "./listen/mod.ts";
 import { CloseCode, closeFrame, handshake, WebSocketTransport } from "./websocket/mod.ts";
 import {
@@ -62,7 +62,7 @@ export class Front implements Taker {
   ) {
     this.#relay = relay;
     this.#responder = responder;
-    this.#gate = new Gate(relay.counters, options);
+    this.#gate = new Gate(relay.counters, relay.sweep, options);
     this.#derp = options.derp ?? true;
     this.#intakes.add(new Intake(listener, this));
   }
@@ -98,7 +98,7 @@ export class Front implements Taker {
   async #speak(conn: Deno.Conn, visit: Visit): Promise<void> {
     const input = new RequestInput(conn);
     for (let first = true;; first = false) {
-      const head = await this.#head(conn, input, first);
+      const head = await this.#head(conn, input, first ? visit : undefined);
       if (head === undefined || this.#closed) return close(conn);
       let answer: Response | undefined;
       if (!this.#derp && head.method !== "CONNECT" && head.path === "/derp") {
@@ -118,11 +118,14 @@ export class Front implements Taker {
     }
   }
 
-  /** The next head. A connection's first one must come soon; a later one ends a time of silence. */
+  /**
+   * The next head. A connection's first one must come soon, and the TLS handshake before it; a
+   * later one ends a time of silence.
+   */
   async #head(
     conn: Deno.Conn,
     input: RequestInput,
-    first: boolean,
+    first: Visit | undefined,
   ): Promise<RequestHead | undefined> {
     const { counters, limits, sweep } = this.#relay;
     const deadline = sweep.deadline(first ? limits.headMs : limits.httpIdleMs, () => {
@@ -130,6 +133,8 @@ export class Front implements Taker {
       conn.close();
     });
     try {
+      if (first && isTls(conn)) await conn.handshake();
+      first?.shaken();
       return await input.head();
     } finally {
       deadline.end();
@@ -235,6 +240,7 @@ export class Front implements Taker {
     this.#closed = true;
     for (const intake of this.#intakes) intake.close();
     for (const conn of this.#speaking) close(conn);
+    this.#gate.hangUpNow();
     await Promise.all([...this.#intakes].map((intake) => intake.done));
     this.#intakes.clear();
   }

@@ -5,6 +5,8 @@
  * him. Nobody can be kept from paying with his own connections; these limits keep him from paying
  * with everybody's.
  */
+import { type Endpoint, hangUp } from "../../net/mod.ts";
+import type { Sweep } from "../../server/mod.ts";
 import { isLoopback, siteOf, unmapped } from "./address.ts";
 import { RateLimit } from "./rate.ts";
 
@@ -23,6 +25,9 @@ export interface GateOptions {
 
 export const DEFAULT_PER_ADDRESS = { unfinished: 256, total: 4096 };
 export const DEFAULT_UNFINISHED = 8192;
+
+/** Connections closed before their TLS handshake are hung up together, after this. */
+const HANG_UP_MS = 100;
 
 /** What is counted; the names are the relay's. */
 export interface GateCounters {
@@ -43,12 +48,15 @@ export interface Visit {
   readonly port: number;
   /** Time of `performance.now()` when it was accepted. */
   readonly acceptedAt: number;
+  /** The TLS handshake is over: from here on a close is one. */
+  shaken(): void;
   /** The client has logged in. */
   finished(): void;
 }
 
 class Visitor implements Visit {
   #gate: Gate | undefined;
+  #shaken = false;
 
   constructor(
     gate: Gate,
@@ -59,6 +67,10 @@ class Visitor implements Visit {
     readonly acceptedAt: number,
   ) {
     this.#gate = gate;
+  }
+
+  shaken(): void {
+    this.#shaken = true;
   }
 
   finished(): void {
@@ -72,6 +84,7 @@ class Visitor implements Visit {
     this.#gate = undefined;
     this.site.total -= 1;
     if (this.site.total === 0) gate.sites.delete(this.site.name);
+    if (!this.#shaken) gate.hangUp(this.conn);
   }
 }
 
@@ -80,13 +93,17 @@ export class Gate {
   readonly #perAddress: { unfinished: number; total: number };
   readonly #maxUnfinished: number;
   readonly #counters: GateCounters;
+  readonly #sweep: Sweep;
+  /** Clients whose connections were closed within the TLS handshake, by the port they came to. */
+  readonly #doomed = new Map<number, Endpoint[]>();
   /** Oldest first. */
   readonly unfinished = new Set<Visitor>();
   readonly sites = new Map<string, Site>();
 
-  constructor(counters: GateCounters, options: GateOptions = {}) {
+  constructor(counters: GateCounters, sweep: Sweep, options: GateOptions = {}) {
     const { acceptLimit, perAddress, unfinished } = options;
     this.#counters = counters;
+    this.#sweep = sweep;
     this.#rate = acceptLimit && new RateLimit(acceptLimit.perSecond, acceptLimit.burst);
     this.#perAddress = perAddress ?? DEFAULT_PER_ADDRESS;
     this.#maxUnfinished = unfinished ?? DEFAULT_UNFINISHED;
@@ -100,7 +117,7 @@ export class Gate {
     const now = performance.now();
     if (this.#rate !== undefined && !this.#rate.take(now)) {
       this.#counters.acceptLimited += 1;
-      return refused(conn);
+      return this.#refuse(conn);
     }
     const remote = conn.remoteAddr as Deno.NetAddr;
     const address = unmapped(remote.hostname);
@@ -108,7 +125,7 @@ export class Gate {
     const { unfinished, total } = this.#perAddress;
     if (site.unfinished >= unfinished || (site.total >= total && !isLoopback(address))) {
       this.#counters.addressLimited += 1;
-      return refused(conn);
+      return this.#refuse(conn);
     }
     this.sites.set(site.name, site);
     site.unfinished += 1;
@@ -128,6 +145,27 @@ export class Gate {
     return visitor;
   }
 
+  #refuse(conn: Deno.Conn): undefined {
+    tryClose(conn);
+    this.hangUp(conn);
+  }
+
+  /** Ends what a close within the TLS handshake leaves open; see {@link hangUp}. */
+  hangUp(conn: Deno.Conn): void {
+    if (!isTls(conn)) return;
+    const { port } = conn.localAddr as Deno.NetAddr;
+    if (this.#doomed.size === 0) this.#sweep.deadline(HANG_UP_MS, () => this.hangUpNow());
+    const peers = this.#doomed.get(port) ?? [];
+    peers.push(conn.remoteAddr as Deno.NetAddr);
+    this.#doomed.set(port, peers);
+  }
+
+  /** Does at once what was put off. */
+  hangUpNow(): void {
+    for (const [port, peers] of this.#doomed) hangUp(port, peers);
+    this.#doomed.clear();
+  }
+
   #siteOf(address: string): Site {
     const name = siteOf(address);
     return this.sites.get(name) ?? { name, unfinished: 0, total: 0 };
@@ -142,8 +180,9 @@ export class Gate {
   }
 }
 
-function refused(conn: Deno.Conn): undefined {
-  tryClose(conn);
+/** Whether a connection has a TLS handshake to make. */
+export function isTls(conn: Deno.Conn): conn is Deno.TlsConn {
+  return "handshake" in conn;
 }
 
 function tryClose(conn: Deno.Conn): void {

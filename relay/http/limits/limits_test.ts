@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import type { Sweep } from "../../server/mod.ts";
 import { Gate, isLoopback, RateLimit, siteOf, unmapped } from "./mod.ts";
 
 Deno.test("RateLimit lets a burst through and then so many a second", () => {
@@ -66,11 +67,14 @@ function fake(hostname: string): Deno.Conn & { closed: number } {
   return conn as unknown as Deno.Conn & { closed: number };
 }
 
+/** Deadlines that never come. */
+const sweep = { deadline: () => ({ end: () => {} }) } as unknown as Sweep;
+
 const counters = () => ({ acceptLimited: 0, addressLimited: 0 });
 
 Deno.test("Gate counts an address's connections until they are closed", () => {
   const counted = counters();
-  const gate = new Gate(counted, { perAddress: { unfinished: 2, total: 3 } });
+  const gate = new Gate(counted, sweep, { perAddress: { unfinished: 2, total: 3 } });
   const a = "2001:db8:1:2";
   const first = fake(`${a}::1`);
   const second = fake(`${a}::2`);
@@ -93,7 +97,7 @@ Deno.test("Gate counts an address's connections until they are closed", () => {
 });
 
 Deno.test("Gate forgets addresses whose connections are closed, even twice", () => {
-  const gate = new Gate(counters());
+  const gate = new Gate(counters(), sweep);
   for (let i = 0; i < 1000; i++) {
     const conn = fake(`198.51.100.${i % 250}`);
     const visit = gate.enter(conn)!;
@@ -107,7 +111,7 @@ Deno.test("Gate forgets addresses whose connections are closed, even twice", () 
 });
 
 Deno.test("Gate counts v4-mapped addresses as IPv4, and the host itself only until it logs in", () => {
-  const gate = new Gate(counters(), { perAddress: { unfinished: 1, total: 1 } });
+  const gate = new Gate(counters(), sweep, { perAddress: { unfinished: 1, total: 1 } });
   assert(gate.enter(fake("::ffff:192.0.2.7")) !== undefined);
   assert.equal(gate.enter(fake("192.0.2.7")), undefined);
   for (let i = 0; i < 5; i++) gate.enter(fake("127.0.0.1"))!.finished();
@@ -117,7 +121,7 @@ Deno.test("Gate counts v4-mapped addresses as IPv4, and the host itself only unt
 
 Deno.test("Gate ends the oldest stranger when there are too many of them", () => {
   const counted = counters();
-  const gate = new Gate(counted, { unfinished: 3 });
+  const gate = new Gate(counted, sweep, { unfinished: 3 });
   const conns = [1, 2, 3, 4, 5].map((i) => fake(`198.51.100.${i}`));
   const visits = conns.slice(0, 3).map((conn) => gate.enter(conn));
   visits[0]!.finished();
@@ -130,7 +134,7 @@ Deno.test("Gate ends the oldest stranger when there are too many of them", () =>
 
 Deno.test("Gate refuses at once what comes faster than it may", () => {
   const counted = counters();
-  const gate = new Gate(counted, { acceptLimit: { perSecond: 0.001, burst: 3 } });
+  const gate = new Gate(counted, sweep, { acceptLimit: { perSecond: 0.001, burst: 3 } });
   const conns = Array.from({ length: 5 }, (_, i) => fake(`198.51.100.${i}`));
   const entered = conns.map((conn) => gate.enter(conn) !== undefined);
   assert.deepEqual(entered, [true, true, true, false, false]);

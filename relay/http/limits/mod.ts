@@ -10,6 +10,7 @@ export {
   Gate,
   type GateCounters,
   type GateOptions,
+  isTls,
   type Visit,
 } from "./gate.ts";
 export { RateLimit } from "./rate.ts";
