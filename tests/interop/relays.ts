@@ -32,6 +32,8 @@ export interface RelayOptions {
   meshKey?: string;
   /** Knows the mesh key, though it joins nobody. */
   mesh?: boolean;
+  /** Processes of one of ours; 1 by default. */
+  workers?: number;
   /** Further flags. */
   args?: string[];
 }
@@ -104,10 +106,11 @@ export class Relays {
 
   /** Starts ours on a host, under the host's name. */
   async startOurs(name: string, options: RelayOptions = {}): Promise<LabProcess> {
-    const { meshWith = [], args = [] } = options;
+    const { meshWith = [], args = [], workers = 1 } = options;
     const psk = await this.#pskFile(name, options);
     return await this.#start(name, /"listening"/, [
       ...[Deno.execPath(), ...taskArguments("relay"), "--hostname", name, "--json"],
+      ...["--workers", `${workers}`],
       ...["--certmode", "selfsigned", "--certdir", this.#dir, "-c", `${this.#dir}/${name}.derper`],
       ...(psk === undefined ? [] : ["--mesh-psk-file", psk, "--mesh-ca", this.ca]),
       ...(meshWith.length === 0 ? [] : ["--mesh-with", meshWith.join(",")]),
