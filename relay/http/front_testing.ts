@@ -52,7 +52,6 @@ export class PlainFront implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.front.stop();
-    await this.responder.close();
     await this.relay.close();
   }
 }

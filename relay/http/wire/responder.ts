@@ -125,12 +125,6 @@ export class Responder {
       return plain(500, "internal error");
     }
   }
-
-  /** Ends all connections that speak HTTP. */
-  close(): Promise<void> {
-    for (const conn of this.#idle.keys()) close(conn);
-    return Promise.resolve();
-  }
 }
 
 /**
