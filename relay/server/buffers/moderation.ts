@@ -32,6 +32,8 @@ const MOST_REST = 32_768;
 /** What a trial must show, to turns without pauses: packets a turn, then packets a millisecond. */
 const GATHERED = 1.4;
 const SLOWED = 0.9;
+/** The latter for going on, where more than the pauses may have changed. */
+const STILL = 0.8;
 
 type Phase = "watch" | "rest" | "try" | "prove" | "gather";
 
@@ -98,7 +100,10 @@ export class Moderation {
         break;
       case "gather":
         this.#gathersLeft -= 1;
-        if (this.#gathersLeft > 0 && came / GATHER >= GATHERED * this.#perTurn) {
+        if (
+          this.#gathersLeft > 0 && came / GATHER >= GATHERED * this.#perTurn &&
+          rate >= STILL * this.#rate
+        ) {
           this.#enter("gather", GATHER, now);
         } else this.#enter("watch", WATCH, now);
         break;
