@@ -47,6 +47,15 @@ export class KeyTable<T> {
    * @throws {DerpError} when the key is not 32 bytes
    */
   set(key: Uint8Array, value: T): void {
+    this.adopt(key.slice(), value);
+  }
+
+  /**
+   * Sets the value of a key and keeps the very array, if the key is new: nobody may change it.
+   *
+   * @throws {DerpError} when the key is not 32 bytes
+   */
+  adopt(key: Uint8Array, value: T): void {
     if (key.length !== KEY_LENGTH) {
       throw new DerpError(`Cannot use key: ${key.length} bytes, not ${KEY_LENGTH}`);
     }
@@ -58,7 +67,7 @@ export class KeyTable<T> {
         return;
       }
     }
-    this.#chains.set(number, { key: key.slice(), value, next: first });
+    this.#chains.set(number, { key, value, next: first });
     this.#size++;
   }
 

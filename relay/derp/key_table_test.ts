@@ -74,3 +74,14 @@ Deno.test("a key table allocates nothing when it looks up", () => {
   const perLookup = (Deno.memoryUsage().heapUsed - before) / (1000 * count);
   ok(perLookup < 1, `${perLookup.toFixed(2)} bytes per lookup`);
 });
+
+Deno.test("KeyTable copies a key that it sets and keeps one that it adopts", () => {
+  const table = new KeyTable<number>();
+  const [copied, kept] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)];
+  table.set(copied, 1);
+  table.adopt(kept, 2);
+  copied.fill(9);
+  const keys = [...table.entries()].map(([key]) => key);
+  ok(keys.some((key) => key[0] === 1) && keys.includes(kept));
+  throws(() => table.adopt(new Uint8Array(31), 0), DerpError);
+});

@@ -114,27 +114,44 @@ export class Connection implements Flushable {
       Math.random() * hub.limits.keepAliveJitterMs;
   }
 
-  /** Reads until the stream or the connection ends. Never rejects. */
-  async run(): Promise<void> {
-    const { input, socket } = this;
-    try {
-      // Frames may have come glued behind the login.
-      let going = walk(this);
-      while (going && !this.closed) {
-        const n = await socket.read(input.room());
-        if (n === null || this.closed) break;
-        input.filled(n);
-        this.receivedBytes += n;
-        going = walk(this);
-        const wait = going ? this.#pace?.read(n) : undefined;
-        if (wait !== undefined) await wait;
+  /**
+   * Reads until the stream or the connection ends, and calls `ended` then. One function for whatever
+   * comes of a read: an async one would keep several objects alive for each silent connection.
+   */
+  run(ended?: () => void): void {
+    const came = (result: unknown): void => {
+      if (typeof result === "number" && !this.closed) {
+        this.input.filled(result);
+        this.receivedBytes += result;
+        if (this.#consume(result, came)) return;
       }
-      if (!going) this.hub.counters.protocolErrors += 1;
+      // Reset, ended, or closed by us.
+      this.input.release();
+      this.close();
+      ended?.();
+    };
+    // Frames may have come glued behind the login.
+    if (!this.#consume(0, came)) came(null);
+  }
+
+  /** Handles what has been read and reads on, keeping to the rate. False when that is the end. */
+  #consume(n: number, came: (result: unknown) => void): boolean {
+    try {
+      if (!walk(this)) {
+        this.hub.counters.protocolErrors += 1;
+        return false;
+      }
+      const wait = n === 0 ? undefined : this.#pace?.read(n);
+      if (wait !== undefined) {
+        void wait.then(() => this.#consume(0, came) || came(null));
+        return true;
+      }
+      if (this.closed) return false;
+      this.socket.read(this.input.room()).then(came, came);
+      return true;
     } catch {
-      // Reset, or closed by us: either way it has ended.
+      return false;
     }
-    input.release();
-    this.close();
   }
 
   /** Keeps reading to a rate from now on, starting with a full bucket; undefined for none. */

@@ -118,8 +118,7 @@ export class RelayServer implements Hub {
     const connection = await this.#logIn(socket, upgrade);
     this.#loggingIn.delete(socket);
     if (connection === undefined) return tryClose(socket);
-    // Not awaited: nothing of the login stays alive for as long as the connection does.
-    void connection.run();
+    connection.run();
   }
 
   async #logIn(socket: Socket, upgrade: Upgrade): Promise<Connection | undefined> {
@@ -226,7 +225,7 @@ export class RelayServer implements Hub {
     // Of no table: nothing is ever sent to a sibling's connection by its key.
     connection.peer = new Peer(connection.key);
     this.#siblings.add(connection);
-    await connection.run();
+    await new Promise<void>((resolve) => connection.run(resolve));
   }
 
   /** A connection ended: off the lists, and those that must know are told. */

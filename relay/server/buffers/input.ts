@@ -12,18 +12,22 @@ import type { BufferPool, Pools } from "./pool.ts";
 /** Reads in a row that would have fitted a smaller buffer, until the smaller one is taken. */
 const CALM_READS = 4;
 
+const NOTHING = new Uint8Array(0);
+
 export class Input {
   readonly #pools: Pools;
-  readonly #own = new Uint8Array(IDLE_READ);
+  // Its own for as long as it lives.
+  #own: Uint8Array;
   #calm = 0;
 
   /** The bytes not yet consumed are `buffer[start..end)`. */
-  buffer: Uint8Array = this.#own;
+  buffer: Uint8Array;
   start = 0;
   end = 0;
 
   constructor(pools: Pools) {
     this.#pools = pools;
+    this.buffer = this.#own = pools.idleRead.take();
   }
 
   /** Takes over bytes read before; they must fit a busy buffer. */
@@ -62,11 +66,12 @@ export class Input {
     } else if (size === SMALL_READ) this.#calm = n < IDLE_READ ? this.#calm + 1 : 0;
   }
 
-  /** Gives a borrowed buffer back. Only while no read is pending; what it held is lost. */
+  /** Gives all buffers back. Only once no read is pending, and none may follow. */
   release(): void {
     this.start = this.end = 0;
     this.#give(this.buffer);
-    this.buffer = this.#own;
+    if (this.#own.length > 0) this.#pools.idleRead.give(this.#own);
+    this.buffer = this.#own = NOTHING;
   }
 
   #give(buffer: Uint8Array): void {

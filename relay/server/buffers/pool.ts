@@ -8,7 +8,7 @@
  * written, and buffers in use are used again first, so an idle relay pays for few of them.
  */
 import { HEADER_LENGTH, KEY_LENGTH, MAX_PACKET } from "../../derp/mod.ts";
-import { BUSY_READ, type Limits, SMALL_READ } from "../limits.ts";
+import { BUSY_READ, IDLE_READ, type Limits, SMALL_READ } from "../limits.ts";
 
 /** Packets that wait whatever their size: what the reference relay holds, and its prober expects. */
 export const GUARANTEED_PACKETS = 32;
@@ -54,6 +54,32 @@ export class BufferPool {
   }
 }
 
+/** Tiny buffers, many of them for as long as their connections: parts of arrays of their own. */
+export class TinyPool {
+  readonly #free: Uint8Array[] = [];
+  #rest = new Uint8Array(0);
+
+  /** @param size bytes of each buffer */
+  constructor(readonly size: number) {}
+
+  take(): Uint8Array {
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    if (this.#rest.length === 0) this.#rest = new Uint8Array(TINY_AT_ONCE * this.size);
+    const buffer = this.#rest.subarray(0, this.size);
+    this.#rest = this.#rest.subarray(this.size);
+    return buffer;
+  }
+
+  /** Returns a buffer of this pool. The caller must not touch it afterwards. */
+  give(buffer: Uint8Array): void {
+    this.#free.push(buffer);
+  }
+}
+
+/** How many tiny buffers one array holds. */
+const TINY_AT_ONCE = 128;
+
 /**
  * Memory of all queues from which on none may hold large packets beyond its bytes, and from which
  * on each may hold little.
@@ -63,6 +89,8 @@ const SCARCE = 256 * 1024 * 1024;
 
 /** The buffers that the connections of one relay borrow. */
 export class Pools {
+  /** For reads of silent connections. */
+  readonly idleRead = new TinyPool(IDLE_READ);
   /** For reads: a packet at a time, and whole TLS records. */
   readonly smallRead: BufferPool;
   readonly busyRead: BufferPool;

@@ -113,7 +113,7 @@ export class Registry<C extends Member, L extends Carrier = Carrier> {
 
   #make(key: Uint8Array): Peer<C, L> {
     const peer = new Peer<C, L>(key);
-    this.#peers.set(key, peer);
+    this.#peers.adopt(key, peer);
     return peer;
   }
 
