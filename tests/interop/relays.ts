@@ -5,7 +5,6 @@
  */
 
 import { ensureSelfSigned } from "../../relay/cert/mod.ts";
-import { RELAY_OPTIONS } from "../../relay/options.ts";
 import { Lab, type LabProcess } from "../../scripts/lab/mod.ts";
 import { cannotLab, skip } from "../../scripts/lab/support.ts";
 import { taskArguments } from "../../scripts/mesh/mod.ts";
@@ -69,13 +68,6 @@ export async function withRelays(
   await test(relays);
 }
 
-/** True, after a skip line, while our relay cannot be part of a mesh. */
-export function cannotMeshRelays(): boolean {
-  const able = RELAY_OPTIONS.some((option) => option.name === "mesh-with");
-  if (!able) skip("this relay has no --mesh-with");
-  return !able;
-}
-
 /** Relays of both kinds in one lab. */
 export class Relays {
   readonly #dir: string;
@@ -114,9 +106,7 @@ export class Relays {
       ...["--certmode", "selfsigned", "--certdir", this.#dir, "-c", `${this.#dir}/${name}.derper`],
       ...(psk === undefined ? [] : ["--mesh-psk-file", psk, "--mesh-ca", this.ca]),
       ...(meshWith.length === 0 ? [] : ["--mesh-with", meshWith.join(",")]),
-      ...(RELAY_OPTIONS.some((option) => option.name === "run-dir")
-        ? ["--run-dir", `${this.lab.dir}/run-${name}`]
-        : []),
+      ...["--run-dir", `${this.lab.dir}/run-${name}`],
       ...args,
     ]);
   }

@@ -7,7 +7,7 @@
 import { type Peers } from "../../peers.ts";
 import { type BenchRow, figureOf } from "../table.ts";
 import { goalText, isMet, planRuns, type Run } from "./plan.ts";
-import { hasFlag, startDerper, startOurs, type Subject } from "./subjects.ts";
+import { startDerper, startOurs, type Subject } from "./subjects.ts";
 
 /** How much is measured. */
 export interface CompareOptions {
@@ -125,10 +125,6 @@ async function compareWorkers(
   directory: string,
   { rounds, secs, say }: { rounds: number; secs: number; say: (line: string) => void },
 ): Promise<BenchRow[]> {
-  if (!hasFlag("workers")) {
-    say("left out: two workers: this relay has no --workers");
-    return [];
-  }
   say("two workers");
   const rows: BenchRow[] = [];
   await using relay = await startOurs(directory, 2);

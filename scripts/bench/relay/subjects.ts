@@ -5,7 +5,6 @@
  */
 
 import { ensureSelfSigned } from "../../../relay/cert/mod.ts";
-import { RELAY_OPTIONS } from "../../../relay/options.ts";
 import { environmentWithoutNexd } from "../../environment.ts";
 import { taskArguments } from "../../mesh/mod.ts";
 
@@ -26,11 +25,6 @@ export interface Subject extends AsyncDisposable {
   pids(): number[];
 }
 
-/** Whether our relay has a flag: benches run against trees of different age. */
-export function hasFlag(name: string): boolean {
-  return RELAY_OPTIONS.some((option) => option.name === name);
-}
-
 /**
  * Our relay as `deno task relay` runs it.
  *
@@ -44,14 +38,12 @@ export async function startOurs(
   args: string[] = [],
 ): Promise<Subject> {
   const { ca, certdir } = await certificateIn(directory);
-  const runDir = hasFlag("run-dir") ? ["--run-dir", `${directory}/run`] : [];
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       ...taskArguments("relay"),
       ...["--addr", "127.0.0.1:0", "--hostname", "localhost", "--certmode", "selfsigned"],
       ...["--certdir", certdir, "-c", `${directory}/ours.key`, "--http-port", "-1", "--stun=false"],
-      ...(hasFlag("workers") ? ["--workers", String(workers)] : []),
-      ...[...runDir, ...args, "--json"],
+      ...["--workers", String(workers), "--run-dir", `${directory}/run`, ...args, "--json"],
     ],
     clearEnv: true,
     env: environmentWithoutNexd(),
