@@ -8,10 +8,13 @@ const logger = getLogger(["nexd", "relay"]);
 const FLAG = "--http-port (-1 for none)";
 /** How often the port is tried again while the relay's predecessor still has it. */
 const RETRY_MS = 250;
+/** Longest wait for requests under way at the end. */
+const CLOSE_MS = 500;
 
 export class Companion {
   #server: Deno.HttpServer<Deno.NetAddr> | undefined;
   #retry: ReturnType<typeof setInterval> | undefined;
+  readonly #ending = new AbortController();
 
   /**
    * @param takeOver a port in use belongs to a predecessor that will leave it: try until it has
@@ -25,7 +28,7 @@ export class Companion {
         FLAG,
         (hostname) =>
           Deno.serve(
-            { hostname, port: addr.port, onListen: () => {} },
+            { hostname, port: addr.port, signal: this.#ending.signal, onListen: () => {} },
             (request, info) =>
               app.fetch(request, { remoteAddress: (info.remoteAddr as Deno.NetAddr).hostname }),
           ),
@@ -58,6 +61,11 @@ export class Companion {
 
   async close(): Promise<void> {
     clearInterval(this.#retry);
-    await this.#server?.shutdown();
+    if (this.#server === undefined) return;
+    // Requests under way may finish, but not keep the relay or the port.
+    const timer = setTimeout(() => this.#ending.abort(), CLOSE_MS);
+    await this.#server.shutdown();
+    await this.#server.finished;
+    clearTimeout(timer);
   }
 }

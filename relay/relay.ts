@@ -315,7 +315,7 @@ function companionState(
     hostname: config.hostname ?? "",
     check: () => pool()?.check() ?? [],
     snapshot,
-    metrics: relayMetrics({ snapshot, ...rest, version }),
+    metrics: relayMetrics({ snapshot, ...rest, rateLimit: () => pool()?.rate, version }),
     ...rest,
     debug: new DebugRule({
       networks: pages?.debugNetworks ?? [],
@@ -329,7 +329,8 @@ function companionState(
 }
 
 async function drain(pool: Pool, drainMs: number): Promise<void> {
-  const clients = await countClients(pool);
+  const before = await pool.snapshot();
+  const clients = countClients(before);
   const told = await pool.announceRestart({
     reconnectMs: 0,
     // One client a millisecond: a full relay's clients come back as fast as a core logs them in.
@@ -338,16 +339,32 @@ async function drain(pool: Pool, drainMs: number): Promise<void> {
   });
   logger.info("Restart announced to {told} clients", { told });
   const until = performance.now() + drainMs;
-  let left = clients;
-  while ((left = await countClients(pool)) > 0 && performance.now() < until) {
+  let now = before;
+  while (countClients(now) > 0 && performance.now() < until) {
     await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
+    now = await pool.snapshot();
   }
-  logger.info("Restart done; {left} clients did not leave by themselves", { left });
+  logger.info(
+    "Restart done; {left} clients did not leave by themselves; packets dropped: {drops}",
+    {
+      left: countClients(now),
+      drops: dropsBetween(before, now),
+    },
+  );
+}
+
+/** Packets dropped between two states by reason, for a log line. */
+function dropsBetween(before: RelaySnapshot, now: RelaySnapshot): string {
+  const dropped = DROP_REASONS.flatMap((reason, i) => {
+    const sum = ({ dropped }: RelaySnapshot) => dropped[2 * i]! + dropped[2 * i + 1]!;
+    const count = sum(now) - sum(before);
+    return count > 0 ? [`${count} ${reason}`] : [];
+  });
+  return dropped.join(", ") || "none";
 }
 
 /** Connections but those of other relays, which do not follow an announcement. */
-async function countClients(pool: Pool): Promise<number> {
-  const { gauges, clients } = await pool.snapshot();
+function countClients({ gauges, clients }: RelaySnapshot): number {
   return gauges.connections - clients.filter(({ mesh }) => mesh).length;
 }
 

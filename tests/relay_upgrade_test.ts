@@ -89,12 +89,17 @@ for (const workers of [1, 2]) {
       await until(() => b.wireguard.got.length > fromB + 50, "traffic after it");
       await until(() => d.wireguard.got.length > fromD + 500, "traffic after it");
 
+      for (const { proxy } of hosts) equal(proxy.status().relay.reconnects, 1);
+
       const [sentSteady, sentBulk] = [await steady(), await bulk()];
       await until(() => numbers(b).size >= sentSteady, "the last packets", 2_000).catch(() => {});
       await until(() => numbers(d).size >= sentBulk, "the last packets", 2_000).catch(() => {});
       const lost = [sentSteady - numbers(b).size, sentBulk - numbers(d).size];
-      deepEqual(lost, [0, 0], `of ${sentSteady} and ${sentBulk}; the old relay: ${old.log}`);
-      for (const { proxy } of hosts) equal(proxy.status().relay.reconnects, 1);
+      const where = JSON.stringify(hosts.map(({ proxy }) => proxy.status().drops));
+      young.kill("SIGTERM");
+      await young.ended();
+      const seen = `hosts: ${where}; relays: ${old.log}\n${young.log}`;
+      deepEqual(lost, [0, 0], `of ${sentSteady} and ${sentBulk}; ${seen}`);
     } finally {
       for (const { proxy, wireguard } of hosts) {
         await proxy.close();

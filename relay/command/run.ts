@@ -220,6 +220,12 @@ function announce(
   const { address } = relay;
   const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
   const listening = `${host}:${address.port}`;
+  logger.info("Serves {hostname} on {listening} with {workers} workers, certmode {certmode}", {
+    hostname,
+    listening,
+    workers,
+    certmode: certificate.mode,
+  });
   if (context.json) {
     context.print(JSON.stringify({
       listening,

@@ -4,9 +4,9 @@ import type { RelaySnapshot } from "../state/mod.ts";
 import type {
   ListenAddress,
   RateLimit,
-  RelayState,
   Restart,
   ServedCertificate,
+  WholeRelay,
   Worker,
   WorkerConfig,
 } from "./config.ts";
@@ -40,15 +40,15 @@ export class ChildWorker implements Worker {
   /**
    * Starts the process and has it listen.
    *
-   * @param state what the worker's pages are told of the whole relay
+   * @param whole what the worker's pages are told of the whole relay
    * @throws RelayError what the worker could not do, or that it did not start
    */
   static async start(
     command: WorkerCommand,
     config: WorkerConfig,
-    state: () => Promise<RelayState>,
+    whole: WholeRelay,
   ): Promise<ChildWorker> {
-    const worker = new ChildWorker(command, config.name, state);
+    const worker = new ChildWorker(command, config.name, whole);
     try {
       worker.#address = await worker.#rpc.call("start", config, START_MS) as ListenAddress;
       return worker;
@@ -59,7 +59,7 @@ export class ChildWorker implements Worker {
     }
   }
 
-  private constructor(command: WorkerCommand, name: string, state: () => Promise<RelayState>) {
+  private constructor(command: WorkerCommand, name: string, whole: WholeRelay) {
     this.name = name;
     this.#process = new Deno.Command(command.executable, {
       args: command.args,
@@ -70,7 +70,10 @@ export class ChildWorker implements Worker {
       stderr: "inherit", // its log lines stand beside the supervisor's
     }).spawn();
     this.pid = this.#process.pid;
-    this.#rpc = new Rpc(this.#process.stdout, this.#process.stdin, { state });
+    this.#rpc = new Rpc(this.#process.stdout, this.#process.stdin, {
+      state: () => whole.state(),
+      check: () => whole.check(),
+    });
     this.ended = this.#process.status.then(async ({ code, signal }) => {
       await this.#rpc.closed;
       return signal === null ? `exit status ${code}` : `signal ${signal}`;

@@ -82,6 +82,13 @@ export interface RelayState {
   certificate: CertificateStatus | undefined;
 }
 
+/** How a worker's pages learn about the whole relay. */
+export interface WholeRelay {
+  state(): Promise<RelayState>;
+  /** Problems of all workers' tables; empty when all is well. */
+  check(): Promise<string[]>;
+}
+
 /** How clients are asked to reconnect; all in ms. */
 export interface Restart {
   reconnectMs: number;

@@ -13,6 +13,7 @@ import type {
   RelayState,
   Restart,
   ServedCertificate,
+  WholeRelay,
   Worker,
   WorkerConfig,
 } from "./config.ts";
@@ -54,7 +55,7 @@ interface Place {
   failures: number;
 }
 
-export class Pool {
+export class Pool implements WholeRelay {
   /** Rejects when no worker can be kept running. Never settles otherwise. */
   readonly failed: Promise<never>;
   readonly #options: PoolOptions;
@@ -92,6 +93,11 @@ export class Pool {
   /** Where the relay listens, with the real port. */
   get address(): ListenAddress {
     return this.#address;
+  }
+
+  /** What each client may send now. */
+  get rate(): RateLimit | undefined {
+    return this.#config.rate;
   }
 
   /** The one worker in this process, where it is one. */
@@ -134,10 +140,9 @@ export class Pool {
     const used = this.#config;
     const name = `w${crypto.randomUUID().slice(0, 8)}`;
     const config: WorkerConfig = { ...used, name, siblings: this.#directory };
-    const state = () => this.state();
     const worker = command === undefined
-      ? await Station.start(config, state)
-      : await ChildWorker.start(command, config, state);
+      ? await Station.start(config, this)
+      : await ChildWorker.start(command, config, this);
     // What has changed while it started.
     const { certificate, keys, rate } = this.#config;
     if (certificate !== undefined && certificate !== used.certificate) {

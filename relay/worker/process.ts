@@ -21,17 +21,19 @@ export async function runWorker(): Promise<void> {
     if (station === undefined) throw new RelayError("Cannot do that: the worker has not started");
     return station;
   };
+  const state = async (): Promise<RelayState> => {
+    try {
+      return await rpc.call("state", null, STATE_MS) as RelayState;
+    } catch {
+      const snapshot = await running().snapshot();
+      return { snapshot, stun: undefined, certificate: undefined };
+    }
+  };
+  const check = async () => await rpc.call("check", null, STATE_MS) as string[];
   const over = Promise.withResolvers<void>();
   const rpc: Rpc = new Rpc(Deno.stdin.readable, Deno.stdout.writable, {
     start: async (config: WorkerConfig) => {
-      station = await Station.start(config, async () => {
-        try {
-          return await rpc.call("state", null, STATE_MS) as RelayState;
-        } catch {
-          const snapshot = await running().snapshot();
-          return { snapshot, stun: undefined, certificate: undefined };
-        }
-      });
+      station = await Station.start(config, { state, check });
       return station.address;
     },
     join: (directory: string) => running().join(directory),

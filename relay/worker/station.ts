@@ -25,6 +25,7 @@ import type {
   RelayState,
   Restart,
   ServedCertificate,
+  WholeRelay,
   Worker,
   WorkerConfig,
 } from "./config.ts";
@@ -37,6 +38,8 @@ export class Station implements Worker {
   readonly address: ListenAddress;
   readonly ended: Promise<string>;
   readonly relay: RelayServer;
+  /** What each client may send now. */
+  rate: RateLimit | undefined;
   readonly #config: WorkerConfig;
   readonly #front: Front;
   readonly #responder: Responder;
@@ -53,16 +56,16 @@ export class Station implements Worker {
   /**
    * Starts a worker.
    *
-   * @param state what the pages show of the whole relay; without it, of this worker
+   * @param whole asks for what the pages show of the whole relay
    * @throws RelayError for what cannot be used; nothing is left open then
    */
   static async start(
     config: WorkerConfig,
-    state?: () => Promise<RelayState>,
+    whole: WholeRelay,
   ): Promise<Station> {
     const open: (() => unknown)[] = [];
     try {
-      return await Station.#build(config, state, open);
+      return await Station.#build(config, whole, open);
     } catch (error) {
       await closeAll(open);
       throw error;
@@ -71,7 +74,7 @@ export class Station implements Worker {
 
   static async #build(
     config: WorkerConfig,
-    state: (() => Promise<RelayState>) | undefined,
+    whole: WholeRelay,
     open: (() => unknown)[],
   ): Promise<Station> {
     const privateKey = Uint8Array.fromHex(config.privateKey);
@@ -105,12 +108,8 @@ export class Station implements Worker {
     }
 
     const later: { station?: Station } = {};
-    const own = async (): Promise<RelayState> => ({
-      snapshot: await later.station!.snapshot(),
-      stun: undefined,
-      certificate: undefined,
-    });
-    const app = relayApp(appState(config, relay, state ?? own, bootstrapDns));
+    const rateNow = () => later.station?.rate;
+    const app = relayApp(appState(config, whole, rateNow, bootstrapDns));
     const responder = new Responder(app, relay.limits, relay.sweep);
     const listener = listen(config.addr, config);
     const front = new Front(asListener(listener), relay, responder, {
@@ -157,6 +156,7 @@ export class Station implements Worker {
     open: (() => unknown)[],
   ) {
     this.#config = config;
+    this.rate = config.rate;
     this.#certificate = config.certificate;
     this.name = config.name;
     this.address = address;
@@ -261,25 +261,24 @@ async function joinSiblings(
 }
 
 function appState(
-  config: WorkerConfig,
-  relay: RelayServer,
-  state: () => Promise<RelayState>,
+  { pages, derp, mesh }: WorkerConfig,
+  whole: WholeRelay,
+  rateLimit: () => RateLimit | undefined,
   bootstrapDns: BootstrapDns | undefined,
 ): AppState {
-  const { pages, derp, mesh } = config;
   // The metrics ask for the snapshot first and for the rest then, without waiting in between.
   let last: RelayState | undefined;
-  const snapshot = async () => (last = await state()).snapshot;
+  const snapshot = async () => (last = await whole.state()).snapshot;
   return {
     version: pages.version,
     hostname: pages.hostname,
-    check: () => relay.registry.check(),
+    check: () => whole.check(),
     snapshot,
     metrics: relayMetrics({
       snapshot,
       stun: () => last?.stun,
       certificate: () => last?.certificate,
-      rateLimit: () => config.rate,
+      rateLimit,
       version: pages.version,
     }),
     certificate: () => last?.certificate,
