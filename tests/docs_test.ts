@@ -1,0 +1,62 @@
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { relayParts, replacePart } from "../scripts/docs.ts";
+
+const ROOT = new URL("../", import.meta.url);
+const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
+
+/** Rows of all tables, without the blanks that formatting adds. */
+function rows(text: string): string[] {
+  return text.split("\n").filter((line) => line.startsWith("|") && !/^\|[ :|-]+$/.test(line))
+    .map((line) => line.split(/(?<!\\)\|/).map((cell) => cell.trim()).join("|"));
+}
+
+function* testFiles(folder: string): Generator<string> {
+  for (const entry of Deno.readDirSync(new URL(folder + "/", ROOT))) {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory) yield* testFiles(path);
+    else if (entry.name.endsWith("_test.ts")) yield path;
+  }
+}
+
+Deno.test("docs/relay.md has every flag and metric when read beside the code", () => {
+  let text = read("docs/relay.md");
+  const before = rows(text);
+  for (const [name, part] of Object.entries(relayParts())) text = replacePart(text, name, part);
+  deepEqual(before, rows(text), "run: deno run -A scripts/docs.ts && deno fmt docs");
+});
+
+Deno.test("docs/relay-tests.md names only tests that exist", () => {
+  const code = [...testFiles("relay"), ...testFiles("tests")].map(read).join("\n");
+  const named = [...read("docs/relay-tests.md").matchAll(/"([^"]+)"/g)].map((match) => match[1]!);
+  ok(named.length > 40);
+  deepEqual(named.filter((name) => !code.includes(`"${name}"`)), []);
+});
+
+Deno.test("links between documents lead to files and headings that exist", () => {
+  const documents = [
+    "README.md",
+    "CONTRIBUTING.md",
+    ...[...Deno.readDirSync(new URL("docs/", ROOT))].map(({ name }) => `docs/${name}`),
+  ].filter((path) => path.endsWith(".md"));
+  const anchors = (path: string) =>
+    read(path).split("\n").filter((line) => /^#+ /.test(line)).map((line) =>
+      line.replace(/^#+ /, "").toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")
+    );
+  const broken: string[] = [];
+  for (const path of documents) {
+    for (const [, link] of read(path).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(link!)) continue;
+      const [file = "", heading] = link!.split("#");
+      const target = file === ""
+        ? path
+        : new URL(file, new URL(path, ROOT)).href.slice(ROOT.href.length);
+      try {
+        Deno.statSync(new URL(target, ROOT));
+        if (heading !== undefined && !anchors(target).includes(heading)) throw new Error("heading");
+      } catch {
+        broken.push(`${path}: ${link}`);
+      }
+    }
+  }
+  equal(broken.join("\n"), "");
+});
