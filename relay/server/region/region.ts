@@ -74,6 +74,8 @@ export class Region {
 
   /** A relay of the region or a sibling asks who is connected; it is told of changes from now on. */
   watch(connection: Connection): void {
+    // It ended while what it had said was waiting to be read.
+    if (connection.closed) return;
     // Another worker of this relay that came by way of the mesh, or this very one.
     if (!connection.sibling && keysEqual(connection.key, this.#publicKey)) return;
     if (connection.watcher === undefined) {
