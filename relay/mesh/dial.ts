@@ -14,6 +14,7 @@ import {
   PROTOCOL_VERSION,
   upgradeRequest,
 } from "../derp/mod.ts";
+import { hangUp } from "../net/mod.ts";
 import { type MeshPeer, nameOf } from "./config.ts";
 import { FrameStream, tryClose, writeAll } from "./stream.ts";
 
@@ -50,7 +51,12 @@ export async function dialRelay(
   const { hostname, port } = peer.dial ?? { hostname: peer.host, port: peer.port };
   const tcp = await Deno.connect({ hostname, port, signal });
   let conn: Deno.Conn = tcp;
-  const abort = () => tryClose(conn);
+  const { localAddr, remoteAddr } = tcp;
+  const abort = () => {
+    tryClose(conn);
+    // A handshake goes on behind that; a relay that is stuck would gather what has been given up.
+    if (!dialer.plain) hangUp(localAddr.port, [remoteAddr]);
+  };
   signal.addEventListener("abort", abort);
   try {
     signal.throwIfAborted();

@@ -189,3 +189,25 @@ Deno.test("Mesh leaves the earliest forwarder in use when two relays have a key"
   assert.equal(multiforwarderDeleted - before.multiforwarderDeleted, 1);
   await mesh.close();
 });
+
+Deno.test("Mesh leaves no connection behind when a relay says nothing in the TLS handshake", async () => {
+  await using one = new PlainRelay();
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  let [opened, ended] = [0, 0];
+  const accepting = (async () => {
+    for await (const conn of listener) {
+      opened += 1;
+      void conn.readable.pipeTo(new WritableStream()).catch(() => {}).then(() => ended += 1);
+    }
+  })();
+  const dial = { hostname: "127.0.0.1", port: listener.addr.port };
+  const peers = [{ host: "relay.example", port: 443, dial }];
+  const options = { identity: one.identity, meshKey: MESH_KEY, peers };
+  const mesh = Mesh.start(one.relay, options, { retryMs: 20, connectMs: 50 });
+  await until(() => opened >= 3, "it tries again");
+  assert.match(mesh.links()[0]!.error ?? "", /no login within 0.05 s/);
+  await mesh.close();
+  await until(() => ended === opened, "all are ended");
+  listener.close();
+  await accepting;
+});
