@@ -46,6 +46,27 @@ export async function prepare(directory: string, name: string): Promise<string> 
   return path;
 }
 
+/**
+ * Listens on a worker's socket.
+ *
+ * @throws MeshError when that cannot be, or the directory is another user's, who could put sockets
+ *   of his own into it
+ */
+export async function serve(directory: string, path: string): Promise<Deno.UnixListener> {
+  let listener: Deno.UnixListener | undefined;
+  let reason: string;
+  try {
+    listener = Deno.listen({ transport: "unix", path });
+    // Whose the socket is tells who we are, without asking for more permissions.
+    if ((await Deno.lstat(path)).uid === (await Deno.lstat(directory)).uid) return listener;
+    reason = "the directory belongs to another user";
+  } catch (error) {
+    reason = error instanceof Error ? error.message : String(error);
+  }
+  tryClose(listener);
+  throw new MeshError(`Cannot listen on ${path}: ${reason}; choose another --run-dir`);
+}
+
 /** Names of the workers that have a socket in the directory, alive or not. */
 export async function namesIn(directory: string): Promise<string[]> {
   const names: string[] = [];

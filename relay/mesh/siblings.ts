@@ -8,8 +8,7 @@ import { getLogger } from "@logtape/logtape";
 import { encodeWatchConns } from "../derp/mod.ts";
 import type { Link, RelayServer } from "../server/mod.ts";
 import type { LinkState } from "../state/mod.ts";
-import { greet, namesIn, prepare, socketPath } from "./directory.ts";
-import { MeshError } from "./error.ts";
+import { greet, namesIn, prepare, serve, socketPath } from "./directory.ts";
 import { listen } from "./listen.ts";
 import { FrameStream, tryClose } from "./stream.ts";
 
@@ -20,8 +19,11 @@ const logger = getLogger(["nexd", "mesh"]);
 /** From the end of a link to the next attempt, in milliseconds. */
 const RETRY_MS = 100;
 
-/** Failed attempts in a row until a socket counts as left behind. */
+/** Failed attempts in a row until a socket counts as left behind, or is let be until the next look. */
 const GIVE_UP = 3;
+
+/** How often the directory is looked at, in milliseconds: for whom nobody has heard of, and our own. */
+const LOOK_MS = 2_000;
 
 /** As for a relay of the region: two keep-alives missed. */
 const READ_MS = 120_000;
@@ -40,11 +42,13 @@ export class Siblings {
   readonly #relay: RelayServer;
   readonly #directory: string;
   readonly #path: string;
-  readonly #listener: Deno.UnixListener;
+  #listener: Deno.UnixListener;
   readonly #siblings = new Map<string, Sibling>();
   /** Everything that close() must end. */
   readonly #open = new Set<Deno.Conn>();
   #accepting: Promise<void>;
+  #looking: Promise<void> | undefined;
+  readonly #timer: ReturnType<typeof setInterval>;
   #closed = false;
 
   private constructor(
@@ -53,6 +57,7 @@ export class Siblings {
     name: string,
     path: string,
     listener: Deno.UnixListener,
+    lookMs: number,
   ) {
     this.#relay = relay;
     this.#directory = directory;
@@ -60,30 +65,28 @@ export class Siblings {
     this.#listener = listener;
     this.name = name;
     this.#accepting = this.#accept();
+    this.#timer = setInterval(() => {
+      this.#looking ??= this.#look().finally(() => this.#looking = undefined);
+    }, lookMs);
   }
 
   /**
    * Joins the workers in a directory. Resolves when those that are there are linked, or were tried.
    *
    * @param o.name of this worker; by default one that nobody else has
+   * @param o.lookMs how often the directory is looked at; for tests
    * @throws MeshError when the directory or the name cannot be used
    */
   static async join(
     relay: RelayServer,
-    o: { directory: string; name?: string },
+    o: { directory: string; name?: string; lookMs?: number },
   ): Promise<Siblings> {
     const random = crypto.getRandomValues(new Uint8Array(4)).toHex();
     const name = o.name ?? `${Deno.pid}-${random}`;
     const path = await prepare(o.directory, name);
-    let listener: Deno.UnixListener;
-    try {
-      listener = Deno.listen({ transport: "unix", path });
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new MeshError(`Cannot listen on ${path}: ${reason}; choose another --run-dir`);
-    }
-    const siblings = new Siblings(relay, o.directory, name, path, listener);
-    const others = (await namesIn(o.directory)).filter((other) => other !== name);
+    const listener = await serve(o.directory, path);
+    const siblings = new Siblings(relay, o.directory, name, path, listener, o.lookMs ?? LOOK_MS);
+    const others = await namesIn(o.directory);
     await Promise.all(others.map((other) => siblings.#meet(other)));
     return siblings;
   }
@@ -104,7 +107,9 @@ export class Siblings {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#listener.close();
+    clearInterval(this.#timer);
+    await this.#looking;
+    tryClose(this.#listener);
     await Deno.remove(this.#path).catch(() => {}); // The runtime may have been first.
     for (const conn of this.#open) tryClose(conn);
     await this.#accepting;
@@ -112,15 +117,40 @@ export class Siblings {
   }
 
   async #accept(): Promise<void> {
+    let told = false;
     while (!this.#closed) {
+      const listener = this.#listener;
       try {
-        void this.#answer(await this.#listener.accept());
+        void this.#answer(await listener.accept());
+        told = false;
       } catch (error) {
         if (this.#closed) return;
-        logger.warn("Cannot accept a worker: {error}", { error: String(error) });
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        if (listener !== this.#listener) continue;
+        if (!told) logger.warn("Cannot accept a worker: {error}", { error: String(error) });
+        told = true;
+        await pause(RETRY_MS);
       }
     }
+  }
+
+  /** Sees to it that others can find this worker, and finds those that could not be linked before. */
+  async #look(): Promise<void> {
+    try {
+      const lost = await Deno.lstat(this.#path).then(() => false, isNotFound);
+      if (lost && !this.#closed) await this.#serveAnew();
+      for (const name of await namesIn(this.#directory)) void this.#meet(name);
+    } catch (error) {
+      logger.debug("Cannot look for workers: {error}", { error: String(error) });
+    }
+  }
+
+  /** Somebody cleaned up, and workers that come now would never know of this one. */
+  async #serveAnew(): Promise<void> {
+    // Closing takes the path away, so the old one goes first.
+    tryClose(this.#listener);
+    await prepare(this.#directory, this.name);
+    this.#listener = await serve(this.#directory, this.#path);
+    logger.warn("Made {path} anew: it had been removed", { path: this.#path });
   }
 
   /** The accepted side: the relay serves it as it does a mesh client. */
@@ -169,7 +199,7 @@ export class Siblings {
         sibling.error = "it ended the link";
       } catch (error) {
         sibling.error = error instanceof Error ? error.message : String(error);
-        if (error instanceof Deno.errors.NotFound) return;
+        if (isNotFound(error)) return;
         failures += 1;
         if (failures >= GIVE_UP) {
           if (error instanceof Deno.errors.ConnectionRefused) await this.#bury(sibling);
@@ -177,14 +207,18 @@ export class Siblings {
         }
       }
       met();
-      if (!this.#closed) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      if (!this.#closed) await pause(RETRY_MS);
     }
   }
 
   /** Nobody listens any more: a worker that was killed leaves its socket behind. */
   async #bury({ name }: Sibling): Promise<void> {
-    logger.info("Worker {name} is gone", { name });
-    await Deno.remove(socketPath(this.#directory, name)).catch(() => {});
+    try {
+      await Deno.remove(socketPath(this.#directory, name));
+      logger.info("Worker {name} is gone", { name });
+    } catch {
+      // Another worker was first.
+    }
   }
 
   async #once(sibling: Sibling, linked: () => void): Promise<void> {
@@ -222,4 +256,10 @@ async function answerTo(conn: Deno.UnixConn, name: string): Promise<string> {
     close: () => conn.close(),
   };
   return await greet(one, new FrameStream(one), name);
+}
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound;
 }

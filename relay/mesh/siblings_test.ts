@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import {
   encodeForwardPacket,
+  encodeFrame,
   encodePing,
   encodeSendPacket,
   encodeWatchConns,
   FrameType,
   generatePrivateKey,
 } from "../derp/mod.ts";
+import { SiblingFrame } from "../server/mod.ts";
 import { liveSiblings, MeshError, Siblings } from "./mod.ts";
 import { MESH_KEY, PlainRelay, receive, TestClient, until } from "./testing.ts";
 
@@ -233,6 +235,61 @@ Deno.test("liveSiblings names the workers that answer, and join removes what a d
     assert.deepEqual(await liveSiblings(directory), []);
     assert.deepEqual([...Deno.readDirSync(directory)], []);
   } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("Siblings find each other though the directory was removed meanwhile", async () => {
+  const directory = Deno.makeTempDirSync({ prefix: "nexd-siblings-" });
+  await using one = new PlainRelay();
+  await using two = new PlainRelay();
+  const o = { directory, lookMs: 10 };
+  const first = await Siblings.join(one.relay, { ...o, name: "first" });
+  await Deno.remove(directory, { recursive: true });
+  const second = await Siblings.join(two.relay, { ...o, name: "second" });
+  try {
+    const linked = () =>
+      [first, second].every((one) => one.links().some(({ state }) => state === "connected"));
+    await until(linked, "they are linked");
+    assert.deepEqual(await liveSiblings(directory), ["first", "second"]);
+    assert.equal((await Deno.lstat(directory)).mode! & 0o777, 0o700);
+  } finally {
+    await first.close();
+    await second.close();
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("Siblings come back to a worker that did not answer for a while", async () => {
+  const directory = Deno.makeTempDirSync({ prefix: "nexd-siblings-" });
+  await using relay = new PlainRelay();
+  const path = `${directory}/stuck.sock`;
+  const hello = encodeFrame(SiblingFrame.Hello, bytes("stuck"));
+  using stuck = Deno.listen({ transport: "unix", path });
+  let answers = false;
+  let refused = 0;
+  let linked: Deno.Conn | undefined;
+  const serving = (async () => {
+    for await (const conn of stuck) {
+      if (answers) {
+        await conn.write(hello);
+        linked = conn;
+      } else {
+        refused += 1;
+        conn.close();
+      }
+    }
+  })();
+  const siblings = await Siblings.join(relay.relay, { directory, lookMs: 10 });
+  try {
+    await until(() => refused > 3, "it was given up once");
+    answers = true;
+    await until(() => siblings.links().some(({ state }) => state === "connected"), "linked");
+  } finally {
+    await siblings.close();
+    stuck.close();
+    await serving;
+    linked?.close();
     await Deno.remove(directory, { recursive: true });
   }
 });
