@@ -4,7 +4,8 @@
  * The read loop never waits for anything but its own socket, and the writer never for anything but
  * its own: a slow client costs itself packets and nobody else.
  */
-import { encodeKeepAlive, encodePeerGone, PeerGoneReason } from "../derp/mod.ts";
+import { getLogger } from "@logtape/logtape";
+import { encodeKeepAlive, encodePeerGone, PeerGoneReason, shortKey } from "../derp/mod.ts";
 import { type Input, OutputQueue, type Pools } from "./buffers/mod.ts";
 import type { Counters } from "./counters.ts";
 import type { Flushable, Flusher } from "./flusher.ts";
@@ -58,6 +59,8 @@ export interface About {
   readonly notIdeal?: boolean;
   readonly websocket?: boolean;
 }
+
+const logger = getLogger(["nexd", "relay"]);
 
 const KEEP_ALIVE = encodeKeepAlive();
 
@@ -149,7 +152,9 @@ export class Connection implements Flushable {
       if (this.closed) return false;
       this.socket.read(this.input.room()).then(came, came);
       return true;
-    } catch {
+    } catch (error) {
+      // No client can bring this about, so it is worth a line each time.
+      logger.error("Ended {key}: {error}", { key: shortKey(this.key), error });
       return false;
     }
   }

@@ -177,7 +177,8 @@ export class RelayServer implements Hub {
     }
     if (admitted === true) return !this.#closing;
     this.counters.admissionRefused += 1;
-    logger.info("{key} from {remote} refused: {reason}", { key: shortKey(key), remote, reason });
+    // A stranger may come as often as he likes: the operator gets a count a minute instead.
+    logger.debug("{key} from {remote} refused: {reason}", { key: shortKey(key), remote, reason });
     return false;
   }
 
