@@ -127,8 +127,9 @@ export class ChildWorker implements Worker {
   /** Tells it to end, and kills it when it does not. */
   async end(): Promise<void> {
     this.#call("end", null).catch(() => {});
-    await this.#rpc.close();
+    // Before all that is on its way to it has to be taken: it may take nothing any more.
     const timer = setTimeout(() => this.kill(), END_MS);
+    await this.#rpc.close();
     await this.ended;
     clearTimeout(timer);
   }
