@@ -79,6 +79,12 @@ const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
 /** A host and a port, as far as a URL may hold them; nothing that ends or starts another part. */
 const HOST = /^[!$&'()*+,;=\-._~%0-9A-Za-z:[\]]*$/;
 
+/**
+ * Header lines of a request. Each one costs the more the more there are, as looking names up does;
+ * browsers behind several proxies send some thirty.
+ */
+const MAX_FIELDS = 128;
+
 /** More digits than any body that would be read. */
 const MAX_LENGTH_DIGITS = 15;
 
@@ -120,6 +126,7 @@ export function parseHead(bytes: Uint8Array): RequestHead {
   }
   const [, method, target, major, minor] = request;
   if (major !== "1") throw new HeadError(505, `HTTP/${major}.${minor}`);
+  if (lines.length > MAX_FIELDS + 3) throw new HeadError(431, "too many headers");
   const fields = lines.slice(1, -2).map(parseField);
   const head = new RequestHead(
     method!,

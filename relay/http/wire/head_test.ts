@@ -137,3 +137,11 @@ Deno.test("parseHead throws nothing but HeadError for any bytes", () => {
     }
   }));
 });
+
+Deno.test("parseHead takes as many headers as anybody sends, and not as many as fit", () => {
+  const head = (lines: number) =>
+    "GET / HTTP/1.1\r\nHost: a\r\n" +
+    Array.from({ length: lines }, (_, i) => `x${i}:\r\n`).join("") + "\r\n";
+  assert.equal(parse(head(127)).fields.length, 128);
+  assert.throws(() => parse(head(128)), { name: "HeadError", status: 431 });
+});
