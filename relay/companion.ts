@@ -1,6 +1,6 @@
 /** The plain HTTP companion on port 80: captive portal check, ACME challenges, redirects to HTTPS. */
 import { getLogger } from "@logtape/logtape";
-import { type AppState, companionApp } from "./http/mod.ts";
+import { type AppState, companionApp, PlainHttp } from "./http/mod.ts";
 import { type ListenAddress, onEveryAddress, PortInUse } from "./worker/mod.ts";
 
 const logger = getLogger(["nexd", "relay"]);
@@ -12,9 +12,9 @@ const RETRY_MS = 250;
 const CLOSE_MS = 500;
 
 export class Companion {
-  #server: Deno.HttpServer<Deno.NetAddr> | undefined;
+  #server: PlainHttp | undefined;
+  #port: number | undefined;
   #retry: ReturnType<typeof setInterval> | undefined;
-  readonly #ending = new AbortController();
 
   /**
    * @param takeOver a port in use belongs to a predecessor that will leave it: try until it has
@@ -23,16 +23,13 @@ export class Companion {
   constructor(readonly addr: ListenAddress, state: AppState, takeOver: boolean) {
     const app = companionApp(state);
     const open = () => {
-      this.#server = onEveryAddress(
+      const listener = onEveryAddress(
         addr,
         FLAG,
-        (hostname) =>
-          Deno.serve(
-            { hostname, port: addr.port, signal: this.#ending.signal, onListen: () => {} },
-            (request, info) =>
-              app.fetch(request, { remoteAddress: (info.remoteAddr as Deno.NetAddr).hostname }),
-          ),
+        (hostname) => Deno.listen({ hostname, port: addr.port }),
       );
+      this.#port = (listener.addr as Deno.NetAddr).port;
+      this.#server = new PlainHttp(listener, app);
     };
     try {
       open();
@@ -56,16 +53,12 @@ export class Companion {
 
   /** The real port; the one asked for while it is not had. */
   get port(): number {
-    return this.#server?.addr.port ?? this.addr.port;
+    return this.#port ?? this.addr.port;
   }
 
   async close(): Promise<void> {
     clearInterval(this.#retry);
-    if (this.#server === undefined) return;
     // Requests under way may finish, but not keep the relay or the port.
-    const timer = setTimeout(() => this.#ending.abort(), CLOSE_MS);
-    await this.#server.shutdown();
-    await this.#server.finished;
-    clearTimeout(timer);
+    await this.#server?.close(CLOSE_MS);
   }
 }

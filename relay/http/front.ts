@@ -12,10 +12,10 @@ import {
   farewell,
   HeadError,
   plain,
+  refuse,
   type RequestHead,
   RequestInput,
   type Responder,
-  statusText,
   wantsDerp,
   wantsWebSocket,
 } from "./wire/mod.ts";
@@ -86,7 +86,7 @@ export class Front implements Taker {
       await this.#speak(conn, visit);
     } catch (error) {
       // A failed handshake, a reset, or a head that is no head.
-      if (error instanceof HeadError) await this.#refuse(conn, error.status);
+      if (error instanceof HeadError) await refuse(conn, error.status, this.#relay.sweep);
       close(conn);
     } finally {
       this.#speaking.delete(conn);
@@ -111,7 +111,9 @@ export class Front implements Taker {
         }
         answer = shaken;
       }
-      if (first && !this.#responder.enter(conn)) return await this.#refuse(conn, 503);
+      if (first && !this.#responder.enter(conn)) {
+        return await refuse(conn, 503, this.#relay.sweep);
+      }
       if (!await this.#responder.answer(conn, head, input, visit.address, answer)) {
         return await farewell(conn, NOTHING, this.#relay.sweep);
       }
@@ -197,13 +199,6 @@ export class Front implements Taker {
   #leave(conn: Deno.Conn): void {
     this.#speaking.delete(conn);
     this.#responder.leave(conn);
-  }
-
-  async #refuse(conn: Deno.Conn, status: number): Promise<void> {
-    const text = statusText(status);
-    const head = `HTTP/1.1 ${text}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
-      `${status === 503 ? "Retry-After: 5\r\n" : ""}Connection: close\r\n\r\n${text}`;
-    await farewell(conn, new TextEncoder().encode(head), this.#relay.sweep);
   }
 
   /**

@@ -14,4 +14,5 @@ export {
   relayMetrics,
 } from "./metrics/mod.ts";
 export { DebugRule, parseHome } from "./pages/mod.ts";
+export { PlainHttp } from "./plain_http.ts";
 export { Responder } from "./wire/mod.ts";

@@ -9,4 +9,4 @@ export { DEFAULT_LIMITS, type Limits, MAX_HEAD, SMALL_READ } from "./limits.ts";
 export { type Link, openSiblingPresent, SiblingFrame } from "./links/mod.ts";
 export type { RateLimit } from "./rate/mod.ts";
 export { type Admit, RelayServer, type Restart, type Upgrade } from "./server.ts";
-export type { Sweep } from "./sweep.ts";
+export { Sweep } from "./sweep.ts";

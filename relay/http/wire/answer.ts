@@ -1,8 +1,8 @@
 /**
  * Writes a response as HTTP/1.1 (RFC 9112 sections 4, 6 and 7).
  */
-import type { Socket } from "../../server/mod.ts";
-import { writeAll } from "./farewell.ts";
+import type { Socket, Sweep } from "../../server/mod.ts";
+import { farewell, writeAll } from "./farewell.ts";
 import type { RequestHead } from "./head.ts";
 
 /** Reason phrases of the answers that a relay gives. */
@@ -34,7 +34,7 @@ const REASONS: Record<number, string> = {
 };
 
 /** Status code and reason phrase. */
-export function statusText(status: number): string {
+function statusText(status: number): string {
   return `${status} ${REASONS[status] ?? "Status"}`;
 }
 
@@ -154,4 +154,12 @@ function joined(parts: Uint8Array[]): Uint8Array {
 /** `content-type` as `Content-Type`: for people, and for clients that compare letter by letter. */
 function capitalized(name: string): string {
   return name.replace(/(^|-)[a-z]/g, (letter) => letter.toUpperCase());
+}
+
+/** Ends a connection with an error status, and nothing of the application's. Never rejects. */
+export async function refuse(conn: Deno.Conn, status: number, sweep: Sweep): Promise<void> {
+  const text = statusText(status);
+  const head = `HTTP/1.1 ${text}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
+    `${status === 503 ? "Retry-After: 5\r\n" : ""}Connection: close\r\n\r\n${text}`;
+  await farewell(conn, new TextEncoder().encode(head), sweep);
 }

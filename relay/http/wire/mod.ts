@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { statusText } from "./answer.ts";
+export { refuse } from "./answer.ts";
 export { close, farewell, writeAll } from "./farewell.ts";
 export { HeadError, parseHead, RequestHead, wantsDerp, wantsWebSocket } from "./head.ts";
 export { RequestInput } from "./input.ts";
