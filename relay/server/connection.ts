@@ -89,6 +89,8 @@ export class Connection implements Flushable {
   readonly since: number = Date.now();
   receivedBytes = 0;
   sentBytes = 0;
+  /** Keys that have sent to it; one that left and came back counts again. */
+  uniqueSenders = 0;
   /** Bytes of an unknown frame still to be thrown away. */
   skip = 0;
 

@@ -65,7 +65,7 @@ export function forward(
   counters.bytesReceived += bytes;
   target.queue.pushPackets(buffer, start, at, packets);
   target.hub.flusher.mark(target);
-  connection.peer.sentTo(target.id, connection.hub.registry.alive);
+  if (connection.peer.sentTo(target.id, connection.hub.registry.alive)) target.uniqueSenders += 1;
   return at;
 }
 
@@ -211,7 +211,7 @@ function noteSource(
     if (source === undefined) return;
     connection.lastSource = source;
   }
-  source.sentTo(target.id, connection.hub.registry.alive);
+  if (source.sentTo(target.id, connection.hub.registry.alive)) target.uniqueSenders += 1;
 }
 
 /** Whether a whole SendPacket frame for `peer` stands at `at`. */

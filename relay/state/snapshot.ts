@@ -25,7 +25,7 @@ export interface ClientState {
   sentBytes: number;
   queuedPackets: number;
   droppedPackets: number;
-  /** Distinct keys that have sent to this connection. */
+  /** Keys that have sent to this connection; one that left and came back counts again. */
   uniqueSenders: number;
   home: boolean;
   mesh: boolean;

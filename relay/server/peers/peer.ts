@@ -213,20 +213,22 @@ export class Peer<C extends Member, L extends Carrier = Carrier> {
     this.contended = this.#members !== undefined || (this.size > 0 && this.carrier !== undefined);
   }
 
-  /** Remembers that a packet of this key was queued for connection `id`. */
-  sentTo(id: number, alive: (id: number) => boolean): void {
-    if (id === this.#lastReceiver) return;
+  /** Remembers that a packet of this key was queued for connection `id`. Whether that is news. */
+  sentTo(id: number, alive: (id: number) => boolean): boolean {
+    if (id === this.#lastReceiver) return false;
     this.#lastReceiver = id;
     const receivers = this.#receivers ??= new Set();
-    if (receivers.has(id)) return;
+    if (receivers.has(id)) return false;
     if (receivers.size >= MAX_RECEIVERS) {
       for (const other of receivers) if (!alive(other)) receivers.delete(other);
+      // Many at a time: looking at all of them for each packet would be a stranger's to bring about.
       for (const oldest of receivers) {
-        if (receivers.size < MAX_RECEIVERS) break;
+        if (receivers.size < MAX_RECEIVERS * 3 / 4) break;
         receivers.delete(oldest);
       }
     }
     receivers.add(id);
+    return true;
   }
 
   /** The key came back before anybody was told that it went: what was known of it holds. */

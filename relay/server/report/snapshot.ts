@@ -75,17 +75,8 @@ function gauges({ counters, region, loggingIn }: Source): Gauges {
 }
 
 /** The busiest connections, the busiest first. */
-function clients(region: Region): ClientState[] {
-  const { registry } = region;
-  const busiest = pickBusiest([...registry.connections()], MAX_CLIENTS);
-  const senders = new Map(busiest.map(({ id }) => [id, 0]));
-  for (const peer of registry.peers()) {
-    for (const id of peer.receivers()) {
-      const count = senders.get(id);
-      if (count !== undefined) senders.set(id, count + 1);
-    }
-  }
-  return busiest.map((connection) => describe(connection, senders.get(connection.id)!));
+function clients({ registry }: Region): ClientState[] {
+  return pickBusiest([...registry.connections()], MAX_CLIENTS).map(describe);
 }
 
 /** The `most` connections with the most traffic. Ten thousand numbers sort faster than objects. */
@@ -105,7 +96,7 @@ export function pickBusiest<T extends { receivedBytes: number; sentBytes: number
   return above;
 }
 
-function describe(connection: Connection, uniqueSenders: number): ClientState {
+function describe(connection: Connection): ClientState {
   const { about, key, queue } = connection;
   const host = about.address.includes(":") ? `[${about.address}]` : about.address;
   return {
@@ -116,7 +107,7 @@ function describe(connection: Connection, uniqueSenders: number): ClientState {
     sentBytes: connection.sentBytes,
     queuedPackets: queue.packets,
     droppedPackets: queue.dropped,
-    uniqueSenders,
+    uniqueSenders: connection.uniqueSenders,
     home: connection.preferred,
     mesh: about.mesh === true,
     prober: about.prober === true,
