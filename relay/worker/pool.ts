@@ -66,6 +66,8 @@ export class Pool implements WholeRelay {
   /** What workers that died had counted. */
   #retired: RelaySnapshot | undefined;
   #fail!: (error: Error) => void;
+  /** The last list of keys on its way to the workers. */
+  #listing: Promise<void> = Promise.resolve();
   #looking: ReturnType<typeof setInterval> | undefined;
   /** No replacements any more. */
   #stopping = false;
@@ -284,7 +286,10 @@ export class Pool implements WholeRelay {
   /** Admits just these keys, 64 hex digits each; others are disconnected. */
   async setKeys(keys: string[]): Promise<void> {
     this.#config = { ...this.#config, keys };
-    await this.#each((worker) => worker.setKeys(keys));
+    // One list at a time, and the latest next: they are long, and a worker may take them slowly.
+    await (this.#listing = this.#listing.then(async () => {
+      if (this.#config.keys === keys) await this.#each((worker) => worker.setKeys(keys));
+    }));
   }
 
   async setRate(rate: RateLimit | undefined): Promise<void> {
