@@ -107,7 +107,7 @@ export class CallOut {
         headers: {
           "accept-encoding": "gzip",
           "user-agent": "nexd-relay",
-          ...(this.#authorization !== undefined && url.host === this.#url.host
+          ...(this.#authorization !== undefined && url.origin === this.#url.origin
             ? { authorization: this.#authorization }
             : {}),
         },

@@ -20,8 +20,7 @@ export class Trouble {
 
   /** It failed. */
   note(error: unknown): void {
-    const text = error instanceof Error ? error.message : String(error);
-    const reason = text.replace(/[\p{Cc}\p{Cf}]+/gu, " ").slice(0, 200);
+    const reason = reasonOf(error).replace(/[\p{Cc}\p{Cf}]+/gu, " ").slice(0, 200);
     const now = performance.now();
     if (now - this.#at < (reason === this.#last ? QUIET : BREATH)) return;
     this.#last = reason;
@@ -33,4 +32,12 @@ export class Trouble {
   over(): void {
     this.#last = "";
   }
+}
+
+/** The innermost cause of a failed request, without the URL, which may hold a secret. */
+function reasonOf(error: unknown): string {
+  let inner = error;
+  while (inner instanceof Error && inner.cause instanceof Error) inner = inner.cause;
+  const text = inner instanceof Error ? inner.message : String(inner);
+  return text.replace(/^error sending request for url \(.*?\): (client error \(\w+\): )?/, "");
 }
