@@ -162,15 +162,26 @@ export class DerpClient {
     this.#set("closed");
   }
 
-  /** Goes on with the connection that there is, and does not connect again after it. */
+  /** Goes on hearing the connection that there is, and does not connect again after it. */
   retire(): void {
     this.#retired = true;
+    this.#connection?.fallSilent();
     this.#wake?.();
+  }
+
+  /** Says something to the relay, so that it sends this key's packets here. */
+  speak(): void {
+    if (this.connected) this.#connection?.ping();
   }
 
   /** Whether packets reach the relay now. */
   get connected(): boolean {
     return this.#status.state === "connected";
+  }
+
+  /** When the present or last connection came to be, monotonic milliseconds; 0: there was none. */
+  get connectedAt(): number {
+    return this.#connectedAt;
   }
 
   /** RecvPacket frames that could not be read. */

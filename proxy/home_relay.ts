@@ -8,6 +8,12 @@ const log = getLogger(["nexd", "proxy"]);
 /** How long the relay left behind is still listened to. Peers follow within this. Milliseconds. */
 const LINGER_MS = 2_000;
 
+/**
+ * This long before the end of that, the new connection speaks: what was under way on the old one
+ * when it was left may have drawn packets back to it.
+ */
+const SPEAK_BEFORE_MS = 500;
+
 /** See the top of the file. */
 export class HomeRelay {
   readonly #o: ClientOptions;
@@ -111,8 +117,12 @@ export class HomeRelay {
       if (!this.#leaving.delete(client)) return;
       addDrops(this.#oldDrops, client);
     };
-    if (lingerMs > 0) this.#leaving.set(client, setTimeout(() => void end(), lingerMs));
-    else void end();
+    if (lingerMs === 0) return void end();
+    const first = setTimeout(() => {
+      this.#client.speak();
+      this.#leaving.set(client, setTimeout(() => void end(), SPEAK_BEFORE_MS));
+    }, lingerMs - SPEAK_BEFORE_MS);
+    this.#leaving.set(client, first);
   }
 
   /** Packets thrown away at all relays so far, by reason. */

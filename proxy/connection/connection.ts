@@ -153,6 +153,16 @@ export class RelayConnection {
     this.#fail("closed", why);
   }
 
+  /** Sends a Ping now: the relay sends this key's packets to the connection that spoke last. */
+  ping(): void {
+    if (this.#phase !== "over") this.#write(encodePing(this.#live.ping(performance.now())));
+  }
+
+  /** Asks for nothing any more: another connection of this key has taken over. */
+  fallSilent(): void {
+    clearInterval(this.#timer);
+  }
+
   #fail(reason: RelayFailure, message: string, cause?: unknown): void {
     this.#over(new RelayConnectionError(reason, message, { cause }));
   }
