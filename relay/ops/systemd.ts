@@ -2,6 +2,10 @@
  * The service manager's notification protocol (sd_notify): one datagram of `NAME=value` lines to the
  * socket named in NOTIFY_SOCKET. The runtime cannot send from an unnamed unix socket, so this is
  * libc's socket and sendto.
+ *
+ * There is no socket activation: the runtime's own listeners cannot take a descriptor, and the one of
+ * its Node layer that can has no TLS that holds back a fast sender. A replacement that listens on the
+ * same port before the old relay stops serves the same end.
  */
 import { libcPath } from "../net/mod.ts";
 
