@@ -31,6 +31,12 @@ interface Elsewhere<L> {
   present: Uint8Array;
 }
 
+/**
+ * How often a key changes hands until several clients must be using it. A client that changes
+ * networks, or follows a restart, speaks on the old connection once or twice more.
+ */
+const FOUGHT = 4;
+
 /** One public key and where it is. Usually one connection here. */
 export class Peer<C extends Member, L extends Carrier = Carrier> {
   /** The connection here that packets go to; undefined without one, and when none has spoken. */
@@ -53,6 +59,8 @@ export class Peer<C extends Member, L extends Carrier = Carrier> {
   #relays: L[] | undefined;
   // When a connection here took the key back from a sibling.
   #tookBack = 0;
+  // How often a connection here took the key from another one, here or on a sibling.
+  #takes = 0;
 
   // Connections that packets of this key were queued for. Numbers rather than connections, so that
   // nothing of an ended connection is kept alive.
@@ -69,6 +77,11 @@ export class Peer<C extends Member, L extends Carrier = Carrier> {
   /** Whether there are several connections here. */
   get duplicated(): boolean {
     return this.#members !== undefined;
+  }
+
+  /** Whether several clients that are all alive use the key, as far as was seen here. */
+  get fought(): boolean {
+    return this.#takes >= FOUGHT;
   }
 
   /** Whether this relay has the key, here or on a sibling. */
@@ -122,6 +135,7 @@ export class Peer<C extends Member, L extends Carrier = Carrier> {
    * @returns whether a sibling had the key until now, and must hear that it is here again
    */
   spoke(member: C): boolean {
+    if (this.active !== member || this.carrier !== undefined) this.#takes += 1;
     this.active = member;
     if (this.#members !== undefined && this.#speakers!.at(-1) !== member) {
       remove(this.#speakers!, member);
@@ -191,6 +205,14 @@ export class Peer<C extends Member, L extends Carrier = Carrier> {
     if (this.#relays?.length === 0) this.#relays = undefined;
     this.#decide();
     return true;
+  }
+
+  /** No longer {@link fought}, when one connection is left. Whether that is news. */
+  settle(): boolean {
+    if (this.#members !== undefined || this.#siblings !== undefined) return false;
+    const news = this.fought;
+    this.#takes = 0;
+    return news;
   }
 
   /** From now on the key is here, whatever a sibling said before. */

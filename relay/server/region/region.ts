@@ -8,6 +8,7 @@
  */
 import {
   encodeClosePeer,
+  encodeHealth,
   encodePeerGone,
   encodePeerPresent,
   keysEqual,
@@ -25,6 +26,13 @@ type Somebody = Peer<Connection, Link>;
 
 /** How long "gone" is held back while there are siblings, in milliseconds, to the next sweep. */
 const MOVE_MS = 200;
+
+/** What clients are told that use the same key at the same time, and the one that is left then. */
+const SHARED_KEY = encodeHealth(
+  "Another client uses this key too: each of the two gets a part of the packets. " +
+    "Give every device a key of its own.",
+);
+const HEALTHY = encodeHealth("");
 
 /** A key that left this relay, perhaps for a moment. */
 interface Departure {
@@ -54,11 +62,15 @@ export class Region {
     this.#arrived(peer);
     this.#announce(connection, false);
     this.#announce(connection, true);
+    if (peer.fought) this.#tellHealth([connection], SHARED_KEY);
   }
 
   /** A connection of a contended key sent a frame. */
   spoke(connection: Connection): void {
-    if (connection.peer.spoke(connection)) this.#announce(connection, true);
+    const { peer } = connection;
+    const before = peer.fought;
+    if (peer.spoke(connection)) this.#announce(connection, true);
+    if (peer.fought && !before) this.#tellHealth(peer.members(), SHARED_KEY);
   }
 
   /** A connection ended. `silent`: because the whole relay does. */
@@ -67,7 +79,9 @@ export class Region {
     if (connection.watcher !== undefined) this.watchers.delete(connection.watcher);
     if (connection.sibling) return;
     const last = this.registry.remove(connection, peer);
-    if (!last || silent) return;
+    if (silent) return;
+    if (peer.settle()) this.#tellHealth(peer.members(), HEALTHY);
+    if (!last) return;
     this.watchers.tell(true, encodePeerGone(peer.key, PeerGoneReason.Disconnected));
     if (!peer.inRelay) this.#departed(peer);
   }
@@ -96,6 +110,11 @@ export class Region {
     }
     for (const connection of members) connection.close();
     return members.length;
+  }
+
+  /** Relays of the region are not told: each worker of one has a connection, with one key. */
+  #tellHealth(connections: readonly Connection[], frame: Uint8Array): void {
+    for (const connection of connections) if (!connection.trusted) connection.control(frame);
   }
 
   #announce(connection: Connection, toSiblings: boolean): void {
@@ -172,6 +191,7 @@ export class Region {
     const before = peer.relays;
     this.registry.removeLink(peer, link);
     if (link.sibling) {
+      if (peer.settle()) this.#tellHealth(peer.members(), HEALTHY);
       if (!peer.inRelay) this.#departed(peer);
       return;
     }
