@@ -1,11 +1,18 @@
 /** Joins WireGuard's side and the relay's: a loopback endpoint for each peer, one home relay. */
 import { getLogger } from "@logtape/logtape";
-import { KEY_LENGTH, KeyTable, keyToBase64, PeerGoneReason } from "../relay/derp/mod.ts";
+import {
+  KEY_LENGTH,
+  KeyTable,
+  keyToBase64,
+  PeerGoneReason,
+  publicKeyOf,
+} from "../relay/derp/mod.ts";
 import { type Capture, type CaptureSocket, openCapture } from "./capture/mod.ts";
 import type { RelayAddress } from "./connection/mod.ts";
 import type { RelayStatus } from "./derp_client.ts";
 import { Endpoints } from "./endpoints.ts";
 import { ProxyError } from "./error.ts";
+import { Crossing, DATA, isLower } from "./handshakes/mod.ts";
 import { HomeRelay } from "./home_relay.ts";
 
 const log = getLogger(["nexd", "proxy"]);
@@ -69,6 +76,8 @@ interface Peer {
   readonly name: string;
   endpoint: string;
   socket: CaptureSocket | undefined;
+  /** Where our key is the lower one. */
+  crossing: Crossing | undefined;
   reopen: ReturnType<typeof setTimeout> | undefined;
   removed: boolean;
   txPackets: number;
@@ -97,7 +106,8 @@ export class Proxy {
   readonly #endpoints: Endpoints;
   readonly #peers = new KeyTable<Peer>();
   readonly #capture: Capture<Peer>;
-  readonly #drops = { unknown_peer: 0, no_socket: 0 };
+  readonly #drops = { unknown_peer: 0, no_socket: 0, crossed_handshake: 0 };
+  readonly #publicKey: Uint8Array;
   readonly #home: HomeRelay;
   #assignedChanged = false;
   #changeTimer: ReturnType<typeof setTimeout> | undefined;
@@ -114,6 +124,7 @@ export class Proxy {
     }
     checkPort(port, "loopback endpoints");
     this.#o = { ...options, privateKey: privateKey.slice() };
+    this.#publicKey = publicKeyOf(privateKey);
     this.#port = port;
     this.#endpoints = new Endpoints(options.assigned);
     this.#capture = openCapture<Peer>(options.capture ?? "auto", {
@@ -168,6 +179,7 @@ export class Proxy {
       name: keyToBase64(key),
       endpoint: "",
       socket: undefined,
+      crossing: undefined,
       reopen: undefined,
       removed: false,
       txPackets: 0,
@@ -176,6 +188,7 @@ export class Proxy {
       rxBytes: 0,
       gone: undefined,
     };
+    if (isLower(this.#publicKey, peer.key)) peer.crossing = this.#crossing(peer);
     const before = this.#endpoints.addressOf(peer.name);
     try {
       this.#bind(peer);
@@ -187,6 +200,21 @@ export class Proxy {
     if (this.#endpoints.addressOf(peer.name) !== before) this.#tellAssigned();
     this.#changed();
     return peer.endpoint;
+  }
+
+  #crossing(peer: Peer): Crossing {
+    return new Crossing({
+      toRelay: (packet) => {
+        this.#home.client.send(peer.key, packet, packet.length);
+        this.#home.client.flush();
+      },
+      toWireguard: (packet) => {
+        this.#toWireguard(peer, packet, 0, packet.length);
+        void this.#capture.flush();
+      },
+      dropped: () => this.#drops.crossed_handshake++,
+      connectedAt: () => this.#home.client.connectedAt,
+    });
   }
 
   /** Takes an address and opens the socket; goes to the next where another program has it. */
@@ -235,6 +263,7 @@ export class Proxy {
     if (peer === undefined) return;
     peer.removed = true;
     clearTimeout(peer.reopen);
+    peer.crossing?.close();
     this.#peers.delete(key);
     const closed = peer.socket?.close();
     this.#endpoints.release(peer.name);
@@ -253,6 +282,7 @@ export class Proxy {
   readonly #fromWireguard = (peer: Peer, data: Uint8Array, length: number): void => {
     peer.txPackets++;
     peer.txBytes += length;
+    if (data[0] !== DATA && peer.crossing?.outgoing(data, length) === false) return;
     this.#home.client.send(peer.key, data, length);
   };
 
@@ -264,15 +294,20 @@ export class Proxy {
       this.#drops.unknown_peer++;
       return;
     }
+    if (peer.gone !== undefined) peer.gone = undefined;
+    if (buf[offset] !== DATA && peer.crossing?.incoming(buf, offset, length) === false) return;
+    this.#toWireguard(peer, buf, offset, length);
+  };
+
+  #toWireguard(peer: Peer, buf: Uint8Array, offset: number, length: number): void {
     if (peer.socket === undefined) {
       this.#drops.no_socket++;
       return;
     }
     peer.rxPackets++;
     peer.rxBytes += length;
-    if (peer.gone !== undefined) peer.gone = undefined;
     this.#capture.send(peer.socket, buf, offset, length);
-  };
+  }
 
   readonly #relayDrained = (): Promise<void> | undefined => this.#capture.flush();
 
@@ -355,7 +390,10 @@ export class Proxy {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#changeTimer);
-    for (const peer of this.#peers.values()) clearTimeout(peer.reopen);
+    for (const peer of this.#peers.values()) {
+      clearTimeout(peer.reopen);
+      peer.crossing?.close();
+    }
     await Promise.all([this.#capture.close(), this.#home.close()]);
   }
 }

@@ -9,6 +9,8 @@ import {
 } from "../relay/derp/mod.ts";
 import { libcPath } from "../relay/net/mod.ts";
 import { Proxy, ProxyError, type ProxyOptions, type ProxyStatus } from "./mod.ts";
+import { isLower } from "./handshakes/mod.ts";
+import { message } from "./handshakes/testing.ts";
 import { FakeWireGuard, freePort, join, StubRelay } from "./testing.ts";
 
 const KINDS = libcPath() === undefined ? ["portable"] as const : ["portable", "linux"] as const;
@@ -355,4 +357,27 @@ Deno.test("proxy survives hostile bytes of a relay", async () => {
   await relay.clients[0]!.send(encodeRecvPacket(peer, packet(148, 5)));
   await a.wireguard.waitFor(1);
   assert.deepEqual(a.wireguard.got[0]!.data, packet(148, 5));
+});
+
+Deno.test("proxy keeps crossing handshakes from spoiling each other, on the side with the lower key", async () => {
+  await using relay = new StubRelay();
+  await using one = await new Host(relay).started();
+  await using two = await new Host(relay).started();
+  const [low, high] = isLower(one.key, two.key) ? [one, two] : [two, one];
+  const toHigh = await low.add(high), toLow = await high.add(low);
+  await low.wireguard.send(message(1, 7), toHigh);
+  await relay.until(() => relay.packets().length === 1);
+  await high.wireguard.send(message(1, 50), toLow);
+  await high.wireguard.waitFor(1);
+  await high.wireguard.send(message(2, 51, 7), toLow);
+  await low.wireguard.waitFor(1);
+  assert.deepEqual(high.wireguard.got.map(({ data }) => data), [message(1, 7)]);
+  assert.deepEqual(low.wireguard.got.map(({ data }) => data), [message(2, 51, 7)]);
+  assert.equal(low.proxy.status().drops.crossed_handshake, 1);
+  // Without an answer the peer's goes on.
+  await low.wireguard.send(message(1, 8), toHigh);
+  await relay.until(() => relay.packets().length === 4);
+  await high.wireguard.send(message(1, 52), toLow);
+  await low.wireguard.waitFor(2);
+  assert.deepEqual(low.wireguard.got.at(-1)?.data, message(1, 52));
 });
