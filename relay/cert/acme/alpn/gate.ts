@@ -11,11 +11,13 @@ import { ACME_TLS, serverFlight } from "./responder.ts";
 
 /** A client that says nothing is let go after this. */
 const HELLO_MS = 10_000;
-/** Connections that have not said hello yet; more are let go. */
+/** Connections that have not said hello yet; with one more the oldest is let go. */
 const MAX_UNFINISHED = 512;
 const MAX_PEEK = 17_000;
 /** Longest time between the two ends of a connection within this process. */
 const STRANGER_MS = 1_000;
+/** What was written last has this long to get from the one end to the other. */
+const LINGER_MS = 1_000;
 
 /** Where to listen and what to serve. */
 export interface AlpnGateOptions {
@@ -25,6 +27,15 @@ export interface AlpnGateOptions {
   challenge: AlpnChallenge;
   /** What all others get; undefined while there is no certificate: they are let go. */
   tls?: { cert: string; key: string; alpnProtocols?: string[] } | undefined;
+  /** Connections that have not said hello yet. Default: 512 */
+  unfinished?: number;
+}
+
+/** A client on its way to the inner listener. */
+interface Client {
+  address: Deno.NetAddr;
+  /** Its connection within has been closed. */
+  closed(): void;
 }
 
 /**
@@ -48,8 +59,9 @@ export class AlpnGate implements AsyncIterable<Deno.TlsConn>, Disposable {
   readonly #outer: Deno.TcpListener;
   readonly #inner: Deno.TlsListener | undefined;
   readonly #challenge: AlpnChallenge;
-  /** Real addresses, by port of our own connection to the inner listener. */
-  readonly #clients = new Map<number, Deno.NetAddr>();
+  readonly #maxUnfinished: number;
+  /** By port of our own connection to the inner listener. */
+  readonly #clients = new Map<number, Client>();
   /** Connections at the inner listener whose client is not known yet, by the same port. */
   readonly #inside = new Map<number, Deno.TlsConn>();
   readonly #ready: Deno.TlsConn[] = [];
@@ -58,8 +70,10 @@ export class AlpnGate implements AsyncIterable<Deno.TlsConn>, Disposable {
   #closed = false;
   #ended = false;
 
-  constructor({ hostname, port, reusePort = false, challenge, tls }: AlpnGateOptions) {
+  constructor(options: AlpnGateOptions) {
+    const { hostname, port, reusePort = false, challenge, tls } = options;
     this.#challenge = challenge;
+    this.#maxUnfinished = options.unfinished ?? MAX_UNFINISHED;
     this.#outer = Deno.listen({ hostname, port, reusePort });
     this.addr = this.#outer.addr;
     try {
@@ -119,8 +133,13 @@ export class AlpnGate implements AsyncIterable<Deno.TlsConn>, Disposable {
         await new Promise((resolve) => setTimeout(resolve, 50));
         continue;
       }
-      if (this.#unfinished.size >= MAX_UNFINISHED) conn.close();
-      else void this.#meet(conn);
+      void this.#meet(conn);
+      if (this.#unfinished.size <= this.#maxUnfinished) continue;
+      for (const oldest of this.#unfinished) {
+        this.#unfinished.delete(oldest);
+        tryClose(oldest);
+        break;
+      }
     }
   }
 
@@ -147,7 +166,14 @@ export class AlpnGate implements AsyncIterable<Deno.TlsConn>, Disposable {
     if (conn === undefined || client === undefined) return;
     this.#inside.delete(port);
     this.#clients.delete(port);
-    this.#ready.push(Object.defineProperty(conn, "remoteAddr", { value: client }));
+    Object.defineProperty(conn, "remoteAddr", { value: client.address });
+    // A close within the TLS handshake would leave its socket open, and the client waiting.
+    const { close } = conn;
+    conn.close = () => {
+      client.closed();
+      close.call(conn);
+    };
+    this.#ready.push(conn);
     this.#rouse();
     this.#endIfIdle();
   }
@@ -191,9 +217,16 @@ export class AlpnGate implements AsyncIterable<Deno.TlsConn>, Disposable {
 
   async #pass(conn: Deno.TcpConn, first: Uint8Array, to: Deno.NetAddr): Promise<void> {
     const inner = await Deno.connect({ hostname: to.hostname, port: to.port });
+    let lingering: ReturnType<typeof setTimeout> | undefined;
     try {
       const { port } = inner.localAddr as Deno.NetAddr;
-      this.#clients.set(port, conn.remoteAddr as Deno.NetAddr);
+      const closed = () => {
+        lingering ??= setTimeout(() => {
+          tryClose(inner);
+          tryClose(conn);
+        }, LINGER_MS);
+      };
+      this.#clients.set(port, { address: conn.remoteAddr as Deno.NetAddr, closed });
       this.#unfinished.delete(conn);
       this.#match(port);
       conn.setNoDelay(true);
@@ -205,6 +238,7 @@ export class AlpnGate implements AsyncIterable<Deno.TlsConn>, Disposable {
       ]);
       if (this.#clients.delete(port)) this.#endIfIdle();
     } finally {
+      clearTimeout(lingering);
       tryClose(inner);
     }
   }

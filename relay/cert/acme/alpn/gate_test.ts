@@ -133,6 +133,38 @@ Deno.test("a gate lets all others through to the usual TLS with their addresses"
   await rejects(Deno.connect({ hostname: "127.0.0.1", port }));
 });
 
+Deno.test("a gate ends a connection with the end that was given out, in the handshake too", async () => {
+  using directory = temporary();
+  const made = await challenge(directory.path);
+  using gate = openAlpnGate({ ...LOCAL, challenge: made, tls: made });
+  const client = await Deno.connect({ hostname: "127.0.0.1", port: gate.addr.port });
+  await client.write(await clientBytes([]));
+  const conn = await gate.accept();
+  const timer = setTimeout(() => client.close(), 5_000);
+  conn.handshake().catch(() => {});
+  const room = new Uint8Array(4096);
+  ok(await client.read(room) !== null, "the server's flight");
+  conn.close();
+  while (await client.read(room) !== null); // fails when only the timer ends it
+  clearTimeout(timer);
+  client.close();
+});
+
+Deno.test("a gate that is full lets the oldest go who has not said hello", async () => {
+  using directory = temporary();
+  const made = await challenge(directory.path);
+  using gate = openAlpnGate({ ...LOCAL, challenge: made, unfinished: 2 });
+  const { port } = gate.addr;
+  const silent = await Promise.all(
+    [0, 1, 2].map(() => Deno.connect({ hostname: "127.0.0.1", port })),
+  );
+  const tcp = await Deno.connect({ hostname: "127.0.0.1", port });
+  const options = { hostname: HOST, caCerts: [made.ca], alpnProtocols: ["acme-tls/1"] };
+  using tls = await Deno.startTls(tcp, options);
+  equal((await tls.handshake()).alpnProtocol, "acme-tls/1");
+  for (const conn of silent) conn.close();
+});
+
 Deno.test("a gate without a certificate lets others go", async () => {
   using directory = temporary();
   const made = await challenge(directory.path);
