@@ -7,11 +7,14 @@ import { RelayError } from "../../errors.ts";
 /** A key file is a line of text; more than this is some other file. */
 const MAX_KEY_FILE = 4096;
 
+/** What forwarders say about whom they forward for: the reference's header, the standard's, nginx'. */
+const FORWARDED = ["x-forwarded-for", "forwarded", "x-real-ip"];
+
 type Network = [ipaddr.IPv4 | ipaddr.IPv6, number];
 
 /**
- * The rule: loopback and the listed networks may, unless the request came through a forwarder
- * (`X-Forwarded-For`), and so may a GET with the operator's key in `?debugkey=`.
+ * The rule: loopback and the listed networks may, unless the request came through a forwarder, whose
+ * address says nothing about the client; and so may a GET with the operator's key in `?debugkey=`.
  */
 export class DebugRule {
   readonly #networks: Network[];
@@ -32,7 +35,7 @@ export class DebugRule {
   /** @param remoteAddress the client's IP address, as the socket has it */
   allows(request: Request, remoteAddress: string): boolean {
     if (this.#hasKey(request)) return true;
-    if ((request.headers.get("x-forwarded-for") ?? "") !== "") return false;
+    if (FORWARDED.some((name) => (request.headers.get(name) ?? "") !== "")) return false;
     const address = parseAddress(remoteAddress);
     if (address === undefined) return false;
     return address.range() === "loopback" ||
@@ -85,6 +88,9 @@ function parseAddress(text: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
 
 function parseNetwork(text: string): Network {
   try {
+    // The library takes 10 for 0.0.0.10, and 010 for 8: whoever writes so means something else.
+    const host = text.split("/")[0]!;
+    if (!host.includes(":") && !ipaddr.IPv4.isValidFourPartDecimal(host)) throw new Error("short");
     const [address, bits] = text.includes("/") ? ipaddr.parseCIDR(text) : single(text);
     if (address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress()) {
       if (bits >= 96) return [address.toIPv4Address(), bits - 96];

@@ -15,6 +15,9 @@ Deno.test("DebugRule lets loopback in, and nobody else, when nothing is listed",
     assert.equal(allows(rule, from), true, from);
     assert.equal(allows(rule, from, forwarded), false, "it came through a forwarder");
     assert.equal(allows(rule, from, { headers: { "X-Forwarded-For": "" } }), true);
+    for (const name of ["Forwarded", "X-Real-IP"]) {
+      assert.equal(allows(rule, from, { headers: { [name]: "for=192.0.2.1" } }), false, name);
+    }
   }
   for (const from of ["203.0.113.9", "::ffff:203.0.113.9", "100.64.0.1", "fd7a:115c:a1e0::1", ""]) {
     assert.equal(allows(rule, from), false, from);
@@ -34,7 +37,9 @@ Deno.test("DebugRule lets the listed networks in, however the address is written
   for (const from of ["11.0.0.1", "192.0.2.8", "2001:db9::1", "198.51.101.4", "fe80::1"]) {
     assert.equal(allows(rule, from), false, from);
   }
-  for (const network of ["", "10.0.0.0/33", "example.com", "10.0.0.0/x"]) {
+  for (
+    const network of ["", "10.0.0.0/33", "example.com", "10.0.0.0/x", "10", "10.0/8", "010.0.0.1"]
+  ) {
     assert.throws(
       () => new DebugRule({ networks: [network] }),
       (error) => (error as { exitCode?: number }).exitCode === 2,

@@ -87,7 +87,8 @@ function howTo({ state, port }: HomeView): Markup {
     return html`<p>Ask whoever runs it for its name and, if it has a certificate authority of its
 own, for that certificate.</p>`;
   }
-  const address = port === undefined ? state.hostname : `${state.hostname}:${port}`;
+  const host = state.hostname.includes(":") ? `[${state.hostname}]` : state.hostname;
+  const address = port === undefined ? host : `${host}:${port}`;
   const own = state.certificate()?.mode === "selfsigned";
   return html`
     <p>On each of your hosts:</p>
