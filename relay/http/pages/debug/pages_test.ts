@@ -99,7 +99,7 @@ Deno.test("the traffic stream tells of clients whose bytes grew, and ends", asyn
     looks += 1;
     if (looks === 3) snapshot.clients[0]!.sentBytes += 1;
     return Promise.resolve(structuredClone(snapshot));
-  }, { everyMs: 5, endMs: 60 });
+  }, { everyMs: 5, endMs: 500 });
   const lines = (await stream().text()).trim().split("\n").map((line) => JSON.parse(line));
   assert.deepEqual(lines, [
     { Sent: 5000, Recv: 10, Key: `nodekey:${"01".repeat(32)}` },
