@@ -37,6 +37,12 @@ interface Elsewhere<L> {
  */
 const FOUGHT = 4;
 
+/**
+ * How long a connection that took its key from a sibling waits until it does so again, in
+ * milliseconds: everybody who watches hears of it, which two clients could have done all the time.
+ */
+const TAKE_MS = 100;
+
 /** One public key and where it is. Usually one connection here. */
 export class Peer<C extends Member, L extends Carrier = Carrier> {
   /** The connection here that packets go to; undefined without one, and when none has spoken. */
@@ -59,8 +65,10 @@ export class Peer<C extends Member, L extends Carrier = Carrier> {
   #relays: L[] | undefined;
   // When a connection here took the key back from a sibling.
   #tookBack = 0;
-  // How often a connection here took the key from another one, here or on a sibling.
+  // How often a connection here took the key from another one, here or on a sibling, and when last
+  // from a sibling, in milliseconds of `performance.now()`.
   #takes = 0;
+  #takenAt = -Infinity;
 
   // Connections that packets of this key were queued for. Numbers rather than connections, so that
   // nothing of an ended connection is kept alive.
@@ -135,13 +143,17 @@ export class Peer<C extends Member, L extends Carrier = Carrier> {
    * @returns whether a sibling had the key until now, and must hear that it is here again
    */
   spoke(member: C): boolean {
-    if (this.active !== member || this.carrier !== undefined) this.#takes += 1;
+    if (this.active !== member) this.#takes += 1;
     this.active = member;
     if (this.#members !== undefined && this.#speakers!.at(-1) !== member) {
       remove(this.#speakers!, member);
       this.#speakers!.push(member);
     }
     if (this.carrier === undefined) return false;
+    const now = performance.now();
+    if (now - this.#takenAt < TAKE_MS) return false;
+    this.#takenAt = now;
+    this.#takes += 1;
     this.#takeBack(Date.now());
     return true;
   }

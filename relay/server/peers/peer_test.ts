@@ -90,3 +90,19 @@ Deno.test("Peer prefers a sibling to another relay, and tells when its news is n
   assert.equal(peer.carrier, far);
   assert(!peer.inRelay && peer.known);
 });
+
+Deno.test("Peer takes a key from a sibling no more often than watchers should hear of", async () => {
+  const registry = new Registry<Member>();
+  const here = member(100);
+  const peer = registry.add(here);
+  const link = sibling();
+  let [taken, rounds] = [0, 0];
+  const start = performance.now();
+  while (performance.now() - start < 250) {
+    registry.addSibling(KEY, link, peer.stamp + 1, present);
+    for (let i = 0; i < 100; i++, rounds++) if (peer.spoke(here)) taken += 1;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  assert(taken >= 2 && taken <= 1 + (performance.now() - start) / 100, `${taken} of ${rounds}`);
+  assert.equal(peer.contended, peer.carrier !== undefined);
+});
