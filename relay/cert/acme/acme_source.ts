@@ -146,6 +146,7 @@ export class AcmeSource extends SourceBase {
     const timeout = AbortSignal.timeout(times.attemptMs);
     const signal = AbortSignal.any([this.#ending.signal, timeout]);
     try {
+      signal.throwIfAborted(); // stopped in a pause
       using _claim = await this.#claim(signal);
       // Another process may have been faster: at an upgrade two of them run side by side.
       await this.#loadFromDisk();

@@ -73,6 +73,8 @@ Deno.test("a rate limit is kept when the relay is started again", async () => {
     ok(Math.abs(wait - 120 * MINUTE_MS) < MINUTE_MS, String(wait));
   }
   const asked = ca.asked.length;
+  const lock = join(directory.path, `${HOST}.acme.lock`);
+  Deno.removeSync(lock);
   const source = sourceOf(ca, directory.path);
   const started = source.start();
   const refused = rejects(started, /stopped while asking/);
@@ -82,6 +84,7 @@ Deno.test("a rate limit is kept when the relay is started again", async () => {
   equal(ca.asked.length, asked, "nobody was asked");
   await source.close();
   await refused;
+  await rejects(Deno.stat(lock), Deno.errors.NotFound, "no attempt is begun at the end");
 });
 
 Deno.test("an attempt ends in time when the CA hangs, babbles or talks nonsense", async () => {
