@@ -8,9 +8,9 @@ import { getLogger } from "@logtape/logtape";
 import { encodeKeepAlive, encodePeerGone, PeerGoneReason, shortKey } from "../derp/mod.ts";
 import { type Input, OutputQueue, type Pools } from "./buffers/mod.ts";
 import type { Counters } from "./counters.ts";
-import type { Flushable, Flusher } from "./flusher.ts";
+import type { Flushable, Flusher, Resumable } from "./flusher.ts";
 import { walk } from "./frames.ts";
-import { type Limits, NOT_HERE_BURST } from "./limits.ts";
+import { type Limits, MAX_LATE, NOT_HERE_BURST } from "./limits.ts";
 import type { Link } from "./links/mod.ts";
 import type { Peer, Registry, Watcher } from "./peers/mod.ts";
 import { Pace, type RateLimit } from "./rate/mod.ts";
@@ -71,7 +71,15 @@ const WRITE_CHUNK = 64 * 1024;
 const SLOW_WRITE_MS = 250;
 const SLOW_CHUNK = 8 * 1024;
 
-export class Connection implements Flushable {
+/**
+ * What one connection may read in one turn of the event loop, in bytes; each read counts for
+ * {@link READ_COST} more. A read that finds data resolves within the turn, so a client that sends
+ * without end would otherwise keep everybody else, and all writes, waiting.
+ */
+const TURN_BYTES = 64 * 1024;
+const READ_COST = 2 * 1024;
+
+export class Connection implements Flushable, Resumable {
   readonly queue: OutputQueue;
   marked = false;
   closed = false;
@@ -94,10 +102,15 @@ export class Connection implements Flushable {
   /** Bytes of an unknown frame still to be thrown away. */
   skip = 0;
 
+  /** Frames that found no room and may not be lost. */
+  #late: Uint8Array[] | undefined;
   #preferred = false;
   #pace: Pace | undefined;
   #slow = false;
   #writeSince = 0;
+  #turn = -1;
+  #turnBytes = 0;
+  #came: ((result: unknown) => void) | undefined;
   #keepAliveAt: number;
   #notHereTokens = NOT_HERE_BURST;
   #notHereAt = 0;
@@ -152,13 +165,36 @@ export class Connection implements Flushable {
         return true;
       }
       if (this.closed) return false;
-      this.socket.read(this.input.room()).then(came, came);
+      if (this.#hadItsTurn(n)) {
+        this.#came = came;
+        this.hub.flusher.resumeLater(this);
+      } else this.socket.read(this.input.room()).then(came, came);
       return true;
     } catch (error) {
       // No client can bring this about, so it is worth a line each time.
       logger.error("Ended {key}: {error}", { key: shortKey(this.key), error });
       return false;
     }
+  }
+
+  /** Counts a read of `n` bytes, and tells whether it was this turn's last. */
+  #hadItsTurn(n: number): boolean {
+    const { turn } = this.hub.flusher;
+    if (turn !== this.#turn) {
+      this.#turn = turn;
+      this.#turnBytes = 0;
+    }
+    this.#turnBytes += n + READ_COST;
+    return this.#turnBytes >= TURN_BYTES;
+  }
+
+  /** Called by the flusher in the turn after one that was used up: reads on. */
+  resume(): void {
+    const came = this.#came;
+    this.#came = undefined;
+    if (came === undefined) return;
+    if (this.closed) came(null);
+    else this.socket.read(this.input.room()).then(came, came);
   }
 
   /** Keeps reading to a rate from now on, starting with a full bucket; undefined for none. */
@@ -173,6 +209,22 @@ export class Connection implements Flushable {
     if (!this.queue.pushControl(frame)) return false;
     this.hub.flusher.mark(this);
     return true;
+  }
+
+  /** As {@link control}, but a frame that finds no room waits for some. */
+  controlOrWait(frame: Uint8Array): boolean {
+    if (this.#late === undefined && this.control(frame)) return true;
+    if (this.closed || (this.#late?.length ?? 0) >= MAX_LATE) return false;
+    (this.#late ??= []).push(frame);
+    return true;
+  }
+
+  #queueLate(): void {
+    const late = this.#late;
+    if (late === undefined) return;
+    let queued = 0;
+    while (queued < late.length && this.control(late[queued]!)) queued += 1;
+    this.#late = queued === late.length ? undefined : late.slice(queued);
   }
 
   /** Starts writing what waits, unless a write is on its way: that one continues by itself. */
@@ -204,6 +256,7 @@ export class Connection implements Flushable {
     if (sent) {
       this.sentBytes += batch.length;
       if (packets > 0) this.hub.framesPerWrite.add(packets);
+      this.#queueLate();
       this.watcher?.refill();
     }
     if (!sent) this.close();
@@ -270,7 +323,7 @@ export class Connection implements Flushable {
     }
     // It left its home, and the home did not change: a gauge's matter only.
     if (this.#preferred) this.hub.counters.currentHome -= 1;
-    this.lastDestination = this.lastSource = undefined;
+    this.lastDestination = this.lastSource = this.#late = undefined;
     this.#pace?.end();
     if (!this.queue.writing) this.queue.clear();
     this.hub.ended(this);

@@ -15,9 +15,19 @@ export interface Flushable {
   flush(): void;
 }
 
+/** Something that goes on in the next turn. */
+export interface Resumable {
+  /** Goes on. Must not throw. */
+  resume(): void;
+}
+
 export class Flusher {
+  /** Turns that have ended with a write or a resumption; only compared for equality. */
+  turn = 0;
   #list: Flushable[] = [];
   #spare: Flushable[] = [];
+  #waiting: Resumable[] = [];
+  #spareWaiting: Resumable[] = [];
   #scheduled = false;
   readonly #moderation: Moderation | undefined;
   readonly #run = () => this.#flushAll();
@@ -32,10 +42,19 @@ export class Flusher {
     if (item.marked) return;
     item.marked = true;
     this.#list.push(item);
-    if (!this.#scheduled) {
-      this.#scheduled = true;
-      setImmediate(this.#run);
-    }
+    this.#schedule();
+  }
+
+  /** Has `resume` called when this turn has ended and all that it queued is being written. */
+  resumeLater(item: Resumable): void {
+    this.#waiting.push(item);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#run);
   }
 
   #flushAll(): void {
@@ -50,5 +69,11 @@ export class Flusher {
     list.length = 0;
     this.#spare = list;
     this.#moderation?.turnEnded();
+    this.turn += 1;
+    const waiting = this.#waiting;
+    this.#waiting = this.#spareWaiting;
+    for (let i = 0; i < waiting.length; i++) waiting[i]!.resume();
+    waiting.length = 0;
+    this.#spareWaiting = waiting;
   }
 }

@@ -290,6 +290,19 @@ Deno.test("RelayServer counts a move for what a client says, and none for its le
   assert.deepEqual([counters.homeMovesIn, counters.homeMovesOut, counters.currentHome], [2, 1, 0]);
 });
 
+Deno.test("RelayServer answers every ping of a burst", async () => {
+  await using setup = new Setup();
+  const a = await setup.client();
+  const ping = (i: number) => encodePing(new Uint8Array(8).fill(i));
+  const pings = Array.from({ length: 100 }, (_, i) => ping(i));
+  const burst = new Uint8Array(pings.length * pings[0]!.length);
+  pings.forEach((frame, i) => burst.set(frame, i * frame.length));
+  await a.send(burst);
+  for (let i = 0; i < pings.length; i++) {
+    assert.deepEqual(await a.expect(FrameType.Pong), new Uint8Array(8).fill(i));
+  }
+});
+
 Deno.test("RelayServer sends keep-alives", async () => {
   await using setup = new Setup({ keepAliveMs: 30, keepAliveJitterMs: 5 });
   const a = await setup.client();
@@ -323,4 +336,27 @@ Deno.test("RelayServer ends logins that are under way when it stops, and takes n
   await setup.relay.close();
   assert.equal(await client.next(), undefined);
   assert.equal(await setup.open().next(), undefined);
+});
+
+Deno.test("RelayServer serves others while one client sends without end", async () => {
+  await using setup = new Setup();
+  const [flooder, a, b] = [await setup.client(), await setup.client(), await setup.client()];
+  // From now on each read finds data at once, as from a socket that is full all the time.
+  const socket = (flooder.socket as MemorySocket).other;
+  const frame = encodeSendPacket(b.publicKey, new Uint8Array(1312));
+  let endless = true;
+  let at = 0;
+  socket.read = (buffer) => {
+    if (!endless) return Promise.resolve(null);
+    for (let i = 0; i < buffer.length; i++) buffer[i] = frame[at++ % frame.length]!;
+    return Promise.resolve(buffer.length);
+  };
+  // Ends the read that waits on the socket as it was.
+  await flooder.send(encodePing(new Uint8Array(8)));
+  for (let i = 0; i < 20; i++) {
+    await a.send(encodePing(new Uint8Array(8).fill(i)));
+    assert.deepEqual(await a.expect(FrameType.Pong), new Uint8Array(8).fill(i));
+    await b.expect(FrameType.RecvPacket);
+  }
+  endless = false;
 });
