@@ -226,7 +226,7 @@ export class Pool implements WholeRelay {
         place.last = snapshot;
         place.missed = 0;
       }, () => {
-        if (place.worker !== worker || ++place.missed < MAX_MISSED) return;
+        if (place.worker !== worker || ++place.missed !== MAX_MISSED) return;
         logger.error("Worker {name} does not answer and is ended", { name: worker.name });
         void worker.end();
       });
