@@ -81,6 +81,9 @@ export const MAX_UNKNOWN_FRAME = 1024 * 1024;
 /** Receivers remembered per source for PeerGone. Beyond it the earliest is forgotten. */
 export const MAX_RECEIVERS = 4096;
 
+/** PeerGone frames that wait for room: a relay of the region with so many keys may go at once. */
+export const MAX_LATE = 64 * 1024;
+
 /** PeerGone(not here) answers: this many at once, then one a second. */
 export const NOT_HERE_BURST = 3;
 

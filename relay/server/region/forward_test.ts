@@ -251,6 +251,25 @@ Deno.test("who heard from a key through a relay is told when no relay has it", a
   assert.equal(server.relay.counters.forwarderDeleteOther, 1, "nobody has it");
 });
 
+Deno.test("who heard from many keys of a relay is told of each when the relay is lost", async () => {
+  await using server = new TestServer({ controlBytes: 200 }, { meshKey });
+  const [relay, b] = [await server.relayClient(), await server.client()];
+  const other = new FakeLink(server);
+  const keys = Array.from({ length: 100 }, (_, i) => new Uint8Array(32).fill(i + 1));
+  for (const key of keys) {
+    other.has(key);
+    await relay.send(encodeForwardPacket(key, b.publicKey, bytes("x")));
+    await b.expect(FrameType.RecvPacket);
+  }
+  server.relay.region.closed(other.link);
+  const gone = new Set<string>();
+  for (const _ of keys) {
+    gone.add((await b.expect(FrameType.PeerGone)).subarray(0, 32).toHex());
+  }
+  assert.equal(gone.size, keys.length);
+  assert.equal(server.relay.counters.peerGoneDisconnected, keys.length);
+});
+
 Deno.test("a link that ends takes along what only it knew", async () => {
   await using server = new TestServer();
   const a = await server.client();

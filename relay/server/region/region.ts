@@ -238,7 +238,7 @@ export class Region {
       const receiver = this.registry.byId(id);
       if (receiver === undefined) continue;
       frame ??= encodePeerGone(peer.key, PeerGoneReason.Disconnected);
-      if (receiver.control(frame)) counters.peerGoneDisconnected += 1;
+      if (receiver.controlOrWait(frame)) counters.peerGoneDisconnected += 1;
       else counters.controlDropped += 1;
     }
   }
