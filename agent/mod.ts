@@ -6,7 +6,7 @@
 import { ApiClient } from "./api/mod.ts";
 import { describeAgent, renderPeers, renderStatus } from "./ctl/mod.ts";
 import { Agent, freeUdpPort, readConfig, socketPathOf, type Values } from "./daemon/mod.ts";
-import { localEndpoint, probe } from "./netcheck/mod.ts";
+import { localEndpoint, NatWatch, probe } from "./netcheck/mod.ts";
 import { lockFile } from "./platform/mod.ts";
 import { cleanLeftover, openWireGuardGo } from "./wireguard/mod.ts";
 import { Proxy } from "../proxy/mod.ts";
@@ -43,6 +43,7 @@ export async function runAgent(values: Values, context: Context): Promise<void> 
       openDevice: openWireGuardGo,
       newProxy: (settings) => new Proxy(settings),
       probe,
+      natWatch: (settings) => new NatWatch(settings),
       localEndpoint,
       lock: lockFile,
       freeUdpPort,

@@ -70,6 +70,15 @@ export const AGENT_OPTIONS: OptionSpec[] = [
     help: "STUN server; repeat it, at least two; otherwise public servers",
   },
   {
+    name: "stun-interval",
+    env: "NEXD_STUN_INTERVAL",
+    kind: "integer",
+    default: 0,
+    hidden: true,
+    placeholder: "MS",
+    help: "milliseconds between STUN rounds; otherwise 20000",
+  },
+  {
     name: "listen-port",
     env: "NEXD_LISTEN_PORT",
     kind: "integer",

@@ -6,4 +6,4 @@
 export { callAgent, describeAgent } from "./client.ts";
 export { renderPeers, renderStatus } from "./render.ts";
 export { isAnswering, serveControl } from "./server.ts";
-export type { AgentStatus, PeerStatus } from "./types.ts";
+export type { AgentStatus, NetcheckStatus, PeerStatus } from "./types.ts";

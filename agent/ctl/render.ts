@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { AgentStatus, PeerStatus } from "./types.ts";
+import type { AgentStatus, NetcheckStatus, PeerStatus } from "./types.ts";
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 
@@ -33,7 +33,6 @@ export function table(header: string[], rows: string[][]): string[] {
 /** `nexd status`. */
 export function renderStatus(status: AgentStatus, now: number): string[] {
   const { control, relay } = status;
-  const because = (error: string | undefined) => error === undefined ? "" : ` (${error})`;
   const rtt = relay?.rttMs === undefined ? "" : `, ${relay.rttMs.toFixed(1)} ms`;
   const facts: [string, string][] = [
     ["status", status.status + because(status.error)],
@@ -49,6 +48,12 @@ export function renderStatus(status: AgentStatus, now: number): string[] {
         status.relay_only ? ", relays only" : ""
       }`,
     ],
+    ...(status.reflexive6 === undefined
+      ? []
+      : [["", `over IPv6 ${status.reflexive6}`] as [string, string]]),
+    ...(status.netcheck === undefined
+      ? []
+      : [["stun", stunText(status.netcheck, now)] as [string, string]]),
     ["control", `${control.url}  ${control.state}${because(control.error)}`],
     [
       "relay",
@@ -60,6 +65,30 @@ export function renderStatus(status: AgentStatus, now: number): string[] {
   ];
   const lines = facts.map(([name, text]) => `${name.padEnd(10)} ${text}`);
   return [...lines, "", ...renderPeers(status, now)];
+}
+
+/** How the NAT's kind and address are known, and what is wrong with that. */
+function stunText(netcheck: NetcheckStatus, now: number): string {
+  const { servers, method_reason, last_round_ms, error, publish_error, published } = netcheck;
+  if (netcheck.method === "first-result") {
+    const why = method_reason === undefined ? "" : `: ${method_reason}`;
+    return `measured at the start only${why}`;
+  }
+  const good = servers.filter((one) => one.seen !== undefined && one.error === undefined);
+  const rtts = good.flatMap(({ rtt_ms }) => rtt_ms ?? []);
+  const parts = [
+    `${good.length} of ${servers.length} answered`,
+    ...(rtts.length === 0 ? [] : [`${Math.min(...rtts).toFixed(1)} ms`]),
+    ageText(last_round_ms, now),
+    ...(error === undefined ? [] : [`failing: ${error}`]),
+    ...(published === "current" ? [] : [`not published yet${because(publish_error)}`]),
+  ];
+  return parts.join(", ");
+}
+
+/** A reason in brackets, where there is one. */
+function because(error: string | undefined): string {
+  return error === undefined ? "" : ` (${error})`;
 }
 
 /** `nexd peers list`. */

@@ -57,6 +57,56 @@ export interface RelayStatus {
   reason?: string;
 }
 
+/** A STUN server in the last round, over one IP version. */
+interface StunServerStatus {
+  /** As it was given. */
+  server: string;
+  family: "ipv4" | "ipv6";
+  /** `ip:port` that was asked. */
+  address: string;
+  /** `ip:port` that it saw. */
+  seen?: string;
+  rtt_ms: number | null;
+  /** Why its answer does not count. */
+  error?: string;
+}
+
+/** What is believed of the NAT for one IP version. */
+interface FamilyNatStatus {
+  nat: "symmetric" | "cone" | "unknown";
+  /** `ip:port`, or empty. */
+  reflexive: string;
+  /** When that last changed, ms since the epoch. */
+  changed_ms?: number;
+  /** Rounds fail since then, and why; what is told is from before. */
+  failing_since_ms?: number;
+  error?: string;
+}
+
+/** How the NAT is measured, and what came of it. */
+export interface NetcheckStatus {
+  /** `raw-socket`: from WireGuard's port while it runs; `first-result`: only before it did. */
+  method: "raw-socket" | "first-result";
+  /** Why it is only the first result. */
+  method_reason?: string;
+  /** How changes of the host's network are noticed. */
+  network_watch?: "netlink" | "addresses";
+  interval_ms: number;
+  rounds: number;
+  /** ms since the epoch */
+  last_round_ms: number | null;
+  /** The last round that brought an address, ms since the epoch. */
+  last_good_ms: number | null;
+  ipv4: FamilyNatStatus;
+  ipv6: FamilyNatStatus;
+  servers: StunServerStatus[];
+  /** Whether the control plane knows all this, or why not. */
+  published: "current" | "waiting";
+  publish_error?: string;
+  /** Why the last round was of no use. */
+  error?: string;
+}
+
 /** Everything. */
 export interface AgentStatus {
   status: AgentPhase;
@@ -69,12 +119,15 @@ export interface AgentStatus {
   listen_port: number;
   nat: "symmetric" | "cone" | "unknown";
   reflexive: string;
+  /** `[ip]:port` over IPv6, where there is one. */
+  reflexive6?: string;
   relay_only: boolean;
   control: { url: string; state: string; error?: string };
   relay: RelayStatus | null;
   capture: string;
   /** Packets the proxy dropped, by reason. */
   drops: Record<string, number>;
+  netcheck?: NetcheckStatus;
   peers: PeerStatus[];
   skipped: SkippedStatus[];
   /** The last error of the reconcile loop, while it lasts. */

@@ -8,7 +8,6 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import type { Endpoint } from "../../control/api/types.ts";
 import { keyToBase64 } from "../../relay/derp/mod.ts";
 import { Backoff, pause, runWatch, WatchCache } from "../api/mod.ts";
 import { type AgentStatus, serveControl } from "../ctl/mod.ts";
@@ -17,7 +16,6 @@ import {
   type CachedVpc,
   ControlLink,
   ensureStateDir,
-  type NatFacts,
   onboard,
   type Onboarded,
   readCache,
@@ -33,7 +31,7 @@ import {
 import type { WireGuardDevice } from "../wireguard/mod.ts";
 import type { AgentConfig } from "./config.ts";
 import type { Doors, RelayProxy } from "./doors.ts";
-import { measureHost } from "./measure.ts";
+import { Outside } from "./outside/mod.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Saver } from "./saver.ts";
 import { statusOf } from "./status.ts";
@@ -69,9 +67,6 @@ export class Agent {
   readonly #times: AgentTimes;
   #store!: StateStore;
   #publicKey = "";
-  #port = 0;
-  #nat: NatFacts = {};
-  #local: string | undefined;
   #self: Self | undefined;
   #last: Pick<CachedVpc, "device" | "vpc"> | undefined;
   #cache: WatchCache | undefined;
@@ -83,6 +78,7 @@ export class Agent {
   #openedAt = 0;
   #reconciler: Reconciler | undefined;
   readonly #link: ControlLink;
+  readonly #outside: Outside;
   #error: string | undefined;
   #wake: () => void = () => {};
   #saver!: Saver;
@@ -91,6 +87,18 @@ export class Agent {
     this.#config = config;
     this.#doors = doors;
     this.#times = { ...TIMES, ...times };
+    this.#outside = new Outside({
+      config,
+      doors,
+      tunnelRanges: () =>
+        this.#last === undefined ? [] : [this.#last.vpc.ipv4_cidr, this.#last.vpc.ipv6_cidr],
+      onChange: () => {
+        if (this.#last === undefined) return;
+        this.#describe(this.#last);
+        this.#saver.soon();
+        this.#wake();
+      },
+    });
     this.#link = new ControlLink({
       register: (signal) => this.#register(signal),
       registered: (onboarded) => this.#registered(onboarded),
@@ -117,9 +125,10 @@ export class Agent {
       config: this.#config,
       publicKey: this.#publicKey,
       running: this.#device !== undefined && this.#reopen === undefined,
-      listenPort: this.#port,
+      listenPort: this.#outside.port,
       self: this.#self,
-      nat: this.#nat,
+      nat: this.#outside.nat,
+      netcheck: this.#outside.status(),
       control: this.#link.state,
       proxy: this.#proxy?.status(),
       outcome: this.#reconciler?.outcome ??
@@ -155,14 +164,9 @@ export class Agent {
       : await readCache(stateDir, this.#publicKey);
     this.#saver = new Saver(this.#store, stateDir, () => this.#memory());
     undo.defer(() => this.#saver.flush());
-    const facts = await measureHost(this.#config, this.#doors, {
-      port: this.#store.state.port,
-      nat: cached?.nat,
-    });
-    this.#port = facts.port;
-    this.#nat = facts.nat;
-    this.#local = facts.local;
-    await this.#store.update({ port: facts.port });
+    undo.defer(() => this.#outside.close());
+    await this.#outside.measure({ port: this.#store.state.port, nat: cached?.nat });
+    await this.#store.update({ port: this.#outside.port });
     if (signal.aborted) return;
 
     let onboarded: Onboarded | undefined;
@@ -182,7 +186,10 @@ export class Agent {
 
     const stop = new AbortController();
     const inner = AbortSignal.any([signal, stop.signal]);
-    const following = this.#link.follow(inner, onboarded);
+    const following = Promise.all([
+      this.#link.follow(inner, onboarded),
+      this.#outside.watch(inner),
+    ]);
     try {
       await this.#loop(inner);
     } finally {
@@ -191,22 +198,12 @@ export class Agent {
     }
   }
 
-  /** Symmetric as published: measured, forced, or nothing is known and the relay is the safe way. */
-  get #symmetric(): boolean {
-    const { symmetric, reflexive } = this.#nat;
-    return this.#config.relayOnly || (symmetric ?? reflexive === undefined);
-  }
-
   #register(signal: AbortSignal): Promise<Onboarded> {
-    const endpoints: Endpoint[] = [];
-    if (this.#local !== undefined) endpoints.push({ source: "local", address: this.#local });
-    if (this.#nat.reflexive !== undefined) {
-      endpoints.push({ source: "stun:", address: this.#nat.reflexive });
-    }
+    const { endpoints, symmetric_nat } = this.#outside.say();
     return onboard(this.#doors.api, this.#config.join.token, {
       publicKey: this.#store.state.publicKey,
       hostname: this.#config.hostname,
-      symmetricNat: this.#symmetric,
+      symmetricNat: symmetric_nat,
       endpoints,
       ...(this.#config.requestIp === undefined ? {} : { requestIp: this.#config.requestIp }),
     }, signal);
@@ -222,6 +219,7 @@ export class Agent {
       log.warn("the control plane did not grant {asked} and gave {got}", { asked, got });
     }
     log.info("registered as {ip} in VPC {vpc}", { ip: got, vpc: vpc.id });
+    this.#outside.registered(onboarded.deviceToken, device.id);
     await this.#store.update({ deviceId: device.id });
     // At once: a crash right behind it must find what it needs to start without the control plane.
     await this.#saver.flush();
@@ -231,22 +229,25 @@ export class Agent {
     { device, vpc }: Pick<CachedVpc, "device" | "vpc">,
     seed: Partial<Pick<CachedVpc, "devices" | "metadata">>,
   ): void {
-    const { self, notes } = describeSelf(device, vpc, {
-      publicKey: this.#publicKey,
-      symmetric: this.#symmetric,
-      relayOnly: this.#config.relayOnly,
-      ...(this.#nat.reflexive === undefined ? {} : { reflexive: this.#nat.reflexive }),
-      ...(this.#local === undefined ? {} : { local: this.#local }),
-    });
-    for (const note of notes) log.warn("not used: {note}", { note });
     const before = this.#self;
-    if (before && interfaceAddresses(before).join() !== interfaceAddresses(self).join()) {
+    for (const note of this.#describe({ device, vpc })) log.warn("not used: {note}", { note });
+    if (before && interfaceAddresses(before).join() !== interfaceAddresses(this.#self!).join()) {
       this.#reopen = "other tunnel addresses";
     }
-    this.#self = self;
     this.#last = { device, vpc };
     this.#cache = new WatchCache(vpc.id, seed);
     this.#wake();
+  }
+
+  /** Who we are by now; returns what was left out, and why. */
+  #describe({ device, vpc }: Pick<CachedVpc, "device" | "vpc">): string[] {
+    const { self, notes } = describeSelf(device, vpc, {
+      publicKey: this.#publicKey,
+      relayOnly: this.#config.relayOnly,
+      ...this.#outside.facts,
+    });
+    this.#self = self;
+    return notes;
   }
 
   async #startProxy(undo: Undo): Promise<void> {
@@ -259,7 +260,7 @@ export class Agent {
     }).relay ?? { region: 900, ...publicRelay };
     const proxy = this.#doors.newProxy({
       privateKey: this.#store.state.privateKey,
-      wireguardPort: this.#port,
+      wireguardPort: this.#outside.port,
       relay,
       caCerts: relayCaCerts,
       assigned: this.#store.state.loopback,
@@ -279,13 +280,13 @@ export class Agent {
     const device = await this.#doors.openDevice({
       name: this.#config.interfaceName,
       privateKey: this.#store.state.privateKey,
-      listenPort: this.#port,
+      listenPort: this.#outside.port,
       addresses: interfaceAddresses(this.#self!),
       mtu: TUNNEL_MTU,
     });
     this.#device = device;
     this.#reopen = undefined;
-    this.#port = device.listenPort;
+    this.#outside.port = device.listenPort;
     this.#proxy?.setWireguardPort(device.listenPort);
     void device.exited.then((reason) => {
       if (this.#device !== device) return;
@@ -341,7 +342,7 @@ export class Agent {
       ...this.#last,
       devices: this.#cache.devices(),
       metadata: this.#cache.metadata(),
-      nat: this.#nat,
+      nat: this.#outside.nat,
     };
   }
 }

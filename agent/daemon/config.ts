@@ -19,6 +19,9 @@ import { checkInterfaceName } from "../wireguard/mod.ts";
 /** The relay used when neither the VPC nor the user names one. */
 const DEFAULT_RELAY = "relay.nexodus.io:443";
 
+/** NATs forget mappings that are not used for longer, ms. */
+const MAX_STUN_INTERVAL = 120_000;
+
 /** Everything an agent is started with. */
 export interface AgentConfig extends SignIn {
   socketPath: string;
@@ -27,6 +30,8 @@ export interface AgentConfig extends SignIn {
   listenPort: number;
   requestIp?: string;
   localEndpointIp?: string;
+  /** ms between STUN rounds; the usual time when left out. */
+  stunInterval?: number;
   relayOnly: boolean;
   publicRelay: { host: string; port: number };
   relayCaCerts: string[];
@@ -51,6 +56,12 @@ export async function readConfig(values: Values, version: string): Promise<Agent
   checkInterfaceName(interfaceName);
   const requestIp = ipv4(values, "request-ip");
   const localEndpointIp = ipv4(values, "local-endpoint-ip");
+  const stunInterval = Number(values["stun-interval"] ?? 0);
+  if (!Number.isInteger(stunInterval) || stunInterval < 0 || stunInterval > MAX_STUN_INTERVAL) {
+    throw usageError(
+      `--stun-interval ${stunInterval} is no time in milliseconds; give 1000 to ${MAX_STUN_INTERVAL}`,
+    );
+  }
   const relay = readHostPort(
     "public-relay",
     readText(values, "public-relay") ?? DEFAULT_RELAY,
@@ -65,6 +76,7 @@ export async function readConfig(values: Values, version: string): Promise<Agent
     listenPort,
     ...(requestIp === undefined ? {} : { requestIp }),
     ...(localEndpointIp === undefined ? {} : { localEndpointIp }),
+    ...(stunInterval === 0 ? {} : { stunInterval: Math.max(1000, stunInterval) }),
     relayOnly: values["relay-only"] === true,
     publicRelay: relay,
     capture: (readText(values, "capture") ?? "auto") as AgentConfig["capture"],

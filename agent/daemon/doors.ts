@@ -5,7 +5,7 @@
  */
 import type { Proxy, ProxyOptions, ProxyStatus } from "../../proxy/mod.ts";
 import type { Api } from "../api/mod.ts";
-import type { ProbeOptions, ProbeResult } from "../netcheck/mod.ts";
+import type { NatWatch, NatWatchOptions, ProbeOptions, ProbeResult } from "../netcheck/mod.ts";
 import type { DeviceConfig, WireGuardDevice } from "../wireguard/mod.ts";
 
 /** The proxy between WireGuard and the relay, as far as the daemon uses it. */
@@ -16,13 +16,23 @@ export interface RelayProxy
   onChange?: (status: ProxyStatus) => void;
 }
 
+/** What a probe tells the daemon. */
+export type ProbeFacts =
+  & Pick<ProbeResult, "reflexive" | "reflexive6" | "symmetric" | "errors">
+  & Partial<Pick<ProbeResult, "servers">>;
+
+/** Measures the NAT while WireGuard runs. */
+export type NatWatcher = Pick<NatWatch, "view" | "status" | "poke" | "run">;
+
 /** The other rooms. */
 export interface Doors {
   api: Api;
   cleanLeftover(name: string): Promise<boolean>;
   openDevice(config: DeviceConfig): Promise<WireGuardDevice>;
   newProxy(options: ProxyOptions): RelayProxy;
-  probe(options: ProbeOptions): Promise<Pick<ProbeResult, "reflexive" | "symmetric" | "errors">>;
+  probe(options: ProbeOptions): Promise<ProbeFacts>;
+  /** Made once WireGuard has its port. */
+  natWatch(options: NatWatchOptions): NatWatcher;
   /** Address published as the local endpoint. */
   localEndpoint(override?: string): Promise<string>;
   lock(path: string): Promise<{ release(): void }>;

@@ -6,7 +6,7 @@ import { AgentError } from "../errors.ts";
 import { Bench } from "../testing/bench.ts";
 import { FakeControl, fakeDevice, json } from "../testing/fake_control.ts";
 import { until } from "../testing/wait.ts";
-import { measureHost } from "./measure.ts";
+import { measureHost } from "./outside/mod.ts";
 import { TUNNEL_MTU } from "./mod.ts";
 
 const newKey = () => keyToBase64(publicKeyOf(generatePrivateKey()));

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { AgentStatus, PeerStatus } from "../ctl/mod.ts";
+import type { AgentStatus, NetcheckStatus, PeerStatus } from "../ctl/mod.ts";
 import type { ControlState, NatFacts } from "../onboarding/mod.ts";
 import type { PeerPlan, Self } from "../peering/mod.ts";
 import type { PeerStats } from "../wireguard/mod.ts";
@@ -20,6 +20,7 @@ interface StatusParts {
   self: Self | undefined;
   nat: NatFacts;
   control: ControlState;
+  netcheck: NetcheckStatus | undefined;
   proxy: ProxyStatus | undefined;
   outcome: Outcome;
   error: string | undefined;
@@ -40,6 +41,7 @@ export function statusOf(parts: StatusParts): AgentStatus {
     listen_port: parts.listenPort,
     nat: symmetric === undefined ? "unknown" : symmetric ? "symmetric" : "cone",
     reflexive: nat.reflexive ?? "",
+    ...(nat.reflexive6 === undefined ? {} : { reflexive6: nat.reflexive6 }),
     relay_only: config.relayOnly,
     control: { url: config.join.serviceUrl.origin, ...control },
     relay: proxy === undefined
@@ -47,6 +49,7 @@ export function statusOf(parts: StatusParts): AgentStatus {
       : { ...proxy.relay, ...(outcome.relayReason === "" ? {} : { reason: outcome.relayReason }) },
     capture: proxy?.capture ?? "",
     drops: proxy?.drops ?? {},
+    ...(parts.netcheck === undefined ? {} : { netcheck: parts.netcheck }),
     peers: outcome.plans.map((plan) => peerStatus(plan, outcome.stats, proxy)),
     skipped: outcome.skipped.map(({ hostname, publicKey, code, reason }) => ({
       hostname,

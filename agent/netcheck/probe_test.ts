@@ -39,8 +39,8 @@ Deno.test("probe finds a NAT that maps a port the same for every server", async 
   const result = await probe({ port: 0, servers, timeoutMs: 5000 });
   assert.equal(result.symmetric, false);
   assert.equal(result.reflexive, `127.0.0.1:${result.port}`);
-  assert.deepEqual(result.answers.map((answer) => answer.server), servers);
-  for (const { rttMs } of result.answers) assert.ok(rttMs > 0 && rttMs < 5000);
+  assert.deepEqual(result.servers.filter((s) => s.seen).map((s) => s.server), servers);
+  for (const { seen, rttMs } of result.servers) assert.ok(!seen || (rttMs! > 0 && rttMs! < 5000));
   assert.deepEqual(result.errors, []);
   // The port is free for WireGuard at once.
   Deno.listenDatagram({ transport: "udp", hostname: "0.0.0.0", port: result.port }).close();
@@ -71,7 +71,7 @@ Deno.test("probe asks again when a packet is lost", async () => {
   );
   using two = server(says("203.0.113.5", 1000));
   const result = await probe({ port: 0, servers: [one.name, two.name], timeoutMs: 10_000 });
-  assert.equal(result.answers.length, 2);
+  assert.equal(result.servers.filter((s) => s.seen).length, 2);
   assert.equal(one.asked(), 3);
   assert.equal(two.asked(), 1);
 });
@@ -113,7 +113,7 @@ Deno.test("probe publishes no address that is none", async () => {
     using liar = server(says(address, port));
     const result = await probe({ port: 0, servers: [liar.name], timeoutMs: 5000 });
     assert.equal(result.reflexive, undefined);
-    assert.match(result.errors[0]!, /no host's address/);
+    assert.match(result.errors[0]!, /no host's address|asked over IPv4/);
   }
 });
 
@@ -130,16 +130,16 @@ Deno.test("probe says which servers are of no use", async () => {
     "host:0",
   ];
   const result = await probe({ port: 0, servers, timeoutMs: 5000 });
-  assert.equal(result.answers.length, 1);
+  assert.equal(result.servers.filter((s) => s.seen).length, 1);
   assert.equal(result.symmetric, undefined);
   assert.equal(result.errors.length, 6);
   assert.match(result.errors[0]!, /the same address as 127/);
   assert.match(result.errors[1]!, /^STUN server nexd.invalid:3478: /);
-  assert.match(result.errors[2]!, /IPv4 only/);
+  assert.match(result.errors[2]!, /^STUN server \[::1\]:3478: /);
 });
 
 Deno.test("probe without servers ends at once", async () => {
-  const { answers, errors } = await probe({ port: 0, servers: [], timeoutMs: 60_000 });
+  const { servers: answers, errors } = await probe({ port: 0, servers: [], timeoutMs: 60_000 });
   assert.deepEqual([answers, errors], [[], []]);
 });
 

@@ -18,6 +18,8 @@ const MAX_FILE = 64 << 20;
 export interface NatFacts {
   /** Reflexive `ip:port` of WireGuard's port. */
   reflexive?: string;
+  /** The same over IPv6, `[ip]:port`. */
+  reflexive6?: string;
   /** Undefined: could not be told. */
   symmetric?: boolean;
 }
@@ -74,6 +76,7 @@ function parseCache(text: string): CachedVpc | string {
     metadata: rows(value.metadata, parseMetadata),
     nat: {
       ...(typeof nat.reflexive === "string" ? { reflexive: nat.reflexive } : {}),
+      ...(typeof nat.reflexive6 === "string" ? { reflexive6: nat.reflexive6 } : {}),
       ...(typeof nat.symmetric === "boolean" ? { symmetric: nat.symmetric } : {}),
     },
   };

@@ -6,4 +6,5 @@
 
 export { lockFile, tryLockFile, writeFileAtomic } from "./files.ts";
 export { runIp } from "./iproute.ts";
+export { errnoText, LINUX, type LinuxSockets, linuxSockets } from "./libc.ts";
 export { readCaFile, systemCaCertificates } from "./trust.ts";

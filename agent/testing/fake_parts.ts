@@ -6,8 +6,9 @@
 import type { ProxyOptions, ProxyStatus, RelayAddress } from "../../proxy/mod.ts";
 import { keyToBase64 } from "../../relay/derp/mod.ts";
 import type { Api } from "../api/mod.ts";
-import type { Doors, RelayProxy } from "../daemon/mod.ts";
+import type { Doors, NatWatcher, RelayProxy } from "../daemon/mod.ts";
 import { freeUdpPort } from "../daemon/mod.ts";
+import type { NatView, NatWatchOptions, NatWatchStatus } from "../netcheck/mod.ts";
 import { lockFile } from "../platform/mod.ts";
 import type { DeviceConfig, PeerConfig, PeerStats, WireGuardDevice } from "../wireguard/mod.ts";
 
@@ -146,12 +147,50 @@ class FakeProxy implements RelayProxy {
   }
 }
 
+/** The measuring of the NAT: says what a test tells it to. */
+class FakeNatWatch implements NatWatcher {
+  view: NatView;
+  readonly options: NatWatchOptions;
+
+  constructor(options: NatWatchOptions) {
+    this.options = options;
+    this.view = options.initial;
+  }
+
+  /** The NAT is another one. */
+  change(view: NatView): void {
+    this.view = view;
+    this.options.onChange(view);
+  }
+
+  poke(): void {}
+
+  status(): NatWatchStatus {
+    return {
+      method: "raw-socket",
+      period: 20_000,
+      rounds: 1,
+      views: { 4: {}, 6: {} },
+      servers: [],
+    };
+  }
+
+  run(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      if (signal.aborted) return resolve();
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+}
+
 /** Doors with fakes behind them, and what went through. */
 export class FakeParts {
   readonly log: string[] = [];
   readonly devices: FakeDevice[] = [];
   readonly proxies: FakeProxy[] = [];
-  nat: { reflexive?: string; symmetric: boolean | undefined } = {
+  readonly natWatches: FakeNatWatch[] = [];
+  localIp = "192.168.100.2";
+  nat: { reflexive?: string; reflexive6?: string; symmetric: boolean | undefined } = {
     reflexive: "203.0.113.100:40000",
     symmetric: true,
   };
@@ -160,6 +199,10 @@ export class FakeParts {
 
   get device(): FakeDevice {
     return this.devices.at(-1)!;
+  }
+
+  get natWatch(): FakeNatWatch {
+    return this.natWatches.at(-1)!;
   }
 
   get proxy(): FakeProxy {
@@ -188,7 +231,11 @@ export class FakeParts {
         this.log.push("probe");
         return Promise.resolve({ ...this.nat, errors: [] });
       },
-      localEndpoint: (override) => Promise.resolve(override ?? "192.168.100.2"),
+      localEndpoint: (override) => Promise.resolve(override ?? this.localIp),
+      natWatch: (options) => {
+        this.natWatches.push(new FakeNatWatch(options));
+        return this.natWatch;
+      },
       lock: lockFile,
       freeUdpPort,
       now: Date.now,

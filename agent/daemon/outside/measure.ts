@@ -5,26 +5,30 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { AgentError, reasonOf } from "../errors.ts";
-import type { NatFacts } from "../onboarding/mod.ts";
-import type { AgentConfig } from "./config.ts";
-import type { Doors } from "./doors.ts";
+import { AgentError, reasonOf } from "../../errors.ts";
+import type { NatFacts } from "../../onboarding/mod.ts";
+import type { AgentConfig } from "../config.ts";
+import type { ServerReport } from "../../netcheck/mod.ts";
+import type { Doors, ProbeFacts } from "../doors.ts";
+import { isEndpoint } from "./whereabouts.ts";
 
 const log = getLogger(["nexd", "agent"]);
 
 /** How long STUN may take at a first start, and when there is a tunnel to bring back, ms. */
 const PROBE_LIMIT = 3_000, QUICK_PROBE_LIMIT = 1_200;
 
-/** Port, NAT and local endpoint. */
+/** Port, NAT and local address. */
 interface HostFacts {
   port: number;
   nat: NatFacts;
-  /** `ip:port` */
-  local?: string;
+  /** In the local network. */
+  localIp?: string;
+  /** What became of each STUN server. */
+  servers: ServerReport[];
 }
 
 /** What is known from the last run. */
-interface Remembered {
+export interface Remembered {
   /** WireGuard's port; 0: none. */
   port: number;
   /** The NAT, when there is a tunnel to bring back. */
@@ -48,18 +52,15 @@ export async function measureHost(
       port,
       servers: config.stunServers,
       timeoutMs: remembered.nat === undefined ? PROBE_LIMIT : QUICK_PROBE_LIMIT,
-    }).catch((error) => ({
-      reflexive: undefined,
-      symmetric: undefined,
-      errors: [reasonOf(error)],
-    })),
+    }).catch((error): ProbeFacts => ({ symmetric: undefined, errors: [reasonOf(error)] })),
     doors.localEndpoint(config.localEndpointIp).catch((error) => {
       log.warn("no local address to publish: {reason}", { reason: reasonOf(error) });
       return undefined;
     }),
   ]);
   const reflexive = isEndpoint(probe.reflexive) ? probe.reflexive : undefined;
-  if (reflexive === undefined) {
+  const reflexive6 = isEndpoint(probe.reflexive6) ? probe.reflexive6 : undefined;
+  if (reflexive === undefined && reflexive6 === undefined) {
     log.warn("STUN gave no outside address: {errors}", {
       errors: probe.errors.slice(0, 3).join("; ") || "no answer",
     });
@@ -69,11 +70,11 @@ export async function measureHost(
     port,
     nat: {
       ...(reflexive === undefined ? {} : { reflexive }),
+      ...(reflexive6 === undefined ? {} : { reflexive6 }),
       ...(symmetric === undefined ? {} : { symmetric }),
     },
-    ...(local === undefined
-      ? {}
-      : { local: `${local.includes(":") ? `[${local}]` : local}:${port}` }),
+    ...(local === undefined ? {} : { localIp: local }),
+    servers: probe.servers ?? [],
   };
 }
 
@@ -92,9 +93,4 @@ async function choosePort(
       : `Cannot use UDP port ${asked} for WireGuard: it is in use or not permitted; ` +
         "stop what uses it or choose another --listen-port",
   );
-}
-
-/** Only an `ip:port` is ever published. */
-function isEndpoint(text: string | undefined): text is string {
-  return text !== undefined && /^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\]):\d{1,5}$/.test(text);
 }

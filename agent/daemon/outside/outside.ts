@@ -1,0 +1,185 @@
+/**
+ * Where this host is: its address in the local network and behind the NAT, and the NAT's kind, from
+ * before WireGuard is there until the agent ends. What changes is published.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import ipaddr from "ipaddr.js";
+import type { NetcheckStatus } from "../../ctl/mod.ts";
+import { reasonOf } from "../../errors.ts";
+import type { NatFacts } from "../../onboarding/mod.ts";
+import type { AgentConfig } from "../config.ts";
+import type { Doors, NatWatcher } from "../doors.ts";
+import { measureHost, type Remembered } from "./measure.ts";
+import { Publisher, type PublisherTimes, type Whereabouts } from "./publisher.ts";
+import { netcheckStatus } from "./status.ts";
+import { endpointOf, isSymmetric, whereaboutsOf } from "./whereabouts.ts";
+
+const log = getLogger(["nexd", "agent"]);
+
+/** Widest ranges taken for a VPC's, bits: a wider one holds much of the Internet. */
+const WIDEST = { ipv4: 8, ipv6: 7 } as const;
+
+/** What it needs. */
+export interface OutsideParts {
+  config: Pick<
+    AgentConfig,
+    | "listenPort"
+    | "stunServers"
+    | "stunInterval"
+    | "localEndpointIp"
+    | "interfaceName"
+    | "relayOnly"
+  >;
+  doors: Pick<Doors, "api" | "freeUdpPort" | "probe" | "localEndpoint" | "natWatch">;
+  /** Ranges of the VPC, CIDR. */
+  tunnelRanges(): string[];
+  /** Something is other than it was; {@link Outside.facts} tells. */
+  onChange(): void;
+  times?: Partial<PublisherTimes>;
+}
+
+/** See the top of the file. */
+export class Outside {
+  readonly #parts: OutsideParts;
+  readonly #publisher: Publisher;
+  #port = 0;
+  #nat: NatFacts = {};
+  #localIp: string | undefined;
+  /** What the last registration said, whether it succeeded or not. */
+  #said: Whereabouts | undefined;
+  #servers: Awaited<ReturnType<typeof measureHost>>["servers"] = [];
+  #watch: NatWatcher | undefined;
+  #asking: Promise<void> | undefined;
+
+  constructor(parts: OutsideParts) {
+    this.#parts = parts;
+    const { api } = parts.doors;
+    this.#publisher = new Publisher({
+      send: (token, id, said, signal) => api.updateDevice(token, id, { ...said }, signal),
+      ...(parts.times === undefined ? {} : { times: parts.times }),
+    });
+  }
+
+  /** The NAT as it is known. */
+  get nat(): NatFacts {
+    return this.#nat;
+  }
+
+  /** WireGuard's UDP port. */
+  get port(): number {
+    return this.#port;
+  }
+
+  set port(port: number) {
+    if (port === this.#port) return;
+    this.#port = port;
+    this.#changed();
+  }
+
+  /** What the planner needs to know of it. */
+  get facts(): { symmetric: boolean; reflexive?: string; local?: string } {
+    const { reflexive } = this.#nat, local = this.#local;
+    return {
+      symmetric: isSymmetric(this.#nat, this.#parts.config.relayOnly),
+      ...(reflexive === undefined ? {} : { reflexive }),
+      ...(local === undefined ? {} : { local }),
+    };
+  }
+
+  /**
+   * Chooses WireGuard's port and measures from it, before WireGuard has it.
+   *
+   * @throws {AgentError} when the port cannot be had
+   */
+  async measure(remembered: Remembered): Promise<void> {
+    const { config, doors } = this.#parts;
+    const facts = await measureHost(config, doors, remembered);
+    this.#port = facts.port;
+    this.#nat = facts.nat;
+    this.#localIp = facts.localIp;
+    this.#servers = facts.servers;
+  }
+
+  /** What a registration says; {@link registered} tells that it succeeded. */
+  say(): Whereabouts {
+    return this.#said = this.#whereabouts();
+  }
+
+  /** A registration succeeded: the token is for what changes from now on. */
+  registered(token: string, deviceId: string): void {
+    this.#publisher.registered(token, deviceId, this.#said ?? this.#whereabouts());
+    this.#publisher.want(this.#whereabouts());
+  }
+
+  /** Measures and publishes while WireGuard runs, until the signal aborts. Never throws. */
+  async watch(signal: AbortSignal): Promise<void> {
+    const { config, doors } = this.#parts;
+    this.#watch = doors.natWatch({
+      port: () => this.#port,
+      servers: config.stunServers,
+      tunnel: config.interfaceName,
+      initial: this.#nat,
+      initialServers: this.#servers,
+      ...(config.stunInterval === undefined ? {} : { period: config.stunInterval }),
+      inTunnel: (address) => this.#inTunnel(address),
+      onChange: (nat) => {
+        this.#nat = nat;
+        this.#changed();
+      },
+      onMoved: () => void this.#askLocal(),
+    });
+    await this.#watch.run(signal);
+    await this.#asking;
+  }
+
+  /** What status tells; undefined before WireGuard runs. */
+  status(): NetcheckStatus | undefined {
+    return this.#watch && netcheckStatus(this.#watch.status(), this.#publisher.status());
+  }
+
+  /** Ends publishing. */
+  close(): Promise<void> {
+    return this.#publisher.close();
+  }
+
+  get #local(): string | undefined {
+    return this.#localIp === undefined ? undefined : endpointOf(this.#localIp, this.#port);
+  }
+
+  #whereabouts(): Whereabouts {
+    return whereaboutsOf(this.#local, this.#nat, this.#parts.config.relayOnly);
+  }
+
+  #changed(): void {
+    this.#publisher.want(this.#whereabouts());
+    this.#parts.onChange();
+  }
+
+  /** The address in the local network, anew; an old one is kept while there is none. */
+  #askLocal(): Promise<void> {
+    return this.#asking ??= this.#parts.doors.localEndpoint(this.#parts.config.localEndpointIp)
+      .then((ip) => {
+        if (ip === this.#localIp || this.#inTunnel(ip)) return;
+        log.info("local address: {ip}", { ip });
+        this.#localIp = ip;
+        this.#changed();
+      })
+      .catch((error) => log.debug("no local address: {reason}", { reason: reasonOf(error) }))
+      .finally(() => {
+        this.#asking = undefined;
+      });
+  }
+
+  #inTunnel(text: string): boolean {
+    const address = ipaddr.parse(text);
+    return this.#parts.tunnelRanges().some((range) => {
+      if (!ipaddr.isValidCIDR(range)) return false;
+      const [network, bits] = ipaddr.parseCIDR(range);
+      const kind = network.kind();
+      return kind === address.kind() && bits >= WIDEST[kind] &&
+        (address as ipaddr.IPv4).match(network as ipaddr.IPv4, bits);
+    });
+  }
+}

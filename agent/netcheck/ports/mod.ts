@@ -1,0 +1,8 @@
+/**
+ * The UDP port that STUN is asked from: a plain socket before WireGuard has it, a raw one afterwards.
+ *
+ * @module
+ */
+export { openPlainPort } from "./plain.ts";
+export { openRawPort, type RawOptions, RawRefusal } from "./raw.ts";
+export { type Family, type StunPort, type Take, Unreachable } from "./types.ts";
