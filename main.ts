@@ -342,6 +342,9 @@ function plainUsage(message: string, error: CommanderError): string {
   const text = error.code === "commander.excessArguments"
     ? first.replace(/^.*but got \d+: ?/, "unknown command or argument: ")
     : first;
+  if (/^unknown command or argument: (true|false)$/.test(text)) {
+    return `${text}; a switch takes its value as in --stun=false`;
+  }
   return `${text}; see --help for what there is`;
 }
 
@@ -355,6 +358,11 @@ function report(error: unknown, json: boolean): number {
   const exitCode = usage ? 2 : expected ? known.exitCode as number : 70;
   let message = error instanceof Error ? error.message : String(error);
   if (usage) message = plainUsage(message, error);
+  // A value that is repeated may hold anything; a terminal is to see text, in one line.
+  message = message.replace(
+    /[\p{Cc}\u2028\u2029]/gu,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
   if (!expected) message = `internal error: ${message}`;
   const stack = !expected && error instanceof Error ? `\n${error.stack}` : "";
   const text = json

@@ -81,3 +81,19 @@ Deno.test("version prints the project's version when asked", async () => {
   deepEqual(JSON.parse((await nexd(["version", "--json"])).stdout), { version });
   equal((await nexd(["version"])).stdout, `${version}\n`);
 });
+
+Deno.test("a refused value cannot break the line it is told in, and a stray BOOL is explained", async () => {
+  const named = await nexd([
+    "relayderp",
+    "--hostname",
+    "a\n\u009b31mb",
+    "--certmode",
+    "selfsigned",
+  ]);
+  equal(named.code, 2);
+  equal(named.stderr.split("\n").length, 2, named.stderr);
+  ok(named.stderr.includes("a\\u000a\\u009b31mb"), named.stderr);
+  const stray = await nexd(["relayderp", "--stun", "false"]);
+  equal(stray.code, 2);
+  ok(stray.stderr.endsWith("; a switch takes its value as in --stun=false\n"), stray.stderr);
+});

@@ -220,7 +220,7 @@ function announce(
   const { address } = relay;
   const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
   const listening = `${host}:${address.port}`;
-  logger.info("Serves {hostname} on {listening} with {workers} workers, certmode {certmode}", {
+  logger.info("Serves {hostname} on {listening}; workers: {workers}, certmode: {certmode}", {
     hostname,
     listening,
     workers,
