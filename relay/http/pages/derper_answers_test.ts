@@ -16,6 +16,7 @@ const ELSEWHERE: Record<string, string> = {
   "websocket-bad-version": "the WebSocket handshake",
   "websocket-no-key": "the WebSocket handshake",
   "websocket-post": "the WebSocket handshake",
+  "slash-cleaned": "the responder",
   "connect": "a Request object cannot have the method",
 };
 

@@ -11,4 +11,4 @@ export { type Home, parseHome } from "./home_flag.ts";
 export { ICON } from "./look/layout.ts";
 export { STYLE } from "./look/style.ts";
 export { type AppState, type RequestEnv, SharedSnapshot } from "./state.ts";
-export { cleanPath, routePath, target } from "./target.ts";
+export { routePath, target } from "./target.ts";

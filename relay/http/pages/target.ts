@@ -21,18 +21,6 @@ export function target(url: string): Target {
   return { path: path === "" ? "/" : path, query: mark < 0 ? "" : all.slice(mark) };
 }
 
-/** The path without empty segments, `.` and `..`; a slash at the end stays. */
-export function cleanPath(path: string): string {
-  const kept: string[] = [];
-  const segments = path.split("/").slice(1);
-  for (const segment of segments) {
-    if (segment === "..") kept.pop();
-    else if (segment !== "" && segment !== ".") kept.push(segment);
-  }
-  const slash = kept.length > 0 && path.endsWith("/") ? "/" : "";
-  return `/${kept.join("/")}${slash}`;
-}
-
 /**
  * The path that routes are compared with: percent-decoded, but an encoded slash separates nothing.
  * A path that cannot be decoded stays as it is.

@@ -104,7 +104,8 @@ export class Responder {
     if (UNSPEAKABLE.test(head.method)) return plain(405, "method not allowed");
     if (head.target === "*") return new Response(null);
     const clean = cleanTarget(head.target);
-    if (clean !== head.target) return redirect(head, clean);
+    // A backslash is a slash to browsers, and two slashes would be another host.
+    if (clean !== head.target) return redirect(head, clean.replaceAll("\\", "%5C"));
     let request: Request;
     try {
       const host = head.get("host") || "localhost";
@@ -148,8 +149,8 @@ function redirect(head: RequestHead, location: string): Response {
   if (head.method !== "GET" && head.method !== "HEAD") {
     return new Response(null, { status: 307, headers: { location } });
   }
-  const shown = location.replaceAll("&", "&amp;").replaceAll('"', "&#34;").replaceAll("<", "&lt;");
-  return new Response(`<a href="${shown}">The page is here</a>\n`, {
+  const shown = location.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+  return new Response(`<a href="${shown}">Temporary Redirect</a>.\n\n`, {
     status: 307,
     headers: { location, "content-type": "text/html; charset=utf-8" },
   });

@@ -158,11 +158,14 @@ Deno.test("Responder answers what the application never sees", async () => {
     ["/derp/../robots.txt?a=/../b", "/robots.txt?a=/../b"],
     ["/%2e%2E/a/./", "/a/"],
     ["///evil.test//", "/evil.test/"],
+    ["/\\evil.test/./", "/%5Cevil.test/"],
+    ["/../../a%20b//c", "/a%20b/c"],
     ["/..", "/"],
   ];
   for (const [target, location] of unclean) {
     const { text } = await answer(GET.replace("/", target), none);
     assert.match(text, /^HTTP\/1\.1 307 /);
+    assert(text.endsWith(`">Temporary Redirect</a>.\n\n`), "as the reference relay has it");
     assert.match(
       text,
       new RegExp(`\r\nLocation: ${location.replace(/[?.*]/g, "\\$&")}\r\n`),
