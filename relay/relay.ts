@@ -111,7 +111,7 @@ export interface Relay {
   metrics(): Record<string, number>;
   /** Counters and gauges of all workers. */
   snapshot(): Promise<RelaySnapshot>;
-  /** True when all workers answer. */
+  /** True when there is a worker that answers. */
   answers(): Promise<boolean>;
   /** Admits just these public keys, 64 hex digits each; with `admission.keys`. */
   setKeys(hex: string[]): Promise<void>;

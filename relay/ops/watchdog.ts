@@ -1,11 +1,11 @@
-/** Tells the service manager that the relay is alive, as long as all of it is. */
+/** Tells the service manager that the relay is alive, as long as it is. */
 import type { Notifier } from "./systemd.ts";
 
 /**
- * Notifies at half the watchdog's interval, as the protocol advises, each time after everything has
- * answered: an event loop that hangs does not come here, and a worker that hangs does not answer.
+ * Notifies at half the watchdog's interval, as the protocol advises, each time after the relay has
+ * answered: an event loop that hangs does not come here.
  *
- * @param answers whether all that has to live does
+ * @param answers whether what cannot be mended from within is well
  * @returns ends it
  */
 export function watch(notifier: Notifier, answers: () => Promise<boolean>): () => void {

@@ -233,12 +233,10 @@ export class Pool implements WholeRelay {
     }
   }
 
-  /** True when all workers answer within their time. */
+  /** True when a worker answers within its time: one of several that does not is replaced here. */
   async answers(): Promise<boolean> {
-    const workers = this.#workers();
-    if (workers.length === 0) return false;
-    const answers = await Promise.allSettled(workers.map((worker) => worker.snapshot()));
-    return answers.every(({ status }) => status === "fulfilled");
+    return await Promise.any(this.#workers().map((worker) => worker.snapshot()))
+      .then(() => true, () => false);
   }
 
   /** The relay's own snapshot. Never rejects; a worker that does not answer shows as it was. */

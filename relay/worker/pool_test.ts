@@ -1,4 +1,4 @@
-import { deepEqual } from "node:assert/strict";
+import { deepEqual, equal } from "node:assert/strict";
 import type { WorkerConfig } from "./config.ts";
 import { Pool } from "./pool.ts";
 
@@ -32,4 +32,31 @@ Deno.test("a worker that is slow is told the latest list next, not each in betwe
     await pool.end();
     await Deno.remove(told);
   }
+});
+
+Deno.test("a pool answers as long as one of its workers does", async () => {
+  const turn = await Deno.makeTempFile();
+  // The second to start reads on, and says nothing.
+  const script = `read line; echo '{"id":1,"result":{"hostname":"","port":1}}'
+    if test -s "$0"; then cat > /dev/null; else echo 1 > "$0"; fi
+    while read line; do
+      id=\${line#*:}; id=\${id%%,*}
+      echo "{\\"id\\":$id,\\"result\\":{}}"
+      case "$line" in *'"end"'*) exit ;; esac
+    done`;
+  const config = { addr: { hostname: "", port: 0 } } as Omit<WorkerConfig, "name" | "siblings">;
+  const pool = await Pool.start({
+    count: 2,
+    command: { executable: "/bin/sh", args: ["-c", script, turn] },
+    config,
+    meet: undefined,
+    state: () => ({ stun: undefined, certificate: undefined }),
+  });
+  try {
+    equal(await pool.answers(), true);
+  } finally {
+    await pool.end();
+    await Deno.remove(turn);
+  }
+  equal(await pool.answers(), false, "none is left");
 });
