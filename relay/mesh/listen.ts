@@ -20,6 +20,7 @@ const LOOK_MS = 5_000;
  * Reads a link until it ends, and keeps the relay's tables. Then everything learned is forgotten.
  *
  * @param readMs the link ends when nothing comes for so long
+ * @param restarting called each time when the other side says that it will stop
  * @throws the error that ended the link; it returns at a clean end of the stream
  */
 export async function listen(
@@ -28,6 +29,7 @@ export async function listen(
   stream: Stream,
   frames: FrameStream,
   readMs: number,
+  restarting: () => void = () => {},
 ): Promise<void> {
   let silent = false;
   const timer = setInterval(() => {
@@ -38,7 +40,8 @@ export async function listen(
   try {
     for (;;) {
       for (let frame = frames.waiting(); frame !== undefined; frame = frames.waiting()) {
-        take(relay, link, frame);
+        if (frame.type === FrameType.Restarting) restarting();
+        else take(relay, link, frame);
       }
       if (!await frames.more()) return;
     }

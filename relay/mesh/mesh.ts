@@ -21,12 +21,21 @@ export interface MeshTimes {
   retryMs: number;
 }
 
+/**
+ * Longest wait, in milliseconds, after a link that was good: its relay may have other workers, or a
+ * successor on the same port. Once in `retryMs`.
+ */
+const SOON_MS = 250;
+
 const TIMES: MeshTimes = { connectMs: 10_000, readMs: 120_000, retryMs: 5_000 };
 
 /** What joins a mesh. */
 export interface MeshOptions extends Dialer {
   peers: MeshPeer[];
 }
+
+/** How a link ended: the other side is this relay; it is over; another should be made beside it. */
+type LinkEnd = "self" | "over" | "restarting";
 
 /** One other relay: dialed, and dialed again, until it turns out to be this one. */
 class Neighbour {
@@ -40,6 +49,11 @@ class Neighbour {
   #since = Date.now();
   #error: string | undefined;
   #link: Link | undefined;
+  /** Ends the link to a relay that said that it restarts; it carries on as long as that one lives. */
+  #leave: (() => void) | undefined;
+  #left: Promise<void> = Promise.resolve();
+  /** Whether the last attempt made a link. */
+  #wasGood = false;
   #sent = 0;
   #dropped = 0;
 
@@ -79,15 +93,18 @@ class Neighbour {
   async #run(): Promise<void> {
     const name = nameOf(this.#peer);
     let told: string | undefined;
+    let soonAt = -Infinity;
     while (!this.#stop.aborted) {
+      let end: LinkEnd | undefined;
       try {
-        if (!await this.#once()) {
+        end = await this.#once();
+        if (end === "self") {
           this.#become("self");
           logger.info("{name} is this relay itself", { name });
           return;
         }
         told = undefined;
-        this.#become("connecting", "it ended the connection");
+        this.#become("connecting", end === "over" ? "it ended the connection" : "it restarts");
       } catch (error) {
         this.#become("connecting", reasonOf(error));
       }
@@ -97,14 +114,21 @@ class Neighbour {
         logger.warn("No link to {name}: {error}", { name, error: this.#error });
         told = this.#error;
       }
-      await pause(this.#times.retryMs * (1 + Math.random() / 10), this.#stop);
+      const { retryMs } = this.#times;
+      const soon = this.#wasGood && performance.now() - soonAt >= retryMs;
+      if (soon) soonAt = performance.now();
+      const wait = soon ? SOON_MS * Math.random() : retryMs * (1 + Math.random() / 10);
+      // The old relay passes on what it gets for as long as it lives; the new link must be up by then.
+      if (!soon || end !== "restarting") await pause(wait, this.#stop);
     }
+    await this.#left;
     this.#become("closed");
   }
 
-  /** One link, from dialing to its end. False when the other side is this relay. */
-  async #once(): Promise<boolean> {
+  /** One link, from dialing to its end, or until the other side says that it restarts. */
+  async #once(): Promise<LinkEnd> {
     const { connectMs, readMs } = this.#times;
+    this.#wasGood = false;
     const name = nameOf(this.#peer);
     const attempt = new AbortController();
     const timer = setTimeout(
@@ -118,24 +142,36 @@ class Neighbour {
     } finally {
       clearTimeout(timer);
     }
-    if (dialed === undefined) return false;
+    if (dialed === undefined) return "self";
+    this.#wasGood = true;
     const { conn, frames } = dialed;
     const link = this.#link = this.#relay.region.open(name, false, conn);
     const stop = () => tryClose(conn);
     this.#stop.addEventListener("abort", stop);
-    try {
-      this.#stop.throwIfAborted();
-      this.#become("connected");
-      logger.info("Linked with {name}", { name });
-      await listen(this.#relay, link, conn, frames, readMs);
-      return true;
-    } finally {
+    this.#become("connected");
+    logger.info("Linked with {name}", { name });
+    const restarting = Promise.withResolvers<"restarting">();
+    const listening = listen(
+      this.#relay,
+      link,
+      conn,
+      frames,
+      readMs,
+      () => restarting.resolve("restarting"),
+    ).finally(() => {
       this.#stop.removeEventListener("abort", stop);
-      this.#relay.region.closed(link);
-      this.#link = undefined;
+      if (this.#link === link) this.#link = undefined;
       this.#sent += link.sentPackets;
       this.#dropped += link.droppedPackets;
+    });
+    if (this.#stop.aborted) stop();
+    const end = await Promise.race([listening.then(() => "over" as const), restarting.promise]);
+    if (end === "restarting") {
+      this.#leave?.();
+      this.#leave = stop;
+      this.#left = listening.catch(() => {});
     }
+    return end;
   }
 }
 

@@ -211,3 +211,38 @@ Deno.test("Mesh leaves no connection behind when a relay says nothing in the TLS
   listener.close();
   await accepting;
 });
+
+Deno.test("Mesh links with a relay's successor while the relay that restarts is still there", async () => {
+  await using one = new PlainRelay();
+  await using old = new PlainRelay();
+  const { identity, relay } = one;
+  const options = { identity, meshKey: MESH_KEY, plain: true, peers: [old.peer] };
+  const mesh = Mesh.start(relay, options, { retryMs: 60_000 });
+  const [a, b] = [await one.client(), await old.client()];
+  await until(() => knows(one, b), "the key is known");
+
+  old.stopAccepting();
+  await using young = new PlainRelay({}, old.identity.privateKey, old.peer.port);
+  old.relay.announceRestart({ reconnectMs: 0, smearMs: 0, tryMs: 1000 });
+  const c = await young.client();
+  await until(() => knows(one, c), "the successor is linked");
+  for (const client of [b, c]) {
+    await a.send(encodeSendPacket(client.publicKey, bytes("both")));
+    assert.equal((await receive(client)).text, "both");
+  }
+  await old.relay.close();
+  await until(() => !knows(one, b), "the old one is gone");
+  await a.send(encodeSendPacket(c.publicKey, bytes("still")));
+  assert.equal((await receive(c)).text, "still");
+  assert.equal(mesh.links()[0]!.state, "connected");
+  assert.equal(mesh.links()[0]!.sentPackets, 3);
+
+  // One that says so all the time is dialed once, and then as seldom as ever.
+  const count = young.relay.counters.accepts;
+  for (let i = 0; i < 5; i++) {
+    young.relay.announceRestart({ reconnectMs: 0, smearMs: 0, tryMs: 1000 });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.equal(young.relay.counters.accepts, count);
+  await mesh.close();
+});

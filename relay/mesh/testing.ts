@@ -3,6 +3,7 @@ import { FrameType, generatePrivateKey, publicKeyOf } from "../derp/mod.ts";
 import { type Limits, RelayServer } from "../server/mod.ts";
 import { MemorySocket, TestClient } from "../server/testing.ts";
 import type { MeshPeer } from "./config.ts";
+import { tryClose } from "./stream.ts";
 
 export { TestClient };
 
@@ -22,7 +23,7 @@ export class PlainRelay implements AsyncDisposable {
     this.identity = { privateKey, publicKey: publicKeyOf(privateKey) };
     const more = { meshKey: MESH_KEY };
     this.relay = new RelayServer(this.identity, { sweepMs: 10, drainMs: 50, ...limits }, more);
-    this.#listener = Deno.listen({ hostname: "127.0.0.1", port });
+    this.#listener = Deno.listen({ hostname: "127.0.0.1", port, reusePort: true });
     void this.#serve();
   }
 
@@ -32,6 +33,11 @@ export class PlainRelay implements AsyncDisposable {
 
   async #serve(): Promise<void> {
     for await (const conn of this.#listener) void this.#take(conn);
+  }
+
+  /** Leaves the port to a successor. */
+  stopAccepting(): void {
+    this.#listener.close();
   }
 
   async #take(conn: Deno.TcpConn): Promise<void> {
@@ -72,7 +78,7 @@ export class PlainRelay implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#listener.close();
+    tryClose(this.#listener);
     await this.relay.close();
   }
 }
