@@ -42,6 +42,8 @@ const SOCKET_TIMES: SocketTimes = { userTimeoutMs: 15_000, keepAliveMs: 600_000 
 /** Clients that were told of a restart try for this long, and come back spread over at most that. */
 const RESTART_TRY_MS = 10_000;
 const RESTART_SMEAR_MS = 2_000;
+/** Other relays of the region make a new link when told; they keep the old one, so nothing shows it. */
+const RELINK_MS = 500;
 /** How often a stopping relay looks whether its clients have gone. */
 const DRAIN_LOOK_MS = 50;
 
@@ -338,9 +340,11 @@ async function drain(pool: Pool, drainMs: number): Promise<void> {
     tryMs: RESTART_TRY_MS,
   });
   logger.info("Restart announced to {told} clients", { told });
-  const until = performance.now() + drainMs;
+  const began = performance.now();
+  const passed = () => performance.now() - began;
+  const least = before.clients.some(({ mesh }) => mesh) ? RELINK_MS : 0;
   let now = before;
-  while (countClients(now) > 0 && performance.now() < until) {
+  while (passed() < drainMs && (passed() < least || countClients(now) > 0)) {
     await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
     now = await pool.snapshot();
   }
@@ -363,7 +367,7 @@ function dropsBetween(before: RelaySnapshot, now: RelaySnapshot): string {
   return dropped.join(", ") || "none";
 }
 
-/** Connections but those of other relays, which do not follow an announcement. */
+/** Connections but those of other relays, which keep the old link as long as there is one. */
 function countClients({ gauges, clients }: RelaySnapshot): number {
   return gauges.connections - clients.filter(({ mesh }) => mesh).length;
 }
