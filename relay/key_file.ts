@@ -56,15 +56,17 @@ async function makeKeyFile(file: string, remedy: string): Promise<Uint8Array> {
   const temporary = join(directory, `.derper.key.${crypto.randomUUID()}`);
   try {
     await Deno.mkdir(directory, { recursive: true, mode: 0o700 });
-    await Deno.writeTextFile(temporary, formatDerperKeyFile(key), {
-      createNew: true,
-      mode: 0o600,
-    });
     try {
+      using opened = await Deno.open(temporary, { write: true, createNew: true, mode: 0o600 });
+      for (let rest = new TextEncoder().encode(formatDerperKeyFile(key)); rest.length > 0;) {
+        rest = rest.subarray(await opened.write(rest));
+      }
+      // A name for nothing would be left by a power cut, and refused at each start.
+      await opened.sync();
       // A link, not a rename: of two relays starting at once, one key wins for both.
       await Deno.link(temporary, file);
     } finally {
-      await Deno.remove(temporary);
+      await Deno.remove(temporary).catch(() => {});
     }
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) return await loadServerKey(file);
