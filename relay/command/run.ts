@@ -5,6 +5,7 @@ import { getLogger } from "@logtape/logtape";
 import type { AdmissionConfig } from "../admission/mod.ts";
 import { type OpenedSource, openSource, readPem } from "./certificates.ts";
 import { RelayError } from "../errors.ts";
+import { checkDebugKeyFile } from "../http/mod.ts";
 import { loadServerKey } from "../key_file.ts";
 import { loadMeshKey, parseMeshWith } from "../mesh/mod.ts";
 import { loadRateConfig, type Notifier, openNotifier, watch } from "../ops/mod.ts";
@@ -80,6 +81,7 @@ async function serve(
   const { signal, version } = context;
   const onboarding = await onboardingOf(values, settings, context);
   const workers = workersFor(settings, values, context.self);
+  if (settings.debug.keyFile !== undefined) checkDebugKeyFile(settings.debug.keyFile);
   const privateKey = settings.dev ? undefined : await loadServerKey(settings.keyFile);
   const rate = settings.rateConfig === undefined
     ? undefined

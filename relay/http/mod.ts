@@ -13,6 +13,6 @@ export {
   type RelayMetrics,
   relayMetrics,
 } from "./metrics/mod.ts";
-export { DebugRule, parseHome } from "./pages/mod.ts";
+export { checkDebugKeyFile, DebugRule, parseHome } from "./pages/mod.ts";
 export { PlainHttp } from "./plain_http.ts";
 export { Responder } from "./wire/mod.ts";

@@ -1,6 +1,7 @@
 /** Who may see the operator's pages (DERP: `/debug/*`). */
 import { sha256 } from "@noble/hashes/sha2.js";
 import ipaddr from "ipaddr.js";
+import { reasonOf } from "../../cert/mod.ts";
 import { keysEqual } from "../../derp/mod.ts";
 import { RelayError } from "../../errors.ts";
 
@@ -68,6 +69,22 @@ export class DebugRule {
     }
     return this.#key;
   }
+}
+
+/**
+ * Looks whether a file holds a key, for the start: later on, a file that has gone opens nothing.
+ *
+ * @throws RelayError (exit code 2)
+ */
+export function checkDebugKeyFile(file: string): void {
+  let why = "it is empty or no text file";
+  try {
+    const { isFile, size } = Deno.statSync(file);
+    if (isFile && size <= MAX_KEY_FILE && Deno.readTextFileSync(file).trim() !== "") return;
+  } catch (error) {
+    why = error instanceof Deno.errors.NotFound ? "no such file" : reasonOf(error);
+  }
+  throw new RelayError(`Cannot use --debug-key-file ${file}: ${why}; put a line of text there`, 2);
 }
 
 /** The key in a request's address, or an empty text. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { DebugRule } from "./mod.ts";
+import { checkDebugKeyFile, DebugRule } from "./mod.ts";
 
 const URL_OF = "https://relay.test/debug/";
 
@@ -71,6 +71,27 @@ Deno.test("DebugRule takes the key of the file on GET, and notices another key",
     }
     await Deno.remove(file);
     assert.equal(allows(rule, from, {}, "?debugkey=another+key"), false);
+  } finally {
+    await Deno.remove(file).catch(() => {});
+  }
+});
+
+Deno.test("checkDebugKeyFile says that there is no key in a file", async () => {
+  const file = await Deno.makeTempFile();
+  try {
+    for (
+      const [text, why] of [["", "it is empty"], ["x".repeat(5000), "no text"], [
+        undefined,
+        "no such file",
+      ]]
+    ) {
+      if (text === undefined) await Deno.remove(file);
+      else await Deno.writeTextFile(file, text);
+      assert.throws(() => checkDebugKeyFile(file), {
+        exitCode: 2,
+        message: new RegExp(`^Cannot use --debug-key-file .*${why}`),
+      });
+    }
   } finally {
     await Deno.remove(file).catch(() => {});
   }

@@ -5,7 +5,7 @@
  */
 export { BROWSER_HEADERS, htmlPage, plain, redirect, sized, textPage } from "./answers.ts";
 export { addDebug } from "./debug/mod.ts";
-export { debugKey, DebugRule } from "./debug_rule.ts";
+export { checkDebugKeyFile, debugKey, DebugRule } from "./debug_rule.ts";
 export { homePage } from "./home.ts";
 export { type Home, parseHome } from "./home_flag.ts";
 export { ICON } from "./look/layout.ts";
