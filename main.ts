@@ -182,14 +182,25 @@ function splitOnce(text: string, mark: string): [string, string | undefined] {
   return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + mark.length)];
 }
 
+/**
+ * Text that a stranger may have chosen, for a terminal and a log: one that could end the line could
+ * begin another, and one that could steer the terminal could hide it.
+ */
+function oneLine(text: string): string {
+  return text.replace(
+    /[\p{Cc}\u2028\u2029]/gu,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
 /** Sends the log to standard error: one line a meaningful event. */
 async function configureLog(values: Values): Promise<void> {
   const { configure, getTextFormatter, jsonLinesFormatter } = await import("@logtape/logtape");
   const format = values["log-format"] === "json" ? jsonLinesFormatter : getTextFormatter({
     timestamp: "time",
     category: (parts) => parts.slice(1).join("."),
-    // Texts as they are; everything else as the runtime shows it.
-    value: (value, inspect) => typeof value === "string" ? value : inspect(value),
+    // Texts without quotes; everything else as the runtime shows it.
+    value: (value, inspect) => typeof value === "string" ? oneLine(value) : inspect(value),
   });
   const encoder = new TextEncoder();
   const level = Deno.env.get("NEXD_LOGLEVEL") ? "debug" : values["log-level"];
@@ -358,11 +369,7 @@ function report(error: unknown, json: boolean): number {
   const exitCode = usage ? 2 : expected ? known.exitCode as number : 70;
   let message = error instanceof Error ? error.message : String(error);
   if (usage) message = plainUsage(message, error);
-  // A value that is repeated may hold anything; a terminal is to see text, in one line.
-  message = message.replace(
-    /[\p{Cc}\u2028\u2029]/gu,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  message = oneLine(message);
   if (!expected) message = `internal error: ${message}`;
   const stack = !expected && error instanceof Error ? `\n${error.stack}` : "";
   const text = json

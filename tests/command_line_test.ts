@@ -97,3 +97,28 @@ Deno.test("a refused value cannot break the line it is told in, and a stray BOOL
   equal(stray.code, 2);
   ok(stray.stderr.endsWith("; a switch takes its value as in --stun=false\n"), stray.stderr);
 });
+
+Deno.test("a value in the log cannot begin a line of its own", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${dir}/a\nb`, { mode: 0o755 });
+    const { code, stderr } = await nexd([
+      ...[
+        "relayderp",
+        "--addr",
+        "127.0.0.1:0",
+        "--http-port",
+        "0",
+        "--stun=false",
+        "--workers",
+        "1",
+      ],
+      ...["--hostname", "relay.example.org", "--acme-directory", "https://127.0.0.1:1/directory"],
+      ...["-c", `${dir}/derper.key`, "--run-dir", dir, "--certdir", `${dir}/a\nb`],
+    ]);
+    equal(code, 1);
+    ok(/ relay\.cert: [^\n]*a\\u000ab is for keys and has mode 755/.test(stderr), stderr);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
