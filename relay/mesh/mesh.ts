@@ -27,6 +27,9 @@ export interface MeshTimes {
  */
 const SOON_MS = 250;
 
+/** From the link to a successor to the end of the old one, in ms: it has told of its keys by then. */
+const HAND_OVER_MS = 200;
+
 const TIMES: MeshTimes = { connectMs: 10_000, readMs: 120_000, retryMs: 5_000 };
 
 /** What joins a mesh. */
@@ -49,7 +52,7 @@ class Neighbour {
   #since = Date.now();
   #error: string | undefined;
   #link: Link | undefined;
-  /** Ends the link to a relay that said that it restarts; it carries on as long as that one lives. */
+  /** Ends the link to a relay that said that it restarts; it carries on until there is another. */
   #leave: (() => void) | undefined;
   #left: Promise<void> = Promise.resolve();
   /** Whether the last attempt made a link. */
@@ -118,7 +121,7 @@ class Neighbour {
       const soon = this.#wasGood && performance.now() - soonAt >= retryMs;
       if (soon) soonAt = performance.now();
       const wait = soon ? SOON_MS * Math.random() : retryMs * (1 + Math.random() / 10);
-      // The old relay passes on what it gets for as long as it lives; the new link must be up by then.
+      // The old relay does not live for long.
       if (!soon || end !== "restarting") await pause(wait, this.#stop);
     }
     await this.#left;
@@ -150,6 +153,9 @@ class Neighbour {
     this.#stop.addEventListener("abort", stop);
     this.#become("connected");
     logger.info("Linked with {name}", { name });
+    // What is sent to a relay that ends itself is lost; what was sent before we end it is not.
+    const leave = this.#leave;
+    if (leave !== undefined) void pause(HAND_OVER_MS, this.#stop).then(leave);
     const restarting = Promise.withResolvers<"restarting">();
     const listening = listen(
       this.#relay,
