@@ -76,30 +76,13 @@ export function parseArguments(args: string[]): CompileArguments {
   }
 }
 
-/** The arguments for `deno` that make `output`, without the files in `excluded`. */
-export function denoArguments(output: string, target?: string, excluded: string[] = []): string[] {
+/** The arguments for `deno` that make `output`. */
+export function denoArguments(output: string, target?: string): string[] {
   return [
     ...["compile", "--quiet", "-A", "--config", `${ROOT}deno.json`, "--output", output],
     ...(target === undefined ? [] : ["--target", target]),
-    ...excluded.flatMap((path) => ["--exclude", path]),
     `${ROOT}main.ts`,
   ];
-}
-
-/**
- * What must not be compiled in, as paths in Deno's npm cache: the test data of bintrees (prom-client
- * has it below). Deno reads every file of a package, one without an extension as a program, and its
- * stack overflows on that one of 100,000 numbers, which together are a single expression.
- */
-export function excludedFrom(npmCache: string, depth = 3): string[] {
-  if (depth === 0) return []; // registry's host, then at most its path
-  const directories = [...Deno.readDirSync(npmCache)].filter((entry) => entry.isDirectory);
-  return directories.flatMap(({ name }) => {
-    const path = `${npmCache}/${name}`;
-    if (name !== "bintrees") return excludedFrom(path, depth - 1);
-    return [...Deno.readDirSync(path)].filter((version) => version.isDirectory)
-      .map((version) => `${path}/${version.name}/test`);
-  });
 }
 
 /** One sentence on what went wrong, and the remedy if there is one, from what Deno said. */
@@ -140,8 +123,7 @@ async function main(args: string[]): Promise<number> {
   say(Deno.stderr, `Compiling nexd for ${target ?? Deno.build.target}`);
   try {
     await deno(["cache", "--quiet", "--config", `${ROOT}deno.json`, `${ROOT}main.ts`]);
-    const { npmCache } = JSON.parse(await deno(["info", "--json"]));
-    await deno(denoArguments(path, target, excludedFrom(npmCache)));
+    await deno(denoArguments(path, target));
   } catch (error) {
     if (!(error instanceof CompileError)) throw error;
     say(Deno.stderr, `compile: ${error.message}`);

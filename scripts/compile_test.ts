@@ -1,11 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  denoArguments,
-  excludedFrom,
-  explainFailure,
-  parseArguments,
-  UsageError,
-} from "./compile.ts";
+import { denoArguments, explainFailure, parseArguments, UsageError } from "./compile.ts";
 
 Deno.test("compile takes an output and a target and nothing else", () => {
   assert.equal(parseArguments([]).output, undefined);
@@ -66,21 +60,6 @@ Deno.test("compile repeats Deno in one line when something else is wrong", () =>
     "Cannot compile: Writing 'nexd'; Permission denied (os error 13)",
   );
   assert.equal(explainFailure(""), "Cannot compile: Deno ended without a word");
-});
-
-Deno.test("compile leaves out the test data that Deno cannot read, wherever the registry", () => {
-  const cache = Deno.makeTempDirSync();
-  try {
-    for (const registry of ["npm.test", "npm.test/mirror"]) {
-      Deno.mkdirSync(`${cache}/${registry}/bintrees/1.0.2/lib`, { recursive: true });
-    }
-    assert.deepEqual(excludedFrom(cache).sort(), [
-      `${cache}/npm.test/bintrees/1.0.2/test`,
-      `${cache}/npm.test/mirror/bintrees/1.0.2/test`,
-    ]);
-  } finally {
-    Deno.removeSync(cache, { recursive: true });
-  }
 });
 
 Deno.test("compile makes an executable when there is a base executable", async () => {

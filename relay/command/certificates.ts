@@ -16,8 +16,6 @@ export interface OpenedSource {
   source: CertificateSource;
   /** Where the private CA's certificate is, when there is one. */
   caPath: string | undefined;
-  /** PEM of that CA. */
-  ca: string | undefined;
   /** Waits for the first certificate; port 80 has to answer challenges then. */
   ready?: () => Promise<void>;
   /** Told how a challenge is answered on the TLS port. */
@@ -35,12 +33,10 @@ export async function openSource(settings: Settings): Promise<OpenedSource | und
       return {
         source: await openManual({ directory, hostname }),
         caPath: undefined,
-        ca: undefined,
       };
     case "selfsigned": {
       const source = await openSelfSigned({ directory, names: [hostname] });
-      const { ca, caPath } = source.current;
-      return { source, caPath, ca };
+      return { source, caPath: source.current.caPath };
     }
     case "letsencrypt":
     case "gcp": {
@@ -61,7 +57,6 @@ export async function openSource(settings: Settings): Promise<OpenedSource | und
       return {
         source,
         caPath: undefined,
-        ca: undefined,
         ready: () => source.start(),
         presenter: (present) => void (later.present = present),
       };

@@ -43,8 +43,16 @@ export type Onboard = (values: Values, version: string) => Promise<{
   }, on: {
     devices(publicKeysHex: string[]): void;
     state(text: string): void;
-  }): Promise<{ deviceId: string; close(): Promise<void> }>;
+  }): Promise<Joined>;
 }>;
+
+/** The relay's membership of a VPC. */
+export interface Joined {
+  readonly deviceId: string;
+  /** Publishes this where it differs from what was. */
+  update(metadata: OnboardMetadata): void;
+  close(): Promise<void>;
+}
 
 /** What agents of the VPC learn about the relay. */
 export interface OnboardMetadata {
@@ -130,9 +138,13 @@ async function serve(
     signal.removeEventListener("abort", giveUp);
   }
   closers.push(() => relay.close());
-  context.onReload?.(() => void reload(relay, settings, notifier));
+  let joined: Joined | undefined;
+  context.onReload?.(() =>
+    void reload(relay, settings, notifier)
+      .then(() => joined?.update(metadataOf(settings, relay, opened)))
+  );
   if (onboarding !== undefined) {
-    const joined = await onboarding.join({
+    joined = await onboarding.join({
       metadata: metadataOf(settings, relay, opened),
       port: relay.address.port,
       signal,
@@ -140,9 +152,13 @@ async function serve(
       devices: (keys) => void relay.setKeys(keys),
       state: (text) => notifier.status(text),
     });
-    closers.push(() => joined.close());
+    closers.push(() => joined!.close());
   }
-  announce(relay, settings, { caPath: opened?.caPath, workers: workers?.count ?? 1 }, context);
+  announce(relay, settings, {
+    caPath: opened?.caPath,
+    workers: workers?.count ?? 1,
+    device: joined?.deviceId,
+  }, context);
   notifier.ready(`serves ${settings.hostname} on port ${relay.address.port}`);
   closers.push(watch(notifier, () => relay.answers()));
   await Promise.race([aborted(signal), relay.failed]);
@@ -187,12 +203,13 @@ function metadataOf(
   opened: OpenedSource | undefined,
 ): OnboardMetadata {
   const { port } = relay.address;
+  const ca = opened?.source.current.ca;
   return {
     type: "derp",
     hostname,
     certmodemanual: certificate.mode === "manual" || certificate.mode === "selfsigned",
     ...(port === 443 ? {} : { port }),
-    ...(opened?.ca === undefined ? {} : { ca: opened.ca }),
+    ...(ca === undefined ? {} : { ca }),
   };
 }
 
@@ -216,7 +233,11 @@ async function reload(relay: Relay, settings: Settings, notifier: Notifier): Pro
 function announce(
   relay: Relay,
   { hostname, certificate }: Settings,
-  { caPath, workers }: { caPath: string | undefined; workers: number },
+  { caPath, workers, device }: {
+    caPath: string | undefined;
+    workers: number;
+    device: string | undefined;
+  },
   context: CommandContext,
 ): void {
   const { address } = relay;
@@ -237,6 +258,7 @@ function announce(
       hostname,
       certmode: certificate.mode,
       ca: caPath,
+      device,
       workers,
       replaces: relay.replaces,
       pid: Deno.pid,
@@ -250,7 +272,11 @@ function announce(
   if (workers > 1) context.print(`  workers     ${workers} processes`);
   if (relay.stunPort !== undefined) context.print(`  STUN        UDP port ${relay.stunPort}`);
   if (relay.httpPort !== undefined) context.print(`  plain HTTP  port ${relay.httpPort}`);
-  if (caPath !== undefined) {
+  if (device !== undefined) {
+    context.print(
+      `  VPC         device ${device}; the VPC's agents find and trust it by themselves`,
+    );
+  } else if (caPath !== undefined) {
     context.print(`Its certificate is signed by a private CA of its own: ${caPath}`);
     context.print(`Copy that file to each host and start nexd there with`);
     context.print(

@@ -66,6 +66,9 @@ export interface Settings {
 
 const DEV_PORT = 3340;
 
+/** The name that every agent knows without being told. */
+const PUBLIC_RELAY = "relay.nexodus.io";
+
 /** Certificates are kept here unless `--certdir` says otherwise. */
 const DEFAULT_CERT_DIR = "/var/lib/nexd/certs";
 
@@ -93,6 +96,9 @@ export function readSettings(values: Values): Settings {
   };
   if (mesh.with.length > 0 && mesh.keyFile === undefined && !dev) {
     throw bad("mesh-with", mesh.with.join(","), "no mesh key; give --mesh-psk-file too");
+  }
+  if (values.onboard === true && hostname === PUBLIC_RELAY) {
+    throw bad("onboard", true, `${PUBLIC_RELAY} is the public relay; give your own --hostname`);
   }
   return {
     addr: dev ? { hostname: "", port: DEV_PORT } : parseHostPort(text(values.addr) ?? ":443", 443),
@@ -174,7 +180,7 @@ function duration(
 }
 
 function hostnameOf(values: Values): string {
-  const hostname = text(values.hostname) ?? "relay.nexodus.io";
+  const hostname = text(values.hostname) ?? PUBLIC_RELAY;
   if (isIP(hostname) !== 0) return hostname;
   if (!/^[A-Za-z0-9_.-]+$/.test(hostname) || hostname.length > 253) {
     throw bad("hostname", hostname, "neither a DNS name nor an IP address");
