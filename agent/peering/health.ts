@@ -11,10 +11,14 @@ export const HANDSHAKE_LIFE = 210_000;
 export const NEVER_HEALTHY_LIMIT = 30_000;
 /** A method that was healthy is given up this long after it last was. */
 export const WAS_HEALTHY_LIMIT = 180_000;
-/** Bytes leave and none come for this long: the path is suspect. WireGuard itself retries after 15 s. */
-const SUSPECT_AFTER = 15_000;
-/** More than the keepalives (32 bytes) of that time; a handshake attempt alone is 148 bytes. */
-const SUSPECT_BYTES = 290;
+/**
+ * More than keepalives was sent and nothing came for this long: the path is suspect. WireGuard at
+ * the other end answers data within 10 s, if only with a keepalive (KEEPALIVE_TIMEOUT), and a
+ * handshake at once.
+ */
+export const SUSPECT_AFTER = 12_000;
+/** More than the keepalives (32 bytes) of {@linkcode SILENT_AFTER}; an initiation is 148 bytes. */
+const ASKING_BYTES = 128;
 /** Both sides send a keepalive every 20 s: three missed in a row are suspect on an idle path too. */
 const SILENT_AFTER = 65_000;
 
@@ -26,10 +30,13 @@ export function followTraffic(
 ): Traffic | undefined {
   if (observed === undefined) return undefined;
   const { rxBytes: rx, txBytes: tx } = observed;
-  if (before === undefined || rx < before.rx || tx < before.tx) {
+  if (before === undefined || rx !== before.rx || tx < before.tx) {
     return { rx, tx, rxAt: now, txAtRx: tx };
   }
-  return rx > before.rx ? { rx, tx, rxAt: now, txAtRx: tx } : { ...before, tx };
+  const asked = tx - before.txAtRx > ASKING_BYTES;
+  return asked && before.askedAt === undefined
+    ? { ...before, tx, askedAt: now }
+    : { ...before, tx };
 }
 
 /** True when the counters say that the path is dead although the last handshake is recent. */
@@ -40,9 +47,8 @@ export function isSuspect(
 ): boolean {
   if (traffic === undefined || observed?.lastHandshake === undefined) return false;
   if (observed.lastHandshake > traffic.rxAt) return false;
-  const silent = now - traffic.rxAt;
-  return silent >= SILENT_AFTER ||
-    (silent >= SUSPECT_AFTER && traffic.tx - traffic.txAtRx > SUSPECT_BYTES);
+  return now - traffic.rxAt >= SILENT_AFTER ||
+    (traffic.askedAt !== undefined && now - traffic.askedAt >= SUSPECT_AFTER);
 }
 
 /** What is known about the current method of a peer. */

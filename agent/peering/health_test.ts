@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { assess, followTraffic, isSuspect } from "./health.ts";
+import { assess, followTraffic, isSuspect, SUSPECT_AFTER } from "./health.ts";
 import {
   HANDSHAKE_LIFE,
   NEVER_HEALTHY_LIMIT,
@@ -17,6 +17,7 @@ const history = (more: Partial<PeerHistory> = {}): PeerHistory => ({
   failed: [],
   probesFailed: 0,
   slot: 0,
+  events: [],
   ...more,
 });
 const seen = (lastHandshake: number | undefined, rxBytes = 0, txBytes = 0): Observed => ({
@@ -52,18 +53,53 @@ Deno.test("assess wants a sign of life after the method was applied", () => {
   assert.equal(assess(history({ rxBase: 10 }), seen(T - 1, 11), now).healthy, true);
 });
 
-Deno.test("isSuspect looks at bytes both ways and at the last handshake", () => {
-  let traffic = followTraffic(undefined, seen(T, 100, 100), T);
-  const later = (ms: number, rx: number, tx: number, handshake = T) => {
-    const observed = seen(handshake, rx, tx);
-    return isSuspect(followTraffic(traffic, observed, T + ms), observed, T + ms);
-  };
-  assert.equal(later(14_000, 100, 5000), false);
-  assert.equal(later(15_000, 100, 5000), true);
-  assert.equal(later(15_000, 101, 5000), false);
-  assert.equal(later(15_000, 100, 132), false); // one keepalive
-  assert.equal(later(15_000, 100, 5000, T + 10_000), false); // renewed meanwhile
-  assert.equal(later(66_000, 100, 100), true); // keepalives of the peer are missing
-  traffic = followTraffic(traffic, seen(T, 0, 0), T + 1000); // the device was opened again
-  assert.deepEqual(traffic, { rx: 0, tx: 0, rxAt: T + 1000, txAtRx: 0 });
+/** Passes of two seconds each with the counters of a plan: `[rx, tx]` at each. */
+function suspectAt(counters: [rx: number, tx: number][], handshakeAt = 0): number | undefined {
+  let traffic = followTraffic(undefined, seen(T, 0, 0), T);
+  for (const [i, [rx, tx]] of counters.entries()) {
+    const now = T + (i + 1) * 2000, observed = seen(T + handshakeAt, rx, tx);
+    traffic = followTraffic(traffic, observed, now);
+    if (isSuspect(traffic, observed, now)) return now - T;
+  }
+  return undefined;
+}
+
+const passes = (n: number, counters: (i: number) => [number, number]) =>
+  Array.from({ length: n }, (_, i) => counters(i));
+
+Deno.test("isSuspect within 14 s of the first bytes that should have been answered", () => {
+  assert.equal(suspectAt(passes(30, (i) => [0, (i + 1) * 1000])), 14_000);
+  // One initiation is enough: a peer that is there answers it at once.
+  assert.equal(suspectAt(passes(30, () => [0, 148])), 14_000);
+  // Not while something comes, however little.
+  assert.equal(suspectAt(passes(100, (i) => [i, i * 1000])), undefined);
+  // Nor when the handshake was renewed meanwhile.
+  assert.equal(suspectAt(passes(9, () => [0, 148]), 10_000), undefined);
+  assert.equal(SUSPECT_AFTER, 12_000);
+});
+
+Deno.test("isSuspect counts from the first bytes, not from when the peer was heard last", () => {
+  // Idle for 40 s but for keepalives, then one-way traffic: the peer has 10 s to say something.
+  const idle = passes(20, (i) => [0, Math.floor(i / 10) * 32]);
+  assert.equal(suspectAt([...idle, ...passes(5, (i) => [0, 64 + (i + 1) * 50_000])]), undefined);
+  assert.equal(suspectAt([...idle, ...passes(9, (i) => [0, 64 + (i + 1) * 50_000])]), 54_000);
+  // One-way traffic that the peer's WireGuard answers with a keepalive after 10 s each time.
+  assert.equal(
+    suspectAt(passes(300, (i) => [Math.floor(i / 5) * 32, i * 10_000])),
+    undefined,
+  );
+});
+
+Deno.test("isSuspect misses the keepalives of an idle peer after 65 s", () => {
+  assert.equal(suspectAt(passes(40, (i) => [0, Math.floor(i / 10) * 32])), 66_000);
+});
+
+Deno.test("followTraffic starts anew when the counters went back", () => {
+  const traffic = followTraffic(undefined, seen(T, 100, 100), T);
+  assert.deepEqual(followTraffic(traffic, seen(T, 0, 0), T + 1000), {
+    rx: 0,
+    tx: 0,
+    rxAt: T + 1000,
+    txAtRx: 0,
+  });
 });

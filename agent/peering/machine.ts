@@ -8,23 +8,38 @@
  *
  * @module
  */
-import { assess, type Health } from "./health.ts";
-import { type Method, type MethodContext, METHODS, type Verdict } from "./methods.ts";
-import type { MethodName, Observed, Peer, PeerHistory, Self } from "./types.ts";
+import { withEvent } from "./events.ts";
+import { assess, type Health, NEVER_HEALTHY_LIMIT } from "./health.ts";
+import {
+  type Method,
+  type MethodContext,
+  methodOf,
+  METHODS,
+  type Verdict,
+  type VpcRelay,
+} from "./methods.ts";
+import { PROBE_INTERVAL, slotOf, startOfSlot } from "./slots.ts";
+import type { MethodName, Observed, PathEventCode, Peer, PeerHistory, Self } from "./types.ts";
 
-/** Time between two looks at a better method, ms; doubled for each look in vain, up to eightfold. */
-export const PROBE_INTERVAL = 300_000;
-/** How long a better method may take to show life, ms. */
-export const PROBE_LIMIT = 10_000;
+/**
+ * How long a better method may take to show life, ms. Short, because what is sent meanwhile is lost
+ * when it does not. The other side may come later by its clock: WireGuard then follows it.
+ */
+export const PROBE_LIMIT = 4_000;
 
 /** What does not change while one peer is planned. */
 interface Situation {
   self: Self;
   peer: Peer;
   relay: string | undefined;
+  vpcRelay: VpcRelay | undefined;
   loopback: string | undefined;
   observed: Observed | undefined;
   now: number;
+  /** What the path depends on is another than before. */
+  changed: boolean;
+  /** The control plane says that the peer is back. */
+  returned: boolean;
 }
 
 /** A peer's history being advanced by one pass. */
@@ -37,17 +52,23 @@ export class PeerMachine {
   constructor(history: PeerHistory, situation: Situation) {
     this.h = history;
     this.#s = situation;
-    this.health = assess(history, situation.observed, situation.now);
+    this.health = this.#assess();
   }
 
   /** One pass: choose, judge, adopt, probe or move on. */
   step(): void {
     const { h } = this;
+    if (this.#s.changed) this.#lookAgain("device-changed");
+    else if (this.#s.returned && !this.#answered()) this.#lookAgain("peer-online");
     if (h.method === undefined || (h.adopted === undefined && !this.verdict(h.method).usable)) {
       const first = this.#first(h.failed);
-      if (first?.name !== h.method) this.#apply(first);
+      if (first?.name !== h.method) {
+        if (h.method !== undefined) this.#note("unusable");
+        this.#apply(first);
+        this.#note("chosen");
+      }
     }
-    if (this.health.healthy) h.lastHealthyAt = this.#s.now;
+    this.#followHealth();
     if (h.method === undefined || this.#adopt()) return;
     if (h.probe !== undefined) this.#judgeProbe();
     else if (this.health.failed || this.health.suspect) this.#fail(h.method);
@@ -61,27 +82,105 @@ export class PeerMachine {
 
   /** What methods look at. */
   context(failed: MethodName[] = this.h.failed): MethodContext {
-    const { self, peer, relay, loopback } = this.#s;
+    const { self, peer, relay, vpcRelay, loopback } = this.#s;
     const directFailed = METHODS.some((m) => m.direct && failed.includes(m.name));
-    return { self, peer, relay, loopback, directFailed };
+    return { self, peer, relay, vpcRelay, loopback, directFailed };
+  }
+
+  /** When the next pass has something to do that cannot wait for its turn, ms; or Infinity. */
+  get wakeAt(): number {
+    const { h } = this, { self, peer } = this.#s;
+    if (h.probe !== undefined) return h.probe.startedAt + PROBE_LIMIT;
+    if (h.method === undefined || this.#better(h.method) === undefined) return Infinity;
+    return startOfSlot(self.publicKey, peer.publicKey, this.#slot() + 1);
+  }
+
+  #assess(): Health {
+    const { observed, vpcRelay, now } = this.#s;
+    if (this.h.method !== "via-relay") return assess(this.h, observed, now);
+    // The peer is not in WireGuard: it is as well as the relay.
+    const healthy = vpcRelay?.healthy === true;
+    return { healthy, suspect: false, failed: !healthy, evidence: healthy };
+  }
+
+  #followHealth(): void {
+    const { h } = this, { now } = this.#s;
+    if (!this.health.healthy) {
+      delete h.healthySince;
+      return;
+    }
+    h.lastHealthyAt = now;
+    if (h.healthySince === undefined) {
+      h.healthySince = now;
+      if (h.probe === undefined) this.#note("healthy");
+    }
+    // It has lasted: what was in vain before is forgotten.
+    const lasts = now - h.healthySince >= PROBE_INTERVAL && methodOf(h.method!).direct;
+    if (lasts) h.probesFailed = 0;
+  }
+
+  #note(event: PathEventCode): void {
+    const { h } = this;
+    h.events = withEvent(h.events, { at: this.#s.now, event, method: h.method ?? "none" });
+  }
+
+  #slot(): number {
+    const { self, peer, now } = this.#s;
+    return slotOf(self.publicKey, peer.publicKey, now);
   }
 
   #apply(method: Method | undefined): void {
-    const { h } = this, { now, self, peer, observed } = this.#s;
+    const { h } = this;
     if (method === undefined) delete h.method;
     else h.method = method.name;
-    h.appliedAt = now;
-    h.slot = slotOf(self.publicKey, peer.publicKey, now);
+    h.appliedAt = this.#s.now;
+    h.slot = this.#slot();
     delete h.adopted;
     delete h.probe;
     delete h.rxBase;
     delete h.lastHealthyAt;
-    this.health = assess(h, observed, now);
+    delete h.healthySince;
+    this.health = this.#assess();
   }
 
+  /** The best usable method, one that has not failed before one that has. */
   #first(failed: MethodName[]): Method | undefined {
     const context = this.context(failed);
-    return METHODS.find((method) => method.applicable(context).usable);
+    const usable = METHODS.filter((method) => method.applicable(context).usable);
+    return usable.find((method) => !failed.includes(method.name)) ?? usable[0];
+  }
+
+  /** The best usable method above another one. */
+  #better(current: MethodName): Method | undefined {
+    const context = this.context();
+    return METHODS.slice(0, METHODS.indexOf(methodOf(current)))
+      .find((method) => method.applicable(context).usable);
+  }
+
+  /** A handshake may be there before the news that the peer is: then the search is over already. */
+  #answered(): boolean {
+    const { h } = this;
+    return h.lastHealthyAt !== undefined ||
+      (this.#s.observed?.lastHandshake ?? -Infinity) >= h.appliedAt;
+  }
+
+  /**
+   * The peer or this host has changed. What works is kept while better ways are tried again; what
+   * does not is searched for from the top.
+   */
+  #lookAgain(why: PathEventCode): void {
+    const { h } = this;
+    this.#note(why);
+    h.failed = [];
+    h.probesFailed = 0;
+    delete h.probe;
+    const works = h.method !== undefined && h.lastHealthyAt !== undefined && this.health.healthy;
+    if (!works) return this.#apply(undefined);
+    const from = h.method!, better = this.#better(from);
+    if (better === undefined) return;
+    this.#apply(better);
+    h.probe = { from, startedAt: this.#s.now };
+    this.#note("probe");
   }
 
   /**
@@ -89,45 +188,58 @@ export class PeerMachine {
    * works, the plan follows too instead of pulling the path apart again.
    */
   #adopt(): boolean {
-    const { h } = this, { observed, loopback, peer, self, now } = this.#s;
+    const { h } = this, { observed, loopback, peer, self } = this.#s;
     const at = observed?.endpoint;
     if (at === undefined || h.probe !== undefined || !this.health.healthy) return false;
+    if (self.relay || peer.relay || h.method === "via-relay") return false;
     const relayed = at === loopback;
     if (relayed === !methodOf(h.method!).direct || (!relayed && self.relayOnly)) return false;
     if (!relayed && isLoopback(at)) return false;
     h.method = relayed ? "via-derp-relay" : at === peer.local ? "direct-local" : "reflexive";
     h.adopted = at;
-    h.slot = slotOf(self.publicKey, peer.publicKey, now);
+    h.slot = this.#slot();
+    this.#note("peer-moved");
     return true;
   }
 
   #fail(current: MethodName): void {
-    const { h } = this;
+    const { h } = this, { now } = this.#s;
+    const event = this.health.failed ? "failed" : "suspect";
     const failed = [...new Set([...h.failed, current])];
     const context = this.context(failed);
     const next = METHODS.slice(METHODS.indexOf(methodOf(current)) + 1)
       .find((method) => method.applicable(context).usable);
+    // A direct way that came and went is looked for less often, so that nothing flaps.
+    const went = h.lastHealthyAt !== undefined && now - h.appliedAt < PROBE_INTERVAL;
+    if (went && methodOf(current).direct) h.probesFailed++;
     if (next !== undefined) {
+      this.#note(event);
       h.failed = failed;
       this.#apply(next);
+      this.#note("chosen");
       return;
     }
     const first = this.#first([]);
-    if (first?.name === current && !this.health.failed) return; // only suspect, and nothing else
+    this.#note(event);
+    // Only suspect, and nothing else or only what failed before: a relay may soon be back.
+    const silent = now - (h.lastHealthyAt ?? h.appliedAt);
+    const again = first === undefined || first.name === current ||
+      (h.failed.includes(first.name) && silent < NEVER_HEALTHY_LIMIT);
+    if (again && !this.health.failed) return;
     h.failed = [];
     this.#apply(first);
+    this.#note("chosen");
   }
 
   #lookUp(current: MethodName): void {
-    const { h } = this, { self, peer, now } = this.#s;
-    const context = this.context();
-    const better = METHODS.slice(0, METHODS.indexOf(methodOf(current)))
-      .find((method) => method.applicable(context).usable);
-    const slot = slotOf(self.publicKey, peer.publicKey, now);
-    if (better === undefined || slot <= h.slot) return;
-    if (slot % 2 ** Math.min(h.probesFailed, 3) !== 0) return;
+    const { h } = this, { now } = this.#s;
+    const slot = this.#slot();
+    if (slot <= h.slot || slot % 2 ** Math.min(h.probesFailed, 3) !== 0) return;
+    const better = this.#better(current);
+    if (better === undefined) return;
     this.#apply(better);
     h.probe = { from: current, startedAt: now };
+    this.#note("probe");
   }
 
   /** Keeps a probe that shows life on a direct endpoint; undoes it when its time is up. */
@@ -135,36 +247,24 @@ export class PeerMachine {
     const { h } = this, { observed, loopback, now } = this.#s;
     const { from, startedAt } = h.probe!;
     const current = h.method!;
-    const direct = observed?.endpoint !== undefined && observed.endpoint !== loopback;
+    const straight = current === "via-relay" ||
+      (observed?.endpoint !== undefined && observed.endpoint !== loopback);
     if (now - startedAt < PROBE_LIMIT / 2) return;
-    if (this.health.evidence && direct) {
+    if (this.health.evidence && straight) {
       h.failed = h.failed.filter((name) => name !== current);
-      h.probesFailed = 0;
       delete h.probe;
+      this.#note("probe-kept");
     } else if (now - startedAt >= PROBE_LIMIT) {
       const failed = [...new Set([...h.failed, current])];
       this.#apply(methodOf(from));
       h.failed = failed;
       h.probesFailed++;
       h.lastHealthyAt = now; // it was healthy until the probe began
+      this.#note("probe-failed");
     }
   }
 }
 
-/** The row of a method. */
-export function methodOf(name: MethodName): Method {
-  return METHODS.find((method) => method.name === name)!;
-}
-
 function isLoopback(endpoint: string): boolean {
   return endpoint.startsWith("127.") || endpoint.startsWith("[::1]");
-}
-
-/** The number of the current probing slot of a pair of keys: the same on both sides. */
-export function slotOf(a: string, b: string, now: number): number {
-  let hash = 0x811c9dc5;
-  for (const char of a < b ? a + b : b + a) {
-    hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193);
-  }
-  return Math.floor((now + (hash >>> 0) % PROBE_INTERVAL) / PROBE_INTERVAL);
 }

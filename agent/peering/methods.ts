@@ -6,12 +6,24 @@
 import { ipOf } from "./published/mod.ts";
 import type { MethodName, PathCode, Peer, Self } from "./types.ts";
 
+/** The WireGuard relay that forwards for the VPC, as this host sees it. */
+export interface VpcRelay {
+  hostname: string;
+  healthy: boolean;
+  /** Its first handshake may still come: too early for a way around it. */
+  pending: boolean;
+  /** It has been healthy for a while: worth leaving a DERP relay for. */
+  stable: boolean;
+}
+
 /** What a method may look at. */
 export interface MethodContext {
   self: Self;
   peer: Peer;
   /** Name of the DERP relay in use, if there is one. */
   relay: string | undefined;
+  /** The VPC's WireGuard relay, if it has one. */
+  vpcRelay: VpcRelay | undefined;
   /** The peer's loopback endpoint, when the proxy has one for it. */
   loopback: string | undefined;
   /** A direct method has been tried and failed. */
@@ -21,7 +33,7 @@ export interface MethodContext {
 /** Whether a method can be used now, and why or why not. */
 export type Verdict =
   | { usable: true; code: PathCode; reason: string }
-  | { usable: false; reason: string };
+  | { usable: false; reason: string; /** It is not about hosts like these. */ moot?: true };
 
 /** One way to reach a peer. */
 export interface Method {
@@ -29,11 +41,12 @@ export interface Method {
   /** Goes straight to the peer. */
   direct: boolean;
   applicable(context: MethodContext): Verdict;
-  /** The endpoint to give WireGuard; called only when applicable. */
-  endpoint(context: MethodContext): string;
+  /** The endpoint to give WireGuard, if it gets one; called only when applicable. */
+  endpoint(context: MethodContext): string | undefined;
 }
 
 const no = (reason: string): Verdict => ({ usable: false, reason });
+const moot = (reason: string): Verdict => ({ usable: false, reason, moot: true });
 const yes = (code: PathCode, reason: string): Verdict => ({ usable: true, code, reason });
 
 /** The address both sides show to the world, when it is the same one. */
@@ -43,24 +56,80 @@ function sharedNat({ self, peer }: MethodContext): string | undefined {
   return mine === ipOf(peer.reflexive) ? mine : undefined;
 }
 
+/** Methods between two hosts of which neither is a relay. */
+function betweenHosts({ self, peer }: MethodContext): Verdict | undefined {
+  if (self.relay) return moot("this host is the VPC's relay");
+  return peer.relay ? moot("the peer is a relay") : undefined;
+}
+
+/** Methods of this host as a relay, or to a peer that is one. */
+function atRelay({ self, peer }: MethodContext, whose: "self" | "peer"): Verdict | undefined {
+  if (whose === "self") return self.relay ? undefined : moot("this host is no relay");
+  if (self.relay) return moot("this host is a relay itself");
+  return peer.relay ? undefined : moot("the peer is no relay");
+}
+
+function byLocal(context: MethodContext, code: PathCode): Verdict {
+  if (context.peer.local === undefined) return no("the peer publishes no local endpoint");
+  const nat = sharedNat(context);
+  if (nat === undefined) return no("not behind the same NAT");
+  return yes(code, `both are behind ${nat}, so the peer's local address is tried`);
+}
+
 /** Best first: the planner walks down this table. */
 export const METHODS: readonly Method[] = [
+  {
+    name: "relay-node-self-direct-local",
+    direct: true,
+    applicable: (context) => atRelay(context, "self") ?? byLocal(context, "self-is-relay"),
+    // A relay's address is known to all: peers speak first, also those that moved.
+    endpoint: () => undefined,
+  },
+  {
+    name: "relay-node-self",
+    direct: true,
+    applicable: (context) =>
+      atRelay(context, "self") ??
+        yes("self-is-relay", "this host is the VPC's relay: the peer speaks first"),
+    endpoint: () => undefined,
+  },
+  {
+    name: "relay-node-peer-direct-local",
+    direct: true,
+    applicable: (context) => atRelay(context, "peer") ?? byLocal(context, "peer-is-relay"),
+    endpoint: ({ peer }) => peer.local,
+  },
+  {
+    name: "relay-node-peer",
+    direct: true,
+    applicable(context) {
+      const refused = atRelay(context, "peer");
+      if (refused !== undefined) return refused;
+      if (context.peer.reflexive === undefined) {
+        return no("the relay publishes no outside endpoint");
+      }
+      return yes("peer-is-relay", "the peer is the VPC's relay, at its outside address");
+    },
+    endpoint: ({ peer }) => peer.reflexive,
+  },
   {
     name: "direct-local",
     direct: true,
     applicable(context) {
+      const refused = betweenHosts(context);
+      if (refused !== undefined) return refused;
       if (context.self.relayOnly) return no("this host uses relays only");
-      if (context.peer.local === undefined) return no("the peer publishes no local endpoint");
-      const nat = sharedNat(context);
-      if (nat === undefined) return no("not behind the same NAT");
-      return yes("same-nat", `both are behind ${nat}, so the peer's local address is tried`);
+      return byLocal(context, "same-nat");
     },
-    endpoint: ({ peer }) => peer.local!,
+    endpoint: ({ peer }) => peer.local,
   },
   {
     name: "reflexive",
     direct: true,
-    applicable({ self, peer }) {
+    applicable(context) {
+      const refused = betweenHosts(context);
+      if (refused !== undefined) return refused;
+      const { self, peer } = context;
       if (self.relayOnly) return no("this host uses relays only");
       if (self.symmetric) return no("this host's NAT is symmetric");
       if (peer.symmetric) return no("the peer's NAT is symmetric");
@@ -70,12 +139,31 @@ export const METHODS: readonly Method[] = [
         "neither side's NAT is symmetric, so the peer's outside address works",
       );
     },
-    endpoint: ({ peer }) => peer.reflexive!,
+    endpoint: ({ peer }) => peer.reflexive,
+  },
+  {
+    name: "via-relay",
+    direct: false,
+    applicable(context) {
+      const refused = betweenHosts(context);
+      if (refused !== undefined) return refused;
+      const { vpcRelay } = context;
+      if (vpcRelay === undefined) return moot("the VPC has no WireGuard relay");
+      if (!vpcRelay.healthy) return no(`the VPC's relay ${vpcRelay.hostname} does not answer`);
+      return yes("vpc-relay", `through the VPC's relay ${vpcRelay.hostname}`);
+    },
+    // The peer itself is not in WireGuard: its prefixes are the relay's.
+    endpoint: () => undefined,
   },
   {
     name: "via-derp-relay",
     direct: false,
-    applicable({ self, peer, relay, loopback, directFailed }) {
+    applicable(context) {
+      const refused = betweenHosts(context);
+      if (refused !== undefined) return refused;
+      const { self, peer, relay, vpcRelay, loopback, directFailed } = context;
+      if (vpcRelay?.stable) return no(`the VPC's relay ${vpcRelay.hostname} comes first`);
+      if (vpcRelay?.pending) return no(`the VPC's relay ${vpcRelay.hostname} is being tried`);
       if (relay === undefined) return no("no relay is known");
       if (loopback === undefined) return no("the proxy has no loopback endpoint for the peer");
       if (self.relayOnly) return yes("relay-only", `this host uses relays only: through ${relay}`);
@@ -99,6 +187,11 @@ export const METHODS: readonly Method[] = [
       }
       return no("direct ways come first");
     },
-    endpoint: ({ loopback }) => loopback!,
+    endpoint: ({ loopback }) => loopback,
   },
 ];
+
+/** The row of a method. */
+export function methodOf(name: MethodName): Method {
+  return METHODS.find((method) => method.name === name)!;
+}

@@ -14,4 +14,4 @@ export {
   MAX_PEERS,
   type RelayTarget,
 } from "./published/mod.ts";
-export type { Observed, Peer, PeerHistory, PeerPlan, Self, Skipped } from "./types.ts";
+export type { Observed, PathEvent, Peer, PeerHistory, PeerPlan, Self, Skipped } from "./types.ts";

@@ -4,9 +4,11 @@
  * @module
  */
 import { followTraffic } from "./health.ts";
-import { methodOf, PeerMachine, slotOf } from "./machine.ts";
-import { METHODS } from "./methods.ts";
+import { PeerMachine } from "./machine.ts";
+import { methodOf, METHODS, type VpcRelay } from "./methods.ts";
+import { slotOf } from "./slots.ts";
 import type { Observed, Peer, PeerHistory, PeerPlan, Self } from "./types.ts";
+import { chooseCarrier, relayedPrefixes, type RelayState, viewOf } from "./vpc_relay.ts";
 
 /** Persistent keepalive of every peer, seconds. */
 export const KEEPALIVE_SECONDS = 20;
@@ -31,21 +33,47 @@ interface PlanInput {
 interface PlanResult {
   plans: PeerPlan[];
   history: Map<string, PeerHistory>;
+  /** The next pass should not be later than this, ms since the epoch; Infinity: any time. */
+  wakeAt: number;
 }
 
 /** Decides for all peers; changes nothing that it was given. */
 export function plan(input: PlanInput): PlanResult {
-  const history = new Map<string, PeerHistory>();
-  const plans = input.peers.map((peer) => {
-    const machine = machineOf(input, peer);
+  const machines = new Map<Peer, PeerMachine>();
+  const advance = (peer: Peer, vpcRelay: VpcRelay | undefined): PeerMachine => {
+    const machine = machineOf(input, peer, vpcRelay);
     machine.step();
-    history.set(peer.publicKey, machine.h);
-    return describe(machine, peer);
-  });
-  return { plans, history };
+    machines.set(peer, machine);
+    return machine;
+  };
+  // The VPC's relay first: how it is decides for those behind it.
+  const relays: RelayState[] = input.self.relay ? [] : input.peers
+    .filter((peer) => peer.relay)
+    .map((peer) => {
+      const { h, health } = advance(peer, undefined);
+      return { peer, h, healthy: health.healthy };
+    });
+  const carrier = chooseCarrier(relays);
+  for (const { h } of relays) delete h.carrier;
+  if (carrier !== undefined) carrier.h.carrier = true;
+  const vpcRelay = carrier === undefined ? undefined : viewOf(carrier, input.now);
+  for (const peer of input.peers) if (!machines.has(peer)) advance(peer, vpcRelay);
+
+  const behind = input.peers.filter((peer) => machines.get(peer)!.h.method === "via-relay");
+  const plans = input.peers.map((peer) => ({
+    ...describe(machines.get(peer)!, peer),
+    allowedIps: peer === carrier?.peer
+      ? relayedPrefixes(input.self, peer, behind)
+      : peer.allowedIps,
+  }));
+  return {
+    plans,
+    history: new Map(input.peers.map((peer) => [peer.publicKey, machines.get(peer)!.h])),
+    wakeAt: Math.min(Infinity, ...[...machines.values()].map(({ wakeAt }) => wakeAt)),
+  };
 }
 
-function machineOf(input: PlanInput, peer: Peer): PeerMachine {
+function machineOf(input: PlanInput, peer: Peer, vpcRelay: VpcRelay | undefined): PeerMachine {
   const { self, now } = input;
   const observed = input.observed.get(peer.publicKey);
   const before = input.history.get(peer.publicKey);
@@ -53,23 +81,22 @@ function machineOf(input: PlanInput, peer: Peer): PeerMachine {
     peer.local,
     peer.reflexive,
     peer.symmetric,
-    peer.allowedIps,
+    peer.relay,
     self.symmetric,
     self.reflexive,
+    self.relay,
   ]);
-  // A handshake may be there before the news that the peer is: then the search is over already.
-  const answered = (observed?.lastHandshake ?? -Infinity) >= (before?.appliedAt ?? Infinity);
-  const returned = before?.online === false && peer.online &&
-    before.lastHealthyAt === undefined && !answered;
-  const kept = before?.fingerprint === fingerprint && !returned;
-  const h: PeerHistory = kept ? { ...before, online: peer.online } : {
-    fingerprint,
-    online: peer.online,
-    appliedAt: now,
-    failed: [],
-    probesFailed: 0,
-    slot: slotOf(self.publicKey, peer.publicKey, now),
-  };
+  const h: PeerHistory = before === undefined
+    ? {
+      fingerprint,
+      online: peer.online,
+      appliedAt: now,
+      failed: [],
+      probesFailed: 0,
+      slot: slotOf(self.publicKey, peer.publicKey, now),
+      events: [],
+    }
+    : { ...before, fingerprint, online: peer.online };
   const traffic = followTraffic(before?.traffic, observed, now);
   if (traffic === undefined) delete h.traffic;
   else h.traffic = traffic;
@@ -81,40 +108,47 @@ function machineOf(input: PlanInput, peer: Peer): PeerMachine {
     self,
     peer,
     relay: input.relay,
+    vpcRelay,
     loopback: input.loopback.get(peer.publicKey),
     observed,
     now,
+    changed: before !== undefined && before.fingerprint !== fingerprint,
+    returned: before?.online === false && peer.online,
   });
 }
 
-function describe(machine: PeerMachine, peer: Peer): PeerPlan {
+/** The plan of one peer, without what WireGuard routes to it. */
+function describe(machine: PeerMachine, peer: Peer): Omit<PeerPlan, "allowedIps"> {
   const { h, health } = machine;
+  const base = {
+    peer,
+    method: h.method ?? "none" as const,
+    healthy: health.healthy,
+    configured: h.method !== "via-relay",
+    history: h.events,
+  };
   if (h.method === undefined) {
     const context = machine.context();
-    const reasons = METHODS.map((method) => `${method.name}: ${method.applicable(context).reason}`);
-    return {
-      peer,
-      method: "none",
-      code: "no-method",
-      reason: `no way to the peer (${reasons.join("; ")})`,
-      healthy: health.healthy,
-    };
+    const reasons = METHODS.flatMap(({ name, applicable }) => {
+      const verdict = applicable(context);
+      return verdict.usable || verdict.moot ? [] : [`${name}: ${verdict.reason}`];
+    });
+    return { ...base, code: "no-method", reason: `no way to the peer (${reasons.join("; ")})` };
   }
-  const base = { peer, method: h.method, healthy: health.healthy };
   if (h.adopted !== undefined) {
     const way = h.method === "via-derp-relay" ? "through the relay" : "directly";
     return { ...base, code: "peer-moved", reason: `the peer speaks ${way}`, endpoint: h.adopted };
   }
   const endpoint = methodOf(h.method).endpoint(machine.context());
+  const planned = { ...base, ...(endpoint === undefined ? {} : { endpoint }) };
   if (h.probe !== undefined) {
     const reason = `trying ${h.method} again; ${h.probe.from} works`;
-    return { ...base, code: "probing", reason, endpoint };
+    return { ...planned, code: "probing", reason };
   }
   const verdict = machine.verdict(h.method);
   return {
-    ...base,
+    ...planned,
     code: verdict.usable ? verdict.code : "no-method",
     reason: verdict.reason,
-    endpoint,
   };
 }

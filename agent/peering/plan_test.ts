@@ -1,111 +1,13 @@
 import assert from "node:assert/strict";
-import fc from "fast-check";
-import { PROBE_INTERVAL, PROBE_LIMIT, slotOf } from "./machine.ts";
 import {
   KEEPALIVE_SECONDS,
   NEVER_HEALTHY_LIMIT,
-  type Observed,
   type Peer,
   type PeerHistory,
-  type PeerPlan,
   plan,
   type Self,
 } from "./mod.ts";
-
-const SELF_KEY = "A".repeat(43) + "=", PEER_KEY = "B".repeat(43) + "=";
-const LOOPBACK = "127.0.0.3:9002";
-
-const SELF: Self = {
-  id: "self",
-  publicKey: SELF_KEY,
-  symmetric: false,
-  relayOnly: false,
-  reflexive: "203.0.113.1:40000",
-  local: "192.168.1.2:40000",
-  tunnelIpv4: "100.64.0.1",
-  ipv4Cidr: "100.64.0.0/10",
-  ipv6Cidr: "200::/64",
-};
-
-const PEER: Peer = {
-  id: "peer",
-  hostname: "peer",
-  publicKey: PEER_KEY,
-  tunnelIpv4: "100.64.0.2",
-  allowedIps: ["100.64.0.2/32", "200::2/128"],
-  local: "192.168.1.3:40000",
-  reflexive: "203.0.113.2:40000",
-  symmetric: false,
-  online: true,
-  notes: [],
-};
-const SAME_NAT: Peer = { ...PEER, reflexive: "203.0.113.1:40001" };
-
-/** Runs passes against a scripted WireGuard. */
-class Run {
-  now = 1_700_000_000_000;
-  history: ReadonlyMap<string, PeerHistory> = new Map();
-  observed: Observed | undefined;
-  last!: PeerPlan;
-  self: Self;
-  peer: Peer;
-  relay: string | undefined = "relay.lab";
-  loopback: string | undefined = LOOPBACK;
-
-  constructor(self: Partial<Self> = {}, peer: Partial<Peer> = {}) {
-    this.self = { ...SELF, ...self };
-    this.peer = { ...PEER, ...peer };
-    // Just behind the start of a probing slot, so that none begins within a short test.
-    while (slotOf(SELF_KEY, PEER_KEY, this.now) === slotOf(SELF_KEY, PEER_KEY, this.now - 1000)) {
-      this.now += 500;
-    }
-  }
-
-  /** One pass after `ms`. */
-  pass(ms = 0): PeerPlan {
-    this.now += ms;
-    const result = plan({
-      self: this.self,
-      peers: [this.peer],
-      ...(this.relay === undefined ? {} : { relay: this.relay }),
-      loopback: new Map(this.loopback === undefined ? [] : [[PEER_KEY, this.loopback]]),
-      observed: new Map(this.observed === undefined ? [] : [[PEER_KEY, this.observed]]),
-      history: this.history,
-      now: this.now,
-    });
-    this.history = result.history;
-    return this.last = result.plans[0]!;
-  }
-
-  /** Passes every 2 s for `ms`. */
-  passFor(ms: number): PeerPlan {
-    for (let t = 0; t < ms; t += 2000) this.pass(2000);
-    return this.last;
-  }
-
-  /** The peer answers on the planned endpoint: handshake and bytes. */
-  answer(endpoint = this.last.endpoint): void {
-    const { rxBytes = 0, txBytes = 0 } = this.observed ?? {};
-    this.observed = {
-      rxBytes: rxBytes + 124,
-      txBytes: txBytes + 180,
-      lastHandshake: this.now,
-      ...(endpoint === undefined ? {} : { endpoint }),
-    };
-  }
-
-  /** The peer answers for `ms`, a handshake every two minutes. */
-  healthyFor(ms: number): PeerPlan {
-    for (let t = 0; t < ms; t += 2000) {
-      const handshake = t % 120_000 === 0;
-      const before = this.observed?.lastHandshake;
-      this.answer(this.observed?.endpoint ?? this.last.endpoint);
-      if (!handshake && before !== undefined) this.observed!.lastHandshake = before;
-      this.pass(2000);
-    }
-    return this.last;
-  }
-}
+import { LOOPBACK, PEER, PEER_KEY, Run, SAME_NAT, SELF, VPC_RELAY } from "./testing.ts";
 
 /** The methods chosen one after the other while nobody ever answers. */
 function sequence(run: Run, steps: number): string[] {
@@ -161,6 +63,49 @@ Deno.test("plan walks the decision table", () => {
   for (const [name, self, peer, relay, wanted] of table) {
     const run = new Run(self, peer);
     run.relay = relay;
+    assert.deepEqual(sequence(run, wanted.length), wanted, name);
+  }
+});
+
+Deno.test("plan walks the decision table of a VPC with a WireGuard relay", () => {
+  const near = { ...VPC_RELAY, reflexive: "203.0.113.1:51820" };
+  const hosts: [string, Partial<Self>, Partial<Peer>, string[]][] = [
+    ["same NAT", {}, SAME_NAT, ["direct-local", "reflexive", "via-relay", "via-relay"]],
+    ["other NAT", {}, {}, ["reflexive", "via-relay", "via-relay"]],
+    ["symmetric, other NAT", { symmetric: true }, {}, ["via-relay", "via-relay"]],
+    ["peer symmetric", {}, { symmetric: true }, ["via-relay", "via-relay"]],
+    ["relays only", { relayOnly: true, symmetric: true }, SAME_NAT, ["via-relay", "via-relay"]],
+  ];
+  for (const [name, self, peer, wanted] of hosts) {
+    const run = new Run(self, peer);
+    run.vpcRelay = VPC_RELAY;
+    run.pass();
+    run.pass(250); // the relay answers
+    run.history = new Map([...run.history].filter(([key]) => key !== PEER_KEY));
+    assert.deepEqual(sequence(run, wanted.length), wanted, name);
+    assert.equal(run.last.healthy, true, name);
+  }
+  // The relay itself as the peer, and this host as the relay.
+  const relays: [string, Partial<Self>, Peer, string[]][] = [
+    [
+      "relay, same NAT",
+      {},
+      near,
+      ["relay-node-peer-direct-local", "relay-node-peer", "relay-node-peer-direct-local"],
+    ],
+    ["relay, other NAT", {}, VPC_RELAY, ["relay-node-peer", "relay-node-peer"]],
+    ["relay, relays only", { relayOnly: true }, VPC_RELAY, ["relay-node-peer"]],
+    [
+      "self relay, same NAT",
+      { relay: true },
+      SAME_NAT,
+      ["relay-node-self-direct-local", "relay-node-self", "relay-node-self-direct-local"],
+    ],
+    ["self relay, other NAT", { relay: true }, PEER, ["relay-node-self", "relay-node-self"]],
+    ["self relay, other relay", { relay: true }, VPC_RELAY, ["relay-node-self"]],
+  ];
+  for (const [name, self, peer, wanted] of relays) {
+    const run = new Run(self, { ...peer, publicKey: PEER_KEY });
     assert.deepEqual(sequence(run, wanted.length), wanted, name);
   }
 });
@@ -321,57 +266,6 @@ Deno.test("plan leaves a relayed method when the relay is gone", () => {
   run.passFor(NEVER_HEALTHY_LIMIT);
   run.relay = undefined;
   assert.equal(run.pass(2000).method, "reflexive");
-});
-
-/** A peer on the relay, healthy, after a direct way has failed. */
-function fallenBack(): Run {
-  const run = new Run();
-  run.pass();
-  run.passFor(NEVER_HEALTHY_LIMIT);
-  run.healthyFor(4_000);
-  assert.equal(run.last.method, "via-derp-relay");
-  return run;
-}
-
-/** Passes, healthy, until the plan probes; the time that took. */
-function untilProbe(run: Run, limit: number): number {
-  const began = run.now;
-  while (run.now - began < limit) {
-    if (run.healthyFor(2000).code === "probing") return run.now - began;
-  }
-  return Infinity;
-}
-
-Deno.test("plan looks for a direct way again after some minutes and keeps it when it works", () => {
-  const run = fallenBack();
-  const took = untilProbe(run, PROBE_INTERVAL + 10_000);
-  assert(took > 200_000 && took <= PROBE_INTERVAL, `${took}`);
-  assert.equal(run.last.endpoint, "203.0.113.2:40000");
-  run.answer("203.0.113.2:40000");
-  run.healthyFor(PROBE_LIMIT);
-  assert.equal(run.last.method, "reflexive");
-  assert.equal(run.last.code, "both-cone");
-  assert.equal(run.healthyFor(600_000).method, "reflexive");
-});
-
-Deno.test("plan goes back to the relay when the look was in vain, and looks less often", () => {
-  const run = fallenBack();
-  let total = 0;
-  for (let i = 0; i < 4; i++) {
-    const took = untilProbe(run, 9 * PROBE_INTERVAL);
-    assert(took < Infinity);
-    total += took;
-    run.passFor(PROBE_LIMIT + 2000); // nobody answers
-    assert.equal(run.last.method, "via-derp-relay", `probe ${i}`);
-    assert.equal(run.last.endpoint, LOOPBACK);
-  }
-  assert(total > 6 * PROBE_INTERVAL, `four looks in ${total / 60_000} min`);
-});
-
-Deno.test("plan of both sides probes in the same slot", () => {
-  fc.assert(fc.property(fc.string(), fc.string(), fc.nat(1e9), (a, b, now) => {
-    assert.equal(slotOf(a, b, now), slotOf(b, a, now));
-  }));
 });
 
 Deno.test("plan of one peer does not depend on the others, and changes nothing it was given", () => {

@@ -14,6 +14,8 @@ export interface Self {
   symmetric: boolean;
   /** `--relay-only`. */
   relayOnly: boolean;
+  /** This host is the VPC's WireGuard relay. */
+  relay?: boolean;
   /** `ip:port` that STUN saw. */
   reflexive?: string;
   /** `ip:port` on the local network. */
@@ -40,6 +42,8 @@ export interface Peer {
   /** Usable `ip:port` seen from outside. */
   reflexive?: string;
   symmetric: boolean;
+  /** It is a WireGuard relay: it forwards for the whole VPC. */
+  relay?: boolean;
   online: boolean;
   /** What was left out of this peer, and why. */
   notes: string[];
@@ -61,12 +65,23 @@ export interface Skipped {
 }
 
 /** Ways to reach a peer, best first. Names are Nexodus'. */
-export type MethodName = "direct-local" | "reflexive" | "via-derp-relay";
+export type MethodName =
+  | "relay-node-self-direct-local"
+  | "relay-node-self"
+  | "relay-node-peer-direct-local"
+  | "relay-node-peer"
+  | "direct-local"
+  | "reflexive"
+  | "via-relay"
+  | "via-derp-relay";
 
 /** Why a method was chosen, or that there is none. For programs; people get `reason`. */
 export type PathCode =
+  | "self-is-relay"
+  | "peer-is-relay"
   | "same-nat"
   | "both-cone"
+  | "vpc-relay"
   | "relay-only"
   | "both-symmetric"
   | "self-symmetric"
@@ -95,7 +110,47 @@ export interface PeerPlan {
   reason: string;
   /** What WireGuard gets; undefined: wait for the peer to speak. */
   endpoint?: string;
+  /** Prefixes that WireGuard routes to the peer. */
+  allowedIps: string[];
+  /** WireGuard has this peer; not so behind the VPC's relay, which has its prefixes. */
+  configured: boolean;
   healthy: boolean;
+  /** What happened to the way to this peer, oldest first. */
+  history: readonly PathEvent[];
+}
+
+/** What can happen to the way to a peer. */
+export type PathEventCode =
+  /** Chosen as the first way there is. */
+  | "chosen"
+  /** It works. */
+  | "healthy"
+  /** Bytes leave and none come. */
+  | "suspect"
+  /** Given up: it never worked, or not for long. */
+  | "failed"
+  /** It cannot be used any more. */
+  | "unusable"
+  /** A better way is being tried. */
+  | "probe"
+  /** The better way works and is kept. */
+  | "probe-kept"
+  /** The better way does not work; back to this one. */
+  | "probe-failed"
+  /** WireGuard followed the peer here. */
+  | "peer-moved"
+  /** What the way depends on has changed. */
+  | "device-changed"
+  /** The control plane says that the peer is back. */
+  | "peer-online";
+
+/** One line of a path's history. */
+export interface PathEvent {
+  /** ms since the epoch */
+  at: number;
+  event: PathEventCode;
+  /** The method it happened to. */
+  method: MethodName | "none";
 }
 
 /** How bytes have moved, to notice a dead path before WireGuard does. */
@@ -106,11 +161,13 @@ export interface Traffic {
   rxAt: number;
   /** tx when rx last grew. */
   txAtRx: number;
+  /** When more than keepalives had been sent since, ms; undefined: it has not. */
+  askedAt?: number;
 }
 
 /** What the planner remembers of one peer between passes. */
 export interface PeerHistory {
-  /** What the path depends on; when it changes everything starts anew. */
+  /** What the path depends on; when it changes the search starts anew. */
   fingerprint: string;
   /** What the control plane said last: coming online starts the search of a dead peer anew. */
   online: boolean;
@@ -121,13 +178,19 @@ export interface PeerHistory {
   /** rx at the first pass after the method was applied. */
   rxBase?: number;
   lastHealthyAt?: number;
+  /** Since when it has been healthy without a break. */
+  healthySince?: number;
   /** Methods that failed since the last reset. */
   failed: MethodName[];
   traffic?: Traffic;
   /** A better method is being tried while `from` was healthy. */
   probe?: { from: MethodName; startedAt: number };
-  /** Probes in a row that led nowhere. */
+  /** Probes in a row that led nowhere, or to a way that did not last. */
   probesFailed: number;
   /** Number of the probing slot that was used last. */
   slot: number;
+  /** It is the relay that forwards for the VPC. */
+  carrier?: boolean;
+  /** What happened, oldest first; never changed in place. */
+  events: readonly PathEvent[];
 }

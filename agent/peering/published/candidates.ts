@@ -143,6 +143,8 @@ function toPeer(
     online: device.online,
     notes,
   };
+  // DERP relays and those of a kind not known yet are no peers: this one is WireGuard's.
+  if (device.relay) peer.relay = true;
   if (v4 !== undefined) peer.tunnelIpv4 = v4.address.toString();
   if (v6 !== undefined) peer.tunnelIpv6 = v6.address.toString();
   const ownEndpoints = [self.local, self.reflexive].filter((text) => text !== undefined);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-export { ipOf } from "./addresses.ts";
+export { contains, ipOf, parsePrefix, rangesOf } from "./addresses.ts";
 export { chooseCandidates, MAX_PEERS } from "./candidates.ts";
 export { chooseRelay, type RelayTarget } from "./relays.ts";
 export { describeSelf, interfaceAddresses } from "./self.ts";

@@ -1,0 +1,56 @@
+/**
+ * The WireGuard relay that forwards for the VPC: which one, how it is, and what is routed to it.
+ *
+ * @module
+ */
+import type { VpcRelay } from "./methods.ts";
+import { contains, parsePrefix, rangesOf } from "./published/mod.ts";
+import type { Peer, PeerHistory, Self } from "./types.ts";
+
+/** How long a relay's first handshake is waited for before ways around it are tried, ms. */
+export const PENDING_LIMIT = 5_000;
+/** How long a relay has to be healthy before a DERP relay that works is left for it, ms. */
+export const STABLE_AFTER = 10_000;
+
+/** A relay and what the planner has just found out about it. */
+export interface RelayState {
+  peer: Peer;
+  h: PeerHistory;
+  healthy: boolean;
+}
+
+/**
+ * The relay that forwards for the VPC. One prefix can be routed to one peer only, so it is one
+ * relay even where there are more: the one in use while it is healthy, else the first healthy one
+ * by its id, so that nothing flaps and the order of arrival does not matter.
+ */
+export function chooseCarrier(relays: readonly RelayState[]): RelayState | undefined {
+  const ordered = [...relays].sort((a, b) => (a.peer.id < b.peer.id ? -1 : 1));
+  const inUse = ordered.find(({ h }) => h.carrier);
+  if (inUse?.healthy) return inUse;
+  return ordered.find(({ healthy }) => healthy) ?? inUse ?? ordered[0];
+}
+
+/** The relay as methods look at it. */
+export function viewOf({ peer, h, healthy }: RelayState, now: number): VpcRelay {
+  return {
+    hostname: peer.hostname,
+    healthy,
+    pending: !healthy && h.lastHealthyAt === undefined && h.failed.length === 0 &&
+      now - h.appliedAt < PENDING_LIMIT,
+    stable: healthy && h.healthySince !== undefined && now - h.healthySince >= STABLE_AFTER,
+  };
+}
+
+/**
+ * What WireGuard routes to the relay: the VPC's two ranges, its own addresses, and of the peers
+ * behind it whatever is not in these ranges. Each once.
+ */
+export function relayedPrefixes(self: Self, relay: Peer, behind: readonly Peer[]): string[] {
+  const ranges = rangesOf([self.ipv4Cidr, self.ipv6Cidr]);
+  const further = [relay, ...behind].flatMap(({ allowedIps }) => allowedIps).filter((text) => {
+    const prefix = parsePrefix(text);
+    return prefix !== undefined && !ranges.some((range) => contains(range, prefix));
+  });
+  return [...new Set([...ranges.map(({ text }) => text), ...relay.allowedIps, ...further])];
+}
