@@ -31,6 +31,8 @@ export interface PeerStatus {
   tx_packets?: number;
   rx_packets?: number;
   allowed_ips: string[];
+  /** What happened to the way to it, oldest first; the newest 16. `at` is ms since the epoch. */
+  history?: readonly { at: number; event: string; method: string }[];
   /** What was left out of this peer, and why. */
   notes?: string[];
 }

@@ -322,6 +322,7 @@ export class Agent {
         });
         this.#error = undefined;
         if (this.#reconciler!.unsettled) wait = SETTLING_INTERVAL;
+        wait = Math.min(wait, this.#reconciler!.due);
       } catch (error) {
         const reason = reasonOf(error);
         if (reason !== this.#error) log.error("reconcile: {reason}", { reason });

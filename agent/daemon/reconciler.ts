@@ -59,6 +59,7 @@ export class Reconciler {
   #loopback = new Map<string, string>();
   #proxyTrouble = new Map<string, string>();
   #relay: RelayTarget;
+  #wakeAt = Infinity;
   readonly #now: () => number;
 
   /** @param relay the relay that the proxy was made with */
@@ -74,6 +75,11 @@ export class Reconciler {
       const appliedAt = this.#history.get(peer.publicKey)?.appliedAt ?? 0;
       return !healthy && now - appliedAt < SETTLING;
     });
+  }
+
+  /** How long the next pass may wait for what the plan has to do at its time, ms. */
+  get due(): number {
+    return Math.max(0, this.#wakeAt - this.#now());
   }
 
   /** One pass. Throws when the device or the proxy fails as a whole; the next pass tries again. */
@@ -92,7 +98,7 @@ export class Reconciler {
     await this.#addToProxy(peers, self, proxy);
 
     const stats = new Map((await device.stats()).map((row) => [row.publicKey, row]));
-    const { plans, history } = plan({
+    const { plans, history, wakeAt } = plan({
       self,
       peers,
       relay: this.#relay.host,
@@ -102,14 +108,17 @@ export class Reconciler {
       now: this.#now(),
     });
     this.#history = history;
+    this.#wakeAt = wakeAt;
     this.#report(plans);
     // The proxy has had every endpoint before WireGuard hears of it: the first handshake is not lost.
-    await device.setPeers(plans.map((p) => ({
-      publicKey: p.peer.publicKey,
-      allowedIps: p.peer.allowedIps,
-      keepaliveSeconds: KEEPALIVE_SECONDS,
-      ...(p.endpoint === undefined ? {} : { endpoint: p.endpoint }),
-    })));
+    await device.setPeers(
+      plans.filter((p) => p.configured).map((p) => ({
+        publicKey: p.peer.publicKey,
+        allowedIps: p.allowedIps,
+        keepaliveSeconds: KEEPALIVE_SECONDS,
+        ...(p.endpoint === undefined ? {} : { endpoint: p.endpoint }),
+      })),
+    );
     await this.#removeFromProxy(new Set(peers.map((peer) => peer.publicKey)), proxy);
     this.outcome = { plans, skipped, stats, relayReason: choice.relay ? choice.reason : "" };
   }

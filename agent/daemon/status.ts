@@ -87,7 +87,8 @@ function peerStatus(
     ...(packets === undefined
       ? {}
       : { tx_packets: packets.txPackets, rx_packets: packets.rxPackets }),
-    allowed_ips: peer.allowedIps,
+    allowed_ips: plan.allowedIps,
+    history: plan.history,
     ...(peer.notes.length > 0 ? { notes: peer.notes } : {}),
   };
 }
