@@ -106,7 +106,6 @@ export class Crossing {
         return false;
       }
       this.#sends(data, now);
-      if (this.#held === "theirs") this.#wait(HOLD_MS);
     }
     return true;
   }

@@ -145,6 +145,19 @@ Deno.test("crossing lets the peer's initiation go when WireGuard answers an earl
   deepEqual(bench.take(), ["in 51", "out 2"]);
 });
 
+Deno.test("crossing holds nothing back right after an answer of its own", () => {
+  const bench = new Bench();
+  bench.out(1, 1);
+  bench.pass(HOLD_MS);
+  bench.in(1, 50);
+  bench.out(2, 2, 50);
+  bench.out(1, 3);
+  deepEqual(bench.take(), ["out 1", "in 50", "out 2", "out 3"]);
+  bench.out(2, 4, 50);
+  bench.in(1, 51);
+  deepEqual(bench.take(), ["out 4", "in 51"]);
+});
+
 Deno.test("crossing forgets what it holds when it is closed", () => {
   const bench = new Bench();
   bench.out(1, 1);
