@@ -122,6 +122,21 @@ Deno.test("a certificate is renewed with a third of its life left, and the accou
   equal(source.status().lastError, undefined);
 });
 
+Deno.test("a certificate is issued when the account's key was lost with all but the notes", async () => {
+  if (await cannotPebble()) return;
+  using directory = temporary();
+  await using pebble = await Pebble.start();
+  const issueOne = async () => {
+    await using source = new AcmeSource(options(pebble, directory.path));
+    await using _web = serveTokens(pebble.httpPort, (token) => source.challenge(token));
+    await source.start();
+    return source.current.cert;
+  };
+  const first = await issueOne();
+  for (const lost of ["acme-account.key", HOST]) Deno.removeSync(join(directory.path, lost));
+  notEqual(await issueOne(), first);
+});
+
 Deno.test("the old certificate stays while the CA is away and is renewed when it is back", async () => {
   if (await cannotPebble()) return;
   using directory = temporary();
@@ -245,7 +260,7 @@ Deno.test("an order is gone on with when the attempt before was cut short", asyn
     // Until the proof is in, the order would become invalid when the answers end.
     await until("the CA has looked three times", () => web.asked >= 3);
   }
-  const { order, account } = state();
+  const { order, account, accountKey } = state();
   match(order.key, /PRIVATE KEY/);
   await using source = new AcmeSource(options(pebble, directory.path));
   await using _web = serveTokens(pebble.httpPort, (token) => source.challenge(token));
@@ -254,6 +269,7 @@ Deno.test("an order is gone on with when the attempt before was cut short", asyn
   deepEqual(state(), {
     directoryUrl: pebble.directoryUrl,
     account,
+    accountKey,
     issuedBy: pebble.directoryUrl,
   });
 });

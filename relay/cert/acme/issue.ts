@@ -4,6 +4,7 @@
  * @module
  */
 
+import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Authorization, Client, Order } from "acme-client";
 import { type Certificate, coversName, factsOf, parseChain, parseKey } from "../inspect.ts";
@@ -54,6 +55,13 @@ class Attempt {
     const { Client } = await loadLibrary();
     const state = await store.state(settings.directoryUrl);
     const accountKey = await store.accountKey();
+    const keyHash = createHash("sha256").update(accountKey).digest("hex");
+    if (state.accountKey !== keyHash) {
+      // The notes outlived the key. A new account, or the old one of a known key, costs one request.
+      delete state.account;
+      delete state.order;
+      state.accountKey = keyHash;
+    }
     const open = () =>
       new Client({
         directoryUrl: settings.directoryUrl,

@@ -42,6 +42,8 @@ export interface AcmeState {
   directoryUrl: string;
   /** URL of the account there. */
   account?: string;
+  /** Hash of the key that the account is of. */
+  accountKey?: string;
   order?: PendingOrder;
   /** Directory of the CA that the certificate on disk is from. */
   issuedBy?: string;
