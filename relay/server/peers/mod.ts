@@ -5,4 +5,4 @@
  */
 export { type Carrier, type Member, Peer } from "./peer.ts";
 export { Registry } from "./registry.ts";
-export { Watcher, type WatcherOutput, Watchers } from "./watchers.ts";
+export { type Telling, Watcher, type WatcherOutput, Watchers } from "./watchers.ts";

@@ -6,6 +6,7 @@
  * may hear of something twice, but never misses a change. One that does not keep up is closed.
  */
 import type { Counters } from "../counters.ts";
+import type { Distribution } from "../report/mod.ts";
 import { MAX_UPDATES } from "../limits.ts";
 
 /** Where a watcher's frames go. */
@@ -17,19 +18,29 @@ export interface WatcherOutput {
   close(): void;
 }
 
+/** How changes leave: in batches of so many, and what is told at one time in so many rounds. */
+export interface Telling {
+  batches: Distribution;
+  rounds: Distribution;
+}
+
 /** One watcher and what it has not been told yet. */
 export class Watcher {
   readonly #output: WatcherOutput;
   readonly #counters: Counters;
+  readonly #telling: Telling | undefined;
   /** Changes that wait for room; those before `#told` have left. */
   #updates: Uint8Array[] = [];
   #told = 0;
   /** Frames of the keys that were there already, made when there is room for them. */
   #present: Iterator<Uint8Array> | undefined;
+  /** Batches since all was told last. */
+  #rounds = 0;
 
-  constructor(output: WatcherOutput, counters: Counters) {
+  constructor(output: WatcherOutput, counters: Counters, telling?: Telling) {
     this.#output = output;
     this.#counters = counters;
+    this.#telling = telling;
   }
 
   get sibling(): boolean {
@@ -44,13 +55,19 @@ export class Watcher {
 
   /** Tells of a change. */
   update(frame: Uint8Array): void {
-    if (this.#told === this.#updates.length && this.#tell(frame)) return;
+    if (this.#told === this.#updates.length && this.#tell(frame)) return this.#batch(1);
     this.#updates.push(frame);
     if (this.#updates.length - this.#told > MAX_UPDATES) this.#output.close();
   }
 
   /** There may be room again. */
   refill(): void {
+    const before = this.#counters.meshUpdates;
+    this.#tellAll();
+    this.#batch(this.#counters.meshUpdates - before);
+  }
+
+  #tellAll(): void {
     while (this.#told < this.#updates.length) {
       if (!this.#tell(this.#updates[this.#told]!)) return;
       this.#told += 1;
@@ -65,6 +82,15 @@ export class Watcher {
       // What found no room waits as a change does.
       else if (!this.#tell(value)) return void this.#updates.push(value);
     }
+  }
+
+  #batch(changes: number): void {
+    if (changes === 0 || this.#telling === undefined) return;
+    this.#telling.batches.add(changes);
+    this.#rounds += 1;
+    if (this.#present !== undefined || this.#told < this.#updates.length) return;
+    this.#telling.rounds.add(this.#rounds);
+    this.#rounds = 0;
   }
 
   #tell(frame: Uint8Array): boolean {

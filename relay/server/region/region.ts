@@ -20,7 +20,8 @@ import {
 import type { Connection } from "../connection.ts";
 import { MAX_LINK_KEYS } from "../limits.ts";
 import { encodeSiblingPresent, Link, type LinkHub, type LinkSocket } from "../links/mod.ts";
-import { type Peer, Registry, Watcher, Watchers } from "../peers/mod.ts";
+import { type Peer, Registry, type Telling, Watcher, Watchers } from "../peers/mod.ts";
+import { Distribution } from "../report/mod.ts";
 
 type Somebody = Peer<Connection, Link>;
 
@@ -44,6 +45,11 @@ export class Region {
   readonly registry = new Registry<Connection, Link>();
   readonly watchers = new Watchers();
   readonly links = new Set<Link>();
+  /** How watchers are told; filled from the first one on. */
+  readonly telling: Telling = {
+    batches: new Distribution([0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]),
+    rounds: new Distribution([0, 1, 2, 5, 10, 20, 50, 100]),
+  };
   readonly #publicKey: Uint8Array;
   readonly #hub: LinkHub;
   readonly #departures = new KeyTable<Departure>();
@@ -93,7 +99,7 @@ export class Region {
     // Another worker of this relay that came by way of the mesh, or this very one.
     if (!connection.sibling && keysEqual(connection.key, this.#publicKey)) return;
     if (connection.watcher === undefined) {
-      connection.watcher = new Watcher(connection, this.#hub.counters);
+      connection.watcher = new Watcher(connection, this.#hub.counters, this.telling);
       this.watchers.add(connection.watcher);
     }
     connection.watcher.flood(this.#everybody(connection.sibling));

@@ -174,3 +174,16 @@ Deno.test("nobody watches when a relay ended itself and asked to watch in one br
   while (await one.next() !== undefined);
   assert.equal(server.relay.snapshot().gauges.watchers, 0);
 });
+
+Deno.test("a snapshot tells in which batches a watcher was told", async () => {
+  await using server = new TestServer({ controlBytes: 3 * 56 }, { meshKey });
+  for (let i = 0; i < 5; i++) await server.client();
+  const one = await watcher(server);
+  for (let i = 0; i < 6; i++) await change(one);
+  const { meshUpdateBatchSize, meshUpdateLoopCount } = server.relay.snapshot();
+  assert.equal(meshUpdateBatchSize!.sum, 6, "each change is in one batch");
+  const batches = meshUpdateBatchSize!.counts.reduce((sum, n) => sum + n, 0);
+  assert(batches >= 2, "there is no room for all at once");
+  assert.equal(meshUpdateLoopCount!.sum, batches, "and each batch is one round");
+  assert.equal(meshUpdateLoopCount!.counts.reduce((sum, n) => sum + n, 0), 1, "of one telling");
+});

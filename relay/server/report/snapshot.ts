@@ -37,6 +37,8 @@ export function takeSnapshot(source: Source): RelaySnapshot {
     gauges: gauges(source),
     loginSeconds: source.loginSeconds.snapshot(),
     framesPerWrite: source.framesPerWrite.snapshot(),
+    meshUpdateBatchSize: source.region.telling.batches.snapshot(),
+    meshUpdateLoopCount: source.region.telling.rounds.snapshot(),
     clients: clients(source.region),
     mesh: [],
     siblings: [],
