@@ -260,7 +260,11 @@ function eabOf(values: Values, mode: CertMode): { kid: string; key: string } | u
 function admissionOf(values: Values): AdmissionSettings {
   const url = text(values["verify-client-url"]);
   if (url !== undefined && !isHttpUrl(url)) {
-    throw bad("verify-client-url", url, "not an http or https URL");
+    // It may hold a password or a token: it is not repeated.
+    throw new RelayError(
+      "Cannot use --verify-client-url: not an http or https URL; write https://host/path",
+      2,
+    );
   }
   const socket = text(values.socket);
   if (socket !== undefined && values["verify-clients"] !== true) {

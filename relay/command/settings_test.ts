@@ -101,7 +101,7 @@ Deno.test("settings name flag, value and remedy when a value cannot be used", ()
     [{ "mesh-with": ["a"] }, /--mesh-with a: no mesh key; give --mesh-psk-file/],
     [{ home: "nowhere" }, /--home nowhere: give blank or/],
     [{ home: "javascript:alert(1)" }, /--home/],
-    [{ "verify-client-url": "ftp://x" }, /--verify-client-url ftp:\/\/x: not an http/],
+    [{ "verify-client-url": "ftp://x" }, /--verify-client-url: not an http or https URL; write/],
     [{ socket: "/s" }, /--socket \/s: .*--verify-clients/],
     [{ "accept-connection-limit": "many" }, /--accept-connection-limit many: give a number/],
     [{ "accept-connection-limit": "0" }, /--accept-connection-limit 0/],
