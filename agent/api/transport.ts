@@ -30,7 +30,9 @@ export function verifiedTransport(caCerts: string[]): Transport {
     caCerts: [...systemCaCertificates(), ...caCerts],
     http1: true,
     http2: false,
-    poolIdleTimeout: 30_000,
+    // Calls that follow each other share a connection. An older one may be dead without knowing it:
+    // behind a NAT that has forgotten it a call would hang.
+    poolIdleTimeout: 1_000,
   });
   return {
     send: (url, { method, headers, body, signal }) =>
