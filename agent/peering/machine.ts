@@ -60,7 +60,7 @@ export class PeerMachine {
     const { h } = this;
     if (this.#s.changed) this.#lookAgain("device-changed");
     else if (this.#s.returned && !this.#answered()) this.#lookAgain("peer-online");
-    if (h.method === undefined || (h.adopted === undefined && !this.verdict(h.method).usable)) {
+    if (h.method === undefined || !this.#mayStay(h.method)) {
       const first = this.#first(h.failed);
       if (first?.name !== h.method) {
         if (h.method !== undefined) this.#note("unusable");
@@ -78,6 +78,13 @@ export class PeerMachine {
   /** Whether a method can be used now. */
   verdict(name: MethodName): Verdict {
     return methodOf(name).applicable(this.context());
+  }
+
+  /** Whether the current method may go on. Where the peer has moved to need not be usable by itself. */
+  #mayStay(current: MethodName): boolean {
+    const { self, peer } = this.#s;
+    if (this.h.adopted === undefined) return this.verdict(current).usable;
+    return !self.relay && !peer.relay && !(self.relayOnly && methodOf(current).direct);
   }
 
   /** What methods look at. */
