@@ -27,6 +27,8 @@ export function emptySnapshot(): RelaySnapshot {
     },
     loginSeconds: { bounds: [0.01, 0.1, 1], counts: [0, 0, 0, 0], sum: 0 },
     framesPerWrite: { bounds: [0, 1, 2], counts: [0, 0, 0, 0], sum: 0 },
+    meshUpdateBatchSize: { bounds: [0, 1], counts: [0, 0, 0], sum: 0 },
+    meshUpdateLoopCount: { bounds: [0, 1], counts: [0, 0, 0], sum: 0 },
     clients: [],
     mesh: [],
     siblings: [],

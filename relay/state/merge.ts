@@ -22,8 +22,8 @@ function merge(a: RelaySnapshot, b: RelaySnapshot): RelaySnapshot {
     gauges: mergeGauges(a.gauges, b.gauges),
     loginSeconds: addHistograms(a.loginSeconds, b.loginSeconds),
     framesPerWrite: addHistograms(a.framesPerWrite, b.framesPerWrite),
-    ...addOptional("meshUpdateBatchSize", a, b),
-    ...addOptional("meshUpdateLoopCount", a, b),
+    meshUpdateBatchSize: addHistograms(a.meshUpdateBatchSize, b.meshUpdateBatchSize),
+    meshUpdateLoopCount: addHistograms(a.meshUpdateLoopCount, b.meshUpdateLoopCount),
     clients: [...a.clients, ...b.clients]
       .sort((x, y) => y.receivedBytes + y.sentBytes - x.receivedBytes - x.sentBytes)
       .slice(0, MAX_CLIENTS),
@@ -52,17 +52,6 @@ function addRecords(
 
 function addLists(a: readonly number[], b: readonly number[]): number[] {
   return a.map((value, i) => value + (b[i] ?? 0));
-}
-
-/** A histogram that a worker may not have. */
-function addOptional<K extends "meshUpdateBatchSize" | "meshUpdateLoopCount">(
-  name: K,
-  a: RelaySnapshot,
-  b: RelaySnapshot,
-): { [N in K]?: Histogram } {
-  const [x, y] = [a[name], b[name]];
-  const sum = x !== undefined && y !== undefined ? addHistograms(x, y) : x ?? y;
-  return sum === undefined ? {} : { [name]: sum } as { [N in K]?: Histogram };
 }
 
 function addHistograms(a: Histogram, b: Histogram): Histogram {

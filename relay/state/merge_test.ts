@@ -24,6 +24,8 @@ function snapshot(pid: number, keysLocal: number, bytes: number): RelaySnapshot 
     },
     loginSeconds: { bounds: [1], counts: [pid, 1], sum: 2 },
     framesPerWrite: { bounds: [1], counts: [0, 0], sum: 0 },
+    meshUpdateBatchSize: { bounds: [1], counts: [0, 0], sum: 0 },
+    meshUpdateLoopCount: { bounds: [1], counts: [0, 0], sum: 0 },
     clients: [{
       key: `${pid}`,
       remote: "",

@@ -92,9 +92,9 @@ export interface RelaySnapshot {
   loginSeconds: Histogram;
   /** Frames in one write. */
   framesPerWrite: Histogram;
-  /** Changes of presence told to a watcher at once, and rounds it took; without watchers absent. */
-  meshUpdateBatchSize?: Histogram;
-  meshUpdateLoopCount?: Histogram;
+  /** Changes of presence told to a watcher at once, and rounds it took. */
+  meshUpdateBatchSize: Histogram;
+  meshUpdateLoopCount: Histogram;
   /** The busiest connections, at most {@link MAX_CLIENTS}. */
   clients: ClientState[];
   mesh: LinkState[];

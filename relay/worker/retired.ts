@@ -25,6 +25,8 @@ const EMPTY: RelaySnapshot = {
   gauges: NO_GAUGES,
   loginSeconds: { bounds: [], counts: [], sum: 0 },
   framesPerWrite: { bounds: [], counts: [], sum: 0 },
+  meshUpdateBatchSize: { bounds: [], counts: [], sum: 0 },
+  meshUpdateLoopCount: { bounds: [], counts: [], sum: 0 },
   clients: [],
   mesh: [],
   siblings: [],
@@ -40,16 +42,8 @@ export function retired(
   const counters = Object.fromEntries(
     Object.entries(last.counters).map(([name, value]) => [name, isGauge(name) ? 0 : value]),
   );
-  const { dropped, droppedBytes, wireguard, loginSeconds, framesPerWrite } = last;
-  const left = {
-    ...EMPTY,
-    counters,
-    dropped,
-    droppedBytes,
-    wireguard,
-    loginSeconds,
-    framesPerWrite,
-  };
+  const { gauges, clients, mesh, siblings, processes } = EMPTY;
+  const left = { ...last, counters, gauges, clients, mesh, siblings, processes };
   return before === undefined ? left : mergeSnapshots([before, left]);
 }
 

@@ -71,22 +71,12 @@ const ofProcess = (
 const bootstrap = (name: string, field: CounterField, help: string): Metric =>
   counterAt(`bootstrap_dns_${name}`, field, help, [`counter_bootstrap_dns_${name}`]);
 
-/** Empty histogram of the reference's bounds, where nothing has been counted. */
-const none = (bounds: number[]): Histogram => ({
-  bounds,
-  counts: new Array(bounds.length + 1).fill(0),
-  sum: 0,
-});
-
 /** Undefined where a process could not count them. */
 function sockets(processes: readonly ProcessState[]): number | undefined {
   const counts = processes.map((process) => process.sockets);
   if (counts.length === 0 || counts.includes(undefined)) return undefined;
   return counts.reduce<number>((sum, n) => sum + n!, 0);
 }
-
-const NO_BATCHES = none([0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]);
-const NO_LOOPS = none([0, 1, 2, 5, 10, 20, 50, 100]);
 
 export const DERP_METRICS: readonly Metric[] = [
   derpCounter("accepts", "accepts", "DERP connections taken"),
@@ -182,12 +172,12 @@ export const DERP_METRICS: readonly Metric[] = [
   derpHistogram(
     "mesh_update_batch_size",
     "changes of presence sent to a watcher at once",
-    (s) => s.snapshot.meshUpdateBatchSize ?? NO_BATCHES,
+    (s) => s.snapshot.meshUpdateBatchSize,
   ),
   derpHistogram(
     "mesh_update_loop_count",
     "rounds that one sending of such changes took",
-    (s) => s.snapshot.meshUpdateLoopCount ?? NO_LOOPS,
+    (s) => s.snapshot.meshUpdateLoopCount,
   ),
   {
     name: "derp_current_file_descriptors",
