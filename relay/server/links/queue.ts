@@ -38,10 +38,6 @@ export class LinkQueue {
     return this.#bytes;
   }
 
-  get empty(): boolean {
-    return this.#pieces.length === 0;
-  }
-
   get writing(): boolean {
     return this.#writing !== undefined;
   }
