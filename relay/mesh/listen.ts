@@ -9,18 +9,31 @@ import {
   type Frame,
   FrameType,
 } from "../derp/mod.ts";
-import { type Link, openSiblingPresent, type RelayServer } from "../server/mod.ts";
+import {
+  ALL_TOLD,
+  type Link,
+  openMark,
+  openSiblingPresent,
+  type RelayServer,
+} from "../server/mod.ts";
 import { MeshError } from "./error.ts";
 import { type FrameStream, type Stream, tryClose } from "./stream.ts";
 
 /** How often silence is looked for. */
 const LOOK_MS = 5_000;
 
+/** What else than keys the other side may tell. */
+interface Heard {
+  restarting?: () => void;
+  allHeard?: () => void;
+}
+
 /**
  * Reads a link until it ends, and keeps the relay's tables. Then everything learned is forgotten.
  *
  * @param readMs the link ends when nothing comes for so long
- * @param restarting called each time when the other side says that it will stop
+ * @param on.restarting called each time when the other side says that it will stop
+ * @param on.allHeard called when all is known that a sibling had when it was asked
  * @throws the error that ended the link; it returns at a clean end of the stream
  */
 export async function listen(
@@ -29,7 +42,7 @@ export async function listen(
   stream: Stream,
   frames: FrameStream,
   readMs: number,
-  restarting: () => void = () => {},
+  on: Heard = {},
 ): Promise<void> {
   let silent = false;
   const timer = setInterval(() => {
@@ -40,8 +53,7 @@ export async function listen(
   try {
     for (;;) {
       for (let frame = frames.waiting(); frame !== undefined; frame = frames.waiting()) {
-        if (frame.type === FrameType.Restarting) restarting();
-        else take(relay, link, frame);
+        take(relay, link, frame, on);
       }
       if (!await frames.more()) return;
     }
@@ -53,8 +65,15 @@ export async function listen(
   }
 }
 
-function take(relay: RelayServer, link: Link, { type, payload }: Frame): void {
+function take(
+  relay: RelayServer,
+  link: Link,
+  { type, payload }: Frame,
+  on: Heard,
+): void {
   switch (type) {
+    case FrameType.Restarting:
+      return on.restarting?.();
     case FrameType.PeerPresent: {
       const { key } = decodePeerPresent(payload);
       const sibling = link.sibling ? openSiblingPresent(payload, type) : undefined;
@@ -65,7 +84,9 @@ function take(relay: RelayServer, link: Link, { type, payload }: Frame): void {
     case FrameType.PeerGone:
       return relay.region.gone(link, decodePeerGone(payload).key);
     case FrameType.Ping:
-      return void link.control(encodePong(decodePing(payload)));
+      link.control(encodePong(decodePing(payload)));
+      if (link.sibling && openMark(payload, 0) === ALL_TOLD) on.allHeard?.();
+      return;
       // KeepAlive, and whatever later versions say, only shows that the link lives.
   }
 }

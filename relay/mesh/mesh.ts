@@ -157,14 +157,9 @@ class Neighbour {
     const leave = this.#leave;
     if (leave !== undefined) void pause(HAND_OVER_MS, this.#stop).then(leave);
     const restarting = Promise.withResolvers<"restarting">();
-    const listening = listen(
-      this.#relay,
-      link,
-      conn,
-      frames,
-      readMs,
-      () => restarting.resolve("restarting"),
-    ).finally(() => {
+    const listening = listen(this.#relay, link, conn, frames, readMs, {
+      restarting: () => restarting.resolve("restarting"),
+    }).finally(() => {
       this.#stop.removeEventListener("abort", stop);
       if (this.#link === link) this.#link = undefined;
       this.#sent += link.sentPackets;

@@ -25,6 +25,12 @@ const GIVE_UP = 3;
 /** How often the directory is looked at, in milliseconds: for whom nobody has heard of, and our own. */
 const LOOK_MS = 2_000;
 
+/**
+ * How long a worker that joins waits for one that is linked to tell its keys and to know ours, in
+ * milliseconds. It takes longer only if that one is stuck.
+ */
+const EXCHANGE_MS = 2_000;
+
 /** As for a relay of the region: two keep-alives missed. */
 const READ_MS = 120_000;
 
@@ -35,6 +41,11 @@ interface Sibling {
   link: Link | undefined;
   done: Promise<void>;
   error?: string;
+  /** Whether its keys are known here, and ours there. */
+  heard: boolean;
+  told: boolean;
+  /** Whoever joins need not wait for it any longer. */
+  met: () => void;
 }
 
 export class Siblings {
@@ -71,7 +82,8 @@ export class Siblings {
   }
 
   /**
-   * Joins the workers in a directory. Resolves when those that are there are linked, or were tried.
+   * Joins the workers in a directory. Resolves when those that are there are linked and know each
+   * other's keys, or were tried: then clients may come.
    *
    * @param o.name of this worker; by default one that nobody else has
    * @param o.lookMs how often the directory is looked at; for tests
@@ -160,7 +172,10 @@ export class Siblings {
       const name = await answerTo(conn, this.name);
       if (name === "" || this.#closed) return tryClose(conn);
       void this.#meet(name);
-      await this.#relay.acceptSibling(conn);
+      await this.#relay.acceptSibling(conn, () => {
+        const sibling = this.#siblings.get(name);
+        if (sibling !== undefined) exchanged(sibling, "told");
+      });
     } catch (error) {
       tryClose(conn);
       logger.debug("Refused a worker: {error}", { error: String(error) });
@@ -169,7 +184,10 @@ export class Siblings {
     }
   }
 
-  /** Sees to it that there is a link to a worker. Resolves when there is, or it failed once. */
+  /**
+   * Sees to it that there is a link to a worker. Resolves when both know each other's keys, or it
+   * failed once.
+   */
   #meet(name: string): Promise<void> {
     if (this.#closed || name === this.name || this.#siblings.has(name)) return Promise.resolve();
     return new Promise((met) => {
@@ -178,9 +196,12 @@ export class Siblings {
         since: Date.now(),
         link: undefined,
         done: Promise.resolve(),
+        heard: false,
+        told: false,
+        met,
       };
       this.#siblings.set(name, sibling);
-      sibling.done = this.#keep(sibling, met).finally(() => {
+      sibling.done = this.#keep(sibling).finally(() => {
         this.#siblings.delete(name);
         met();
       });
@@ -188,14 +209,11 @@ export class Siblings {
   }
 
   /** Dials a worker until it is gone for good. */
-  async #keep(sibling: Sibling, met: () => void): Promise<void> {
+  async #keep(sibling: Sibling): Promise<void> {
     let failures = 0;
     while (!this.#closed) {
       try {
-        await this.#once(sibling, () => {
-          failures = 0;
-          met();
-        });
+        await this.#once(sibling, () => failures = 0);
         sibling.error = "it ended the link";
       } catch (error) {
         sibling.error = error instanceof Error ? error.message : String(error);
@@ -206,7 +224,7 @@ export class Siblings {
           return;
         }
       }
-      met();
+      sibling.met();
       if (!this.#closed) await pause(RETRY_MS);
     }
   }
@@ -225,6 +243,7 @@ export class Siblings {
     const path = socketPath(this.#directory, sibling.name);
     const conn = await Deno.connect({ transport: "unix", path });
     this.#open.add(conn);
+    let timer: ReturnType<typeof setTimeout> | undefined;
     try {
       if (this.#closed) return;
       const frames = new FrameStream(conn);
@@ -234,14 +253,23 @@ export class Siblings {
       delete sibling.error;
       link.control(encodeWatchConns());
       linked();
+      timer = setTimeout(sibling.met, EXCHANGE_MS);
       logger.info("Linked with worker {name}", { name: sibling.name });
-      await listen(this.#relay, link, conn, frames, READ_MS);
+      const allHeard = () => exchanged(sibling, "heard");
+      await listen(this.#relay, link, conn, frames, READ_MS, { allHeard });
     } finally {
+      clearTimeout(timer);
       sibling.link = undefined;
       this.#open.delete(conn);
       tryClose(conn);
     }
   }
+}
+
+/** One of the two directions in which keys are told is done. */
+function exchanged(sibling: Sibling, direction: "heard" | "told"): void {
+  sibling[direction] = true;
+  if (sibling.heard && sibling.told) sibling.met();
 }
 
 /**

@@ -80,6 +80,43 @@ Deno.test("Siblings deliver packets between workers in whole runs", async () => 
   assert.deepEqual(workers.check(), []);
 });
 
+Deno.test("Siblings deliver the first packet to whoever was let in a moment before", async () => {
+  await using workers = new Workers();
+  const [one, two] = [await workers.add("one"), await workers.add("two")];
+  const a = await one.client();
+  for (let i = 0; i < 50; i++) {
+    const b = await two.client();
+    assert(elsewhere(one, b), "the other worker knows");
+    await a.send(encodeSendPacket(b.publicKey, bytes(`${i}`)));
+    assert.deepEqual(await receive(b), { from: a.publicKey.toHex(), text: `${i}` });
+    // It answers, as does whoever is there already.
+    await b.send(encodeSendPacket(a.publicKey, bytes(`to ${i}`)));
+    assert.equal((await receive(a)).text, `to ${i}`);
+  }
+  assert.equal(one.relay.counters.droppedTotal() + two.relay.counters.droppedTotal(), 0);
+});
+
+Deno.test("Siblings know each other's clients when a worker has joined", async () => {
+  const directory = Deno.makeTempDirSync({ prefix: "nexd-siblings-" });
+  const key = generatePrivateKey();
+  await using one = new PlainRelay({}, key);
+  await using two = new PlainRelay({}, key);
+  const first = await Siblings.join(one.relay, { directory, name: "first" });
+  // More than one write takes.
+  const there = await Promise.all(Array.from({ length: 800 }, () => one.client()));
+  const second = await Siblings.join(two.relay, { directory, name: "second" });
+  try {
+    assert(there.every((client) => elsewhere(two, client)), "all are known");
+    assert(one.relay.region.links.size === 1 && two.relay.region.watchers.size === 1);
+    const here = await two.client();
+    assert(elsewhere(one, here), "and who comes now");
+  } finally {
+    await first.close();
+    await second.close();
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
 Deno.test("Siblings lose no packet when a key moves to another worker under traffic", async () => {
   await using workers = new Workers();
   const [one, two] = [await workers.add("one"), await workers.add("two")];

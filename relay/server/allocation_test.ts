@@ -52,6 +52,7 @@ function forwarding(destinations: number): number {
     ended: () => {},
     spoke: () => {},
     watch: () => {},
+    confirmed: () => {},
     closePeer: () => 0,
   };
   const connect = (id: number) => {

@@ -40,6 +40,8 @@ export interface Hub {
   spoke(connection: Connection): void;
   /** A relay of the region, or a sibling, wants to know who is connected. */
   watch(connection: Connection): void;
+  /** A sibling knows all that it was told before a mark. */
+  confirmed(connection: Connection, mark: number): void;
   /** Ends every connection of a key, also on siblings when `everywhere`. */
   closePeer(key: Uint8Array, everywhere?: boolean): number;
 }
@@ -83,6 +85,8 @@ export class Connection implements Flushable, Resumable {
   readonly queue: OutputQueue;
   marked = false;
   closed = false;
+  /** True until every sibling knows of it; nothing is written then. */
+  held = false;
   /** Destination of the last packet: most packets go where the one before went. */
   lastDestination: Peer<Connection, Link> | undefined;
   /** Source of the last packet that another relay or worker forwarded. */
@@ -229,7 +233,7 @@ export class Connection implements Flushable, Resumable {
 
   /** Starts writing what waits, unless a write is on its way: that one continues by itself. */
   flush(): void {
-    if (!this.closed && !this.queue.writing) void this.#write();
+    if (!this.closed && !this.held && !this.queue.writing) void this.#write();
   }
 
   async #write(): Promise<void> {

@@ -13,7 +13,7 @@ import {
 } from "../derp/mod.ts";
 import type { Connection } from "./connection.ts";
 import { MAX_UNKNOWN_FRAME } from "./limits.ts";
-import { MAX_RUN, SiblingFrame } from "./links/mod.ts";
+import { MAX_RUN, openMark, SiblingFrame } from "./links/mod.ts";
 import { forward, MAX_SEND, takeForwarded, takeRun } from "./packets.ts";
 
 /**
@@ -74,6 +74,9 @@ function permitted(connection: Connection, type: number, length: number): boolea
       return connection.trusted && length === 0;
     case FrameType.ClosePeer:
       return connection.trusted && length === KEY_LENGTH;
+    case FrameType.Pong:
+      if (connection.sibling) return length >= PING_LENGTH && length <= MAX_PING;
+      return length <= MAX_UNKNOWN_FRAME;
     case SiblingFrame.Run:
       if (connection.sibling) return length >= KEY_LENGTH && length <= KEY_LENGTH + MAX_RUN;
       return length <= MAX_UNKNOWN_FRAME;
@@ -86,7 +89,7 @@ function permitted(connection: Connection, type: number, length: number): boolea
 function kept(connection: Connection, type: number): boolean {
   return type === FrameType.Ping || type === FrameType.NotePreferred ||
     type === FrameType.ForwardPacket || type === FrameType.ClosePeer ||
-    (type === SiblingFrame.Run && connection.sibling);
+    ((type === SiblingFrame.Run || type === FrameType.Pong) && connection.sibling);
 }
 
 /** Does what the whole frame `buffer[at..next)` says. False when it breaks the protocol. */
@@ -114,6 +117,9 @@ function take(
     case FrameType.ClosePeer:
       connection.hub.closePeer(buffer.slice(payload, next), !connection.sibling);
       return true;
+    case FrameType.Pong:
+      if (connection.sibling) connection.hub.confirmed(connection, openMark(buffer, payload));
+      return true;
     case SiblingFrame.Run:
       if (connection.sibling) return takeRun(connection, buffer, at, next);
   }
@@ -121,7 +127,7 @@ function take(
   return true;
 }
 
-/** Pong is known: this relay does not ping, so nothing waits for one. */
+/** Pong is known: this relay pings siblings only, so nothing waits for another's. */
 function noteUnknown(connection: Connection, type: number): void {
   if (type !== FrameType.Pong) connection.hub.counters.unknownFrames += 1;
 }

@@ -9,6 +9,7 @@ import { type About, Connection, type Hub, type Socket } from "./connection.ts";
 import { Counters } from "./counters.ts";
 import { Flusher } from "./flusher.ts";
 import { BUSY_READ, DEFAULT_LIMITS, type Limits, MIN_RATE_BURST } from "./limits.ts";
+import { ALL_TOLD } from "./links/mod.ts";
 import { type Identity, type Login, login } from "./login.ts";
 import { Peer } from "./peers/mod.ts";
 import type { RateLimit } from "./rate/mod.ts";
@@ -82,7 +83,8 @@ export class RelayServer implements Hub {
   readonly #since = Date.now();
   /** Streams whose login is under way. */
   readonly #loggingIn = new Set<Socket>();
-  readonly #siblings = new Set<Connection>();
+  /** Other workers that watch this one, and what is called when one knows all keys from before. */
+  readonly #siblings = new Map<Connection, () => void>();
   #rate: RateLimit | undefined;
   #nextId = 1;
   #announced = false;
@@ -102,7 +104,7 @@ export class RelayServer implements Hub {
     this.registry = this.region.registry;
     this.sweep = new Sweep(this.limits.sweepMs, (now) => {
       for (const connection of this.registry.connections()) connection.tick(now);
-      for (const connection of this.#siblings) connection.tick(now);
+      for (const connection of this.#siblings.keys()) connection.tick(now);
       this.region.tick(now);
     });
   }
@@ -118,7 +120,8 @@ export class RelayServer implements Hub {
     const connection = await this.#logIn(socket, upgrade);
     this.#loggingIn.delete(socket);
     if (connection === undefined) return tryClose(socket);
-    connection.run();
+    if (connection.closed) connection.input.release();
+    else connection.run();
   }
 
   async #logIn(socket: Socket, upgrade: Upgrade): Promise<Connection | undefined> {
@@ -138,7 +141,7 @@ export class RelayServer implements Hub {
       }
       const mesh = this.#knowsMeshKey(accepted);
       if (!mesh && !await this.#admitted(accepted.publicKey, upgrade)) return undefined;
-      return this.#register(socket, accepted, upgrade, mesh);
+      return await this.#register(socket, accepted, upgrade, mesh);
     } catch (error) {
       counters.loginsRefused += 1;
       logger.debug("Login from {remote} refused: {error}", {
@@ -182,7 +185,13 @@ export class RelayServer implements Hub {
     return false;
   }
 
-  #register(socket: Socket, accepted: Login, upgrade: Upgrade, mesh: boolean): Connection {
+  /** Puts a connection on the lists; it may have ended while siblings heard of it. */
+  async #register(
+    socket: Socket,
+    accepted: Login,
+    upgrade: Upgrade,
+    mesh: boolean,
+  ): Promise<Connection> {
     const { counters } = this;
     const input = new Input(this.pools);
     input.adopt(accepted.rest);
@@ -199,11 +208,16 @@ export class RelayServer implements Hub {
     if (!mesh) connection.setRate(this.#rate);
     // Before anybody can find the connection: ServerInfo must be the first frame.
     connection.queue.pushControl(accepted.serverInfo);
-    connection.flush();
-    this.region.joined(connection);
+    connection.held = true;
+    const known = this.region.joined(connection);
+    this.#loggingIn.delete(socket);
     counters.currentConnections += 1;
     if (upgrade.notIdeal) counters.currentNotIdeal += 1;
     if (connection.peer.duplicated) counters.dupClientConns += 1;
+    // It is not read meanwhile either: whoever got a packet of its could answer.
+    if (known !== undefined) await known;
+    connection.held = false;
+    connection.flush();
     if (upgrade.acceptedAt !== undefined) {
       this.#loginSeconds.add((performance.now() - upgrade.acceptedAt) / 1000);
     }
@@ -217,15 +231,17 @@ export class RelayServer implements Hub {
   /**
    * Takes over the accepted side of a stream from another worker of this relay: mesh frames from
    * the first byte on, no login. The socket ends with it, and then it resolves; it never rejects.
+   *
+   * @param told called when the other worker knows all keys that were here when it asked
    */
-  async acceptSibling(socket: Socket): Promise<void> {
+  async acceptSibling(socket: Socket, told: () => void = () => {}): Promise<void> {
     if (this.#closing) return tryClose(socket);
     const about: About = { address: "", port: 0, sibling: true };
     const input = new Input(this.pools);
     const connection = new Connection(this.#nextId++, this.publicKey, this, socket, input, about);
     // Of no table: nothing is ever sent to a sibling's connection by its key.
     connection.peer = new Peer(connection.key);
-    this.#siblings.add(connection);
+    this.#siblings.set(connection, told);
     await new Promise<void>((resolve) => connection.run(resolve));
   }
 
@@ -245,6 +261,11 @@ export class RelayServer implements Hub {
 
   watch(connection: Connection): void {
     this.region.watch(connection);
+  }
+
+  confirmed(connection: Connection, mark: number): void {
+    if (mark === ALL_TOLD) this.#siblings.get(connection)?.();
+    else this.region.confirmed(connection, mark);
   }
 
   /** Ends every connection of a key, also on siblings unless told not to. How many ended here. */
@@ -302,10 +323,10 @@ export class RelayServer implements Hub {
     while (performance.now() < until && !this.#drained()) {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
-    for (const connection of [...this.registry.connections(), ...this.#siblings]) {
+    for (const connection of [...this.registry.connections(), ...this.#siblings.keys()]) {
       connection.close();
     }
-    for (const link of [...this.region.links]) this.region.closed(link);
+    this.region.close();
     this.sweep.close();
   }
 

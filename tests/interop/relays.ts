@@ -31,7 +31,7 @@ export interface RelayOptions {
   meshKey?: string;
   /** Knows the mesh key, though it joins nobody. */
   mesh?: boolean;
-  /** Processes of one of ours; 1 by default. */
+  /** Processes of one of ours; 2 by default. */
   workers?: number;
   /** Further flags. */
   args?: string[];
@@ -98,7 +98,7 @@ export class Relays {
 
   /** Starts ours on a host, under the host's name. */
   async startOurs(name: string, options: RelayOptions = {}): Promise<LabProcess> {
-    const { meshWith = [], args = [], workers = 1 } = options;
+    const { meshWith = [], args = [], workers = 2 } = options;
     const psk = await this.#pskFile(name, options);
     return await this.#start(name, /"listening"/, [
       ...[Deno.execPath(), ...taskArguments("relay"), "--hostname", name, "--json"],

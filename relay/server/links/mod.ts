@@ -5,9 +5,12 @@
  */
 export { Link, type LinkHub, type LinkSocket } from "./link.ts";
 export {
+  ALL_TOLD,
+  encodeMark,
   encodeSiblingPresent,
   FORWARD_PREFIX,
   MAX_RUN,
+  openMark,
   openSiblingPresent,
   RUN_PREFIX,
   SiblingFrame,

@@ -3,15 +3,18 @@
  *
  * They are processes of one host and one version or two that follow each other, and trust each
  * other; so a run of packets for one destination travels as it was read, in one frame, and a
- * PeerPresent carries when the key connected or spoke last, eight bytes more than its own.
+ * PeerPresent carries when the key connected or spoke last, eight bytes more than its own. A Ping of
+ * theirs is a mark, the number of a point in what was told: the Pong says that all before is known.
  */
 import {
   encodeFrame,
   encodePeerPresent,
+  encodePing,
   HEADER_LENGTH,
   KEY_LENGTH,
   MAX_PACKET,
   type PeerPresent,
+  PING_LENGTH,
 } from "../../derp/mod.ts";
 
 /** Frame types that DERP does not use. */
@@ -55,4 +58,19 @@ export function openSiblingPresent(
   const stamp = view.getFloat64(PRESENT_PAYLOAD);
   if (!Number.isFinite(stamp)) return undefined;
   return { plain: encodeFrame(type, payload.subarray(0, PRESENT_PAYLOAD)), stamp };
+}
+
+/** The mark behind the keys that were there when a sibling asked; what comes later counts from 1. */
+export const ALL_TOLD = 0;
+
+/** Ping frame that is a mark. */
+export function encodeMark(number: number): Uint8Array {
+  const data = new Uint8Array(PING_LENGTH);
+  new DataView(data.buffer).setFloat64(0, number);
+  return encodePing(data);
+}
+
+/** The number of a mark, from the eight bytes at `offset` of its Ping or of the Pong to it. */
+export function openMark(buffer: Uint8Array, offset: number): number {
+  return new DataView(buffer.buffer, buffer.byteOffset + offset, PING_LENGTH).getFloat64(0);
 }

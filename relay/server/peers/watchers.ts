@@ -5,6 +5,7 @@
  * only of those connected to this worker. What a watcher is told is what became of a key last: it
  * may hear of something twice, but never misses a change. One that does not keep up is closed.
  */
+import { FrameType } from "../../derp/mod.ts";
 import type { Counters } from "../counters.ts";
 import type { Distribution } from "../report/mod.ts";
 import { MAX_UPDATES } from "../limits.ts";
@@ -36,6 +37,8 @@ export class Watcher {
   #present: Iterator<Uint8Array> | undefined;
   /** Batches since all was told last. */
   #rounds = 0;
+  /** The last mark that a sibling has confirmed. */
+  confirmed = 0;
 
   constructor(output: WatcherOutput, counters: Counters, telling?: Telling) {
     this.#output = output;
@@ -55,7 +58,10 @@ export class Watcher {
 
   /** Tells of a change. */
   update(frame: Uint8Array): void {
-    if (this.#told === this.#updates.length && this.#tell(frame)) return this.#batch(1);
+    const before = this.#counters.meshUpdates;
+    if (this.#told === this.#updates.length && this.#tell(frame)) {
+      return this.#batch(this.#counters.meshUpdates - before);
+    }
     this.#updates.push(frame);
     if (this.#updates.length - this.#told > MAX_UPDATES) this.#output.close();
   }
@@ -95,7 +101,8 @@ export class Watcher {
 
   #tell(frame: Uint8Array): boolean {
     if (!this.#output.control(frame)) return false;
-    this.#counters.meshUpdates += 1;
+    // A Ping only marks a point in what is told.
+    if (frame[0] !== FrameType.Ping) this.#counters.meshUpdates += 1;
     return true;
   }
 }
@@ -120,6 +127,13 @@ export class Watchers {
   has(sibling: boolean): boolean {
     for (const watcher of this.#all) if (watcher.sibling === sibling) return true;
     return false;
+  }
+
+  /** The last mark that all siblings have confirmed. */
+  get confirmed(): number {
+    let least = Infinity;
+    for (const { sibling, confirmed } of this.#all) if (sibling) least = Math.min(least, confirmed);
+    return least;
   }
 
   /** Tells the siblings, or the relays of the region. */

@@ -19,9 +19,17 @@ import {
 } from "../../derp/mod.ts";
 import type { Connection } from "../connection.ts";
 import { MAX_LINK_KEYS } from "../limits.ts";
-import { encodeSiblingPresent, Link, type LinkHub, type LinkSocket } from "../links/mod.ts";
+import {
+  ALL_TOLD,
+  encodeMark,
+  encodeSiblingPresent,
+  Link,
+  type LinkHub,
+  type LinkSocket,
+} from "../links/mod.ts";
 import { type Peer, Registry, type Telling, Watcher, Watchers } from "../peers/mod.ts";
 import { Distribution } from "../report/mod.ts";
+import { Arrivals } from "./arrivals.ts";
 
 type Somebody = Peer<Connection, Link>;
 
@@ -50,6 +58,7 @@ export class Region {
     batches: new Distribution([0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]),
     rounds: new Distribution([0, 1, 2, 5, 10, 20, 50, 100]),
   };
+  readonly #arrivals = new Arrivals(this.watchers);
   readonly #publicKey: Uint8Array;
   readonly #hub: LinkHub;
   readonly #departures = new KeyTable<Departure>();
@@ -62,13 +71,24 @@ export class Region {
 
   // Connections here.
 
-  /** A connection logged in. */
-  joined(connection: Connection): void {
+  /**
+   * A connection logged in. Until what is returned resolves, if it is, there are siblings that do
+   * not know of it, and the client must not: somebody could send to it by way of them.
+   */
+  joined(connection: Connection): Promise<void> | undefined {
     const peer = connection.peer = this.registry.add(connection);
     this.#arrived(peer);
     this.#announce(connection, false);
     this.#announce(connection, true);
     if (peer.fought) this.#tellHealth([connection], SHARED_KEY);
+    return this.watchers.has(true) ? this.#arrivals.announced() : undefined;
+  }
+
+  /** A sibling knows all that it was told before a mark. */
+  confirmed({ watcher }: Connection, mark: number): void {
+    if (watcher === undefined || !(mark > watcher.confirmed)) return;
+    watcher.confirmed = mark;
+    this.#arrivals.settle();
   }
 
   /** A connection of a contended key sent a frame. */
@@ -83,7 +103,7 @@ export class Region {
   left(connection: Connection, silent: boolean): void {
     const { peer } = connection;
     if (connection.watcher !== undefined) this.watchers.delete(connection.watcher);
-    if (connection.sibling) return;
+    if (connection.sibling) return this.#arrivals.settle();
     const last = this.registry.remove(connection, peer);
     if (silent) return;
     if (peer.settle()) this.#tellHealth(peer.members(), HEALTHY);
@@ -100,6 +120,7 @@ export class Region {
     if (!connection.sibling && keysEqual(connection.key, this.#publicKey)) return;
     if (connection.watcher === undefined) {
       connection.watcher = new Watcher(connection, this.#hub.counters, this.telling);
+      connection.watcher.confirmed = this.#arrivals.last;
       this.watchers.add(connection.watcher);
     }
     connection.watcher.flood(this.#everybody(connection.sibling));
@@ -135,6 +156,7 @@ export class Region {
       if (connection !== undefined) yield presentFrame(connection, forSibling);
       else if (!forSibling && peer.siblingPresent !== undefined) yield peer.siblingPresent;
     }
+    if (forSibling) yield encodeMark(ALL_TOLD);
   }
 
   // Links, which others dial and read.
@@ -181,6 +203,12 @@ export class Region {
     const peers = [...link.peers];
     link.peers.clear();
     for (const peer of peers) this.#lost(link, peer as Somebody);
+  }
+
+  /** The relay ends: nobody waits for siblings, and all links close. */
+  close(): void {
+    this.#arrivals.close();
+    for (const link of [...this.links]) this.closed(link);
   }
 
   /** Called by the sweep, with the time of `performance.now()`. */
