@@ -144,7 +144,8 @@ export function takeForwarded(
 
 /**
  * Delivers a sibling's run `buffer[at..next)`: packets of one source for one key that is, or was
- * just now, connected here. False when it is none.
+ * just now, connected here. If it has moved to another worker they follow it there, as ForwardPacket
+ * frames, which a worker does not send on. False when it is no run.
  */
 export function takeRun(
   connection: Connection,
@@ -159,6 +160,7 @@ export function takeRun(
   const to = start + HEADER_LENGTH;
   const peer = destination(connection, buffer, to);
   const target = peer?.active;
+  const moved = peer?.size === 0 && peer.carrier?.sibling ? peer.carrier : undefined;
   let packets = 0;
   for (let frame = start; frame < next;) {
     const length = next - frame < PACKET_PREFIX ? 0 : payloadLength(buffer, frame);
@@ -166,7 +168,9 @@ export function takeRun(
     if (length < KEY_LENGTH || behind > next || buffer[frame] !== FrameType.SendPacket) {
       return false;
     }
-    if (target === undefined) {
+    if (moved !== undefined) {
+      // Nothing of it changes.
+    } else if (target === undefined) {
       const packet = frame + PACKET_PREFIX;
       dropForwarded(connection, peer, buffer, to, packet, behind - packet);
     } else {
@@ -178,6 +182,10 @@ export function takeRun(
     frame = behind;
   }
   counters.siblingIn += packets;
+  if (moved !== undefined) {
+    counters.siblingOut += packets;
+    moved.forward(buffer.subarray(from, start), buffer, start, next, packets, true);
+  }
   if (target === undefined) return true;
   target.queue.pushPackets(buffer, start, next, packets);
   target.hub.flusher.mark(target);

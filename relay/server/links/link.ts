@@ -65,11 +65,20 @@ export class Link implements Carrier, Flushable {
   /**
    * Sends on `count` whole SendPacket frames of `source`, `buffer[start..end)`, all for one
    * destination; at most MAX_RUN bytes.
+   *
+   * @param last whether the other side may not send them on
    */
-  forward(source: Uint8Array, buffer: Uint8Array, start: number, end: number, count: number): void {
+  forward(
+    source: Uint8Array,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    count: number,
+    last = false,
+  ): void {
     if (this.closed) return this.#drop(buffer, start, end, DropReason.GoneDisconnected);
     this.#hub.flusher.mark(this);
-    if (this.sibling) return this.#run(source, buffer, start, end, count);
+    if (this.sibling && !last) return this.#run(source, buffer, start, end, count);
     for (let at = start; at < end;) {
       const next = at + HEADER_LENGTH + payloadLength(buffer, at);
       const target = this.#queue.reserve(KEY_LENGTH + next - at, 1);

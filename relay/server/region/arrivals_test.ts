@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
 import {
   encodeClientInfo,
+  encodeForwardPacket,
   encodeFrame,
   encodePing,
   encodePong,
   encodeSendPacket,
   encodeWatchConns,
   FrameType,
+  generatePrivateKey,
+  publicKeyOf,
 } from "../../derp/mod.ts";
-import { ALL_TOLD, openMark } from "../links/mod.ts";
+import { DropReason } from "../counters.ts";
+import { ALL_TOLD, encodeSiblingPresent, openMark, SiblingFrame } from "../links/mod.ts";
 import { MemorySocket, TestClient, TestServer } from "../testing.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -137,4 +141,27 @@ Deno.test("a sibling is told of everybody, then marked, and heard when it knows"
   await worker.send(encodePong(frame.payload));
   await turns(5);
   assert(told);
+});
+
+Deno.test("a sibling's packets follow a key that has moved to a third, and no further", async () => {
+  await using server = new TestServer();
+  const worker = await sibling(server);
+  const source = new Uint8Array(32).fill(7);
+  const key = publicKeyOf(generatePrivateKey());
+  const wrote: Uint8Array[] = [];
+  const link = server.relay.region.open("third", true, {
+    write: (bytes) => Promise.resolve(wrote.push(bytes.slice()) && bytes.length),
+    close: () => {},
+  });
+  const plain = encodeSiblingPresent({ key }, 1).subarray(0, 56);
+  server.relay.region.present(link, key, { plain, stamp: 1 });
+  const packets = ["one", "two"].map((packet) => encodeSendPacket(key, bytes(packet)));
+  await worker.send(encodeFrame(SiblingFrame.Run, source, ...packets));
+  await turns(5);
+  const expected = ["one", "two"].map((packet) => encodeForwardPacket(source, key, bytes(packet)));
+  assert.deepEqual(wrote.flatMap((all) => [...all]), expected.flatMap((frame) => [...frame]));
+  assert.equal(server.relay.counters.droppedTotal(), 0);
+  await worker.send(encodeForwardPacket(source, key, bytes("three")));
+  await turns(5);
+  assert.equal(server.relay.counters.droppedTotal(DropReason.UnknownDestOnForward), 1);
 });
