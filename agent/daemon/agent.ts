@@ -9,7 +9,14 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { keyToBase64 } from "../../relay/derp/mod.ts";
-import { Backoff, pause, runWatch, WatchCache } from "../api/mod.ts";
+import {
+  type ApiFailure,
+  Backoff,
+  pause,
+  runWatch,
+  WatchCache,
+  type WatchState,
+} from "../api/mod.ts";
 import { type AgentStatus, serveControl } from "../ctl/mod.ts";
 import { reasonOf } from "../errors.ts";
 import {
@@ -81,6 +88,7 @@ export class Agent {
   readonly #outside: Outside;
   #error: string | undefined;
   #wake: () => void = () => {};
+  #renewWatch: () => void = () => {};
   #saver!: Saver;
 
   constructor(config: AgentConfig, doors: Doors, times: Partial<AgentTimes> = {}) {
@@ -98,22 +106,12 @@ export class Agent {
         this.#saver.soon();
         this.#wake();
       },
+      onMoved: () => this.#renewWatch(),
     });
     this.#link = new ControlLink({
       register: (signal) => this.#register(signal),
       registered: (onboarded) => this.#registered(onboarded),
-      watch: (token, signal, onState) =>
-        runWatch({
-          api: doors.api,
-          token,
-          cache: this.#cache!,
-          signal,
-          onChange: () => {
-            this.#saver.soon();
-            this.#wake();
-          },
-          onState,
-        }),
+      watch: (token, signal, onState) => this.#follow(token, signal, onState),
       now: doors.now,
       refusedPause: this.#times.refused,
     });
@@ -196,6 +194,31 @@ export class Agent {
       stop.abort();
       await following;
     }
+  }
+
+  /** Follows the watch stream, on a new connection whenever this host has moved. */
+  async #follow(
+    token: string,
+    signal: AbortSignal,
+    onState: (state: WatchState) => void,
+  ): Promise<ApiFailure | undefined> {
+    while (!signal.aborted) {
+      const moved = new AbortController();
+      this.#renewWatch = () => moved.abort();
+      const refusal = await runWatch({
+        api: this.#doors.api,
+        token,
+        cache: this.#cache!,
+        signal: AbortSignal.any([signal, moved.signal]),
+        onChange: () => {
+          this.#saver.soon();
+          this.#wake();
+        },
+        onState,
+      });
+      if (refusal !== undefined) return refusal;
+    }
+    return undefined;
   }
 
   #register(signal: AbortSignal): Promise<Onboarded> {

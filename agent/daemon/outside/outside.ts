@@ -37,6 +37,8 @@ export interface OutsideParts {
   tunnelRanges(): string[];
   /** Something is other than it was; {@link Outside.facts} tells. */
   onChange(): void;
+  /** Connections of before may be dead without knowing it: the address is another one. */
+  onMoved(): void;
   times?: Partial<PublisherTimes>;
 }
 
@@ -125,7 +127,11 @@ export class Outside {
       ...(config.stunInterval === undefined ? {} : { period: config.stunInterval }),
       inTunnel: (address) => this.#inTunnel(address),
       onChange: (nat) => {
+        const before = this.#nat;
         this.#nat = nat;
+        if (before.reflexive !== nat.reflexive || before.reflexive6 !== nat.reflexive6) {
+          this.#parts.onMoved();
+        }
         this.#changed();
       },
       onMoved: () => void this.#askLocal(),
@@ -164,6 +170,7 @@ export class Outside {
         if (ip === this.#localIp || this.#inTunnel(ip)) return;
         log.info("local address: {ip}", { ip });
         this.#localIp = ip;
+        this.#parts.onMoved();
         this.#changed();
       })
       .catch((error) => log.debug("no local address: {reason}", { reason: reasonOf(error) }))

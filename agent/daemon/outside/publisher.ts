@@ -28,6 +28,8 @@ export interface PublisherTimes {
   /** First and longest pause after a failure. */
   retry: number;
   retryMax: number;
+  /** How long the first try may take; twice as long each time after, up to the API's own limit. */
+  patience: number;
 }
 
 const TIMES: PublisherTimes = {
@@ -36,6 +38,7 @@ const TIMES: PublisherTimes = {
   refill: 10_000,
   retry: 500,
   retryMax: 60_000,
+  patience: 3_000,
 };
 
 /** How to tell it. */
@@ -71,6 +74,7 @@ export class Publisher {
   #error: string | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #sending: Promise<void> | undefined;
+  #failures = 0;
   /** Calls that may be made now, and since when that is counted (`performance.now()`). */
   #room: number;
   #countedAt = performance.now();
@@ -96,6 +100,7 @@ export class Publisher {
     this.#known = JSON.stringify(whereabouts);
     this.#wanted ??= whereabouts;
     this.#error = undefined;
+    this.#failures = 0;
     this.#backoff.reset();
     this.#soon(this.#times.coalesce);
   }
@@ -156,11 +161,15 @@ export class Publisher {
   async #publish(): Promise<number> {
     const device = this.#device!, whereabouts = this.#wanted!;
     const { signal } = this.#closing;
+    // A connection that died with the old NAT mapping must not take long.
+    const limit = AbortSignal.timeout(this.#times.patience * 2 ** Math.min(this.#failures, 5));
     try {
-      await this.#send(device.token, device.id, whereabouts, signal);
+      const either = AbortSignal.any([signal, limit]);
+      await this.#send(device.token, device.id, whereabouts, either);
       // A registration in between has told something newer, or older: its word counts.
       if (this.#device === device) this.#known = JSON.stringify(whereabouts);
       this.#error = undefined;
+      this.#failures = 0;
       this.#backoff.reset();
       log.info("published: {endpoints}", {
         endpoints: whereabouts.endpoints.map(({ address }) => address).join(" "),
@@ -168,6 +177,7 @@ export class Publisher {
       return this.#times.coalesce;
     } catch (error) {
       if (signal.aborted) return 0;
+      this.#failures++;
       const reason = reasonOf(error);
       if (reason !== this.#error) log.warn("cannot publish where we are: {reason}", { reason });
       this.#error = reason;
