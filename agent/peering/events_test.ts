@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { MAX_EVENTS, withEvent } from "./events.ts";
+import { SUSPECT_AFTER } from "./health.ts";
 import { PROBE_LIMIT } from "./machine.ts";
 import { NEVER_HEALTHY_LIMIT, type PathEvent } from "./mod.ts";
 import { PROBE_INTERVAL } from "./slots.ts";
@@ -122,6 +123,17 @@ Deno.test("plan waits for a relay that restarts instead of a way that has failed
   while (run.last.method === "via-derp-relay" && run.now - since < 180_000) silence(run, 2000);
   assert.equal(run.last.method, "reflexive");
   assert(run.now - since < 60_000, `after ${run.now - since} ms`);
+});
+
+Deno.test("plan asks to be called when a path turns suspect", () => {
+  const run = new Run();
+  run.pass();
+  run.healthyFor(4000);
+  silence(run, 2000);
+  assert.equal(run.wakeAt, run.now + SUSPECT_AFTER);
+  run.answer();
+  run.pass(2000);
+  assert.equal(run.wakeAt, Infinity);
 });
 
 Deno.test("plan asks to be called when both sides look up, and when a probe ends", () => {

@@ -9,7 +9,7 @@
  * @module
  */
 import { withEvent } from "./events.ts";
-import { assess, type Health, NEVER_HEALTHY_LIMIT } from "./health.ts";
+import { assess, type Health, NEVER_HEALTHY_LIMIT, SUSPECT_AFTER } from "./health.ts";
 import {
   type Method,
   type MethodContext,
@@ -96,10 +96,12 @@ export class PeerMachine {
 
   /** When the next pass has something to do that cannot wait for its turn, ms; or Infinity. */
   get wakeAt(): number {
-    const { h } = this, { self, peer } = this.#s;
+    const { h } = this, { self, peer, now } = this.#s;
     if (h.probe !== undefined) return h.probe.startedAt + PROBE_LIMIT;
-    if (h.method === undefined || this.#better(h.method) === undefined) return Infinity;
-    return startOfSlot(self.publicKey, peer.publicKey, this.#slot() + 1);
+    const suspectAt = (h.traffic?.askedAt ?? -Infinity) + SUSPECT_AFTER;
+    const next = suspectAt > now ? suspectAt : Infinity;
+    if (h.method === undefined || this.#better(h.method) === undefined) return next;
+    return Math.min(next, startOfSlot(self.publicKey, peer.publicKey, this.#slot() + 1));
   }
 
   #assess(): Health {
