@@ -108,6 +108,32 @@ Deno.test("plan does not flap when a direct way comes and goes", () => {
   assert(switches >= 5 && switches <= 10, `${switches} switches in four hours`);
 });
 
+Deno.test("plan stays usable when a peer's address changes all the time", () => {
+  for (const healthy of [true, false]) {
+    const run = new Run();
+    run.pass();
+    run.passFor(NEVER_HEALTHY_LIMIT);
+    assert.equal(run.last.method, "via-derp-relay");
+    if (healthy) run.healthyFor(2000);
+    let away = 0, relayed = 0;
+    for (let i = 0; i < 1800; i++) {
+      // Each 20 s, as often as it is measured.
+      run.peer = { ...run.peer, reflexive: `203.0.113.2:${40_000 + Math.floor(i / 10)}` };
+      if (!healthy) run.pass(2000);
+      else if (run.last.code === "probing") run.pass(2000);
+      else {
+        run.answer(LOOPBACK);
+        run.pass(2000);
+      }
+      if (run.last.method === "via-derp-relay") relayed++;
+      else away++;
+    }
+    // A working path is left for probes only; a dead peer is looked for both ways.
+    if (healthy) assert(away < 1800 / 20, `${away} of 1800 passes away from the relay`);
+    else assert(relayed > 400 && away > 400, `${relayed} and ${away}`);
+  }
+});
+
 Deno.test("plan waits for a relay that restarts instead of a way that has failed", () => {
   const run = new Run();
   run.pass();

@@ -27,6 +27,9 @@ import type { MethodName, Observed, PathEventCode, Peer, PeerHistory, Self } fro
  */
 export const PROBE_LIMIT = 4_000;
 
+/** Time between two searches because a device changed, ms; doubled like the probes. */
+export const CHANGE_PAUSE = 60_000;
+
 /** What does not change while one peer is planned. */
 interface Situation {
   self: Self;
@@ -58,8 +61,11 @@ export class PeerMachine {
   /** One pass: choose, judge, adopt, probe or move on. */
   step(): void {
     const { h } = this;
-    if (this.#s.changed) this.#lookAgain("device-changed");
-    else if (this.#s.returned && !this.#answered()) this.#lookAgain("peer-online");
+    if (this.#s.changed) this.#changed();
+    else if (this.#s.returned && !this.#answered()) {
+      this.#note("peer-online");
+      this.#lookAgain();
+    }
     if (h.method === undefined || !this.#mayStay(h.method)) {
       const first = this.#first(h.failed);
       if (first?.name !== h.method) {
@@ -174,14 +180,22 @@ export class PeerMachine {
   }
 
   /**
-   * The peer or this host has changed. What works is kept while better ways are tried again; what
-   * does not is searched for from the top.
+   * The peer or this host has changed: a reason to look again at once, but not each time for one
+   * whose address changes all the time. Its new endpoint is used in any case.
    */
-  #lookAgain(why: PathEventCode): void {
+  #changed(): void {
+    const { h } = this, { now } = this.#s;
+    this.#note("device-changed");
+    const pause = CHANGE_PAUSE * 2 ** Math.min(h.probesFailed, 3);
+    if (h.changedAt !== undefined && now - h.changedAt < pause) return;
+    h.changedAt = now;
+    this.#lookAgain();
+  }
+
+  /** What works is kept while better ways are tried; what does not is searched for from the top. */
+  #lookAgain(): void {
     const { h } = this;
-    this.#note(why);
     h.failed = [];
-    h.probesFailed = 0;
     delete h.probe;
     const works = h.method !== undefined && h.lastHealthyAt !== undefined && this.health.healthy;
     if (!works) return this.#apply(undefined);

@@ -187,6 +187,8 @@ export interface PeerHistory {
   probe?: { from: MethodName; startedAt: number };
   /** Probes in a row that led nowhere, or to a way that did not last. */
   probesFailed: number;
+  /** When the search began anew because a device changed. */
+  changedAt?: number;
   /** Number of the probing slot that was used last. */
   slot: number;
   /** It is the relay that forwards for the VPC. */
