@@ -149,3 +149,102 @@ Deno.test("agent keeps its tunnel when the control plane refuses it while runnin
   assert.equal(agent.status().status, "Running");
   assert.equal(bench.parts.device.peers.length, 1);
 });
+
+Deno.test("agent publishes another outside address with its device token, and plans with it", async () => {
+  await using bench = await Bench.open(ensureSelfSigned);
+  bench.parts.nat = { reflexive: "203.0.113.100:40000", symmetric: false };
+  bench.control.put(fakeDevice("peer", newKey(), 50));
+  const { agent } = await bench.up();
+  await until(() => agent.status().peers[0]?.method === "reflexive", "direct");
+  const port = bench.state().port;
+  const before = bench.control.streams.length;
+  assert.equal(before, 1);
+  const [old] = bench.control.streams;
+  const began = performance.now();
+  bench.parts.natWatch.change({ reflexive: "203.0.113.100:40001", symmetric: true });
+  const sent = await until(
+    () => bench.control.seen.find(({ method }) => method === "PATCH"),
+    "PATCH",
+  );
+  assert(performance.now() - began < 1000);
+  assert.equal(sent.path, "/api/devices/device-1");
+  assert.equal(sent.authorization, "Bearer DT:device-1");
+  assert.deepEqual(sent.body, {
+    endpoints: [
+      { source: "local", address: `192.168.100.2:${port}` },
+      { source: "stun:", address: "203.0.113.100:40001" },
+    ],
+    symmetric_nat: true,
+  });
+  await until(() => agent.status().peers[0]?.method === "via-derp-relay", "relayed");
+  assert.equal(agent.status().nat, "symmetric");
+  assert.equal(agent.status().reflexive, "203.0.113.100:40001");
+  // The connection of before may be dead without knowing it.
+  await until(() => bench.control.streams.some((stream) => stream !== old), "another stream");
+  await until(() => agent.status().control.state === "connected", "connected");
+  await until(() => agent.status().netcheck!.published === "current", "published");
+  assert.equal(bench.parts.devices.length, 1, "the tunnel was not touched");
+  await until(
+    () => Deno.readTextFileSync(`${bench.config.stateDir}/cache.json`).includes(":40001"),
+    "remembered",
+  );
+});
+
+Deno.test("agent keeps publishing while the control plane refuses, and a restart says it anew", async () => {
+  await using bench = await Bench.open(ensureSelfSigned);
+  bench.parts.nat = { reflexive: "203.0.113.100:40000", symmetric: false };
+  const { agent } = await bench.up();
+  const patches = () => bench.control.seen.filter(({ method }) => method === "PATCH");
+  bench.control.intercept = ({ method }) =>
+    method === "PATCH" ? json(503, { error: "busy" }) : undefined;
+  bench.parts.natWatch.change({ reflexive: "203.0.113.100:40001", symmetric: false });
+  await until(() => patches().length >= 2, "tries");
+  assert.equal(agent.status().netcheck!.published, "waiting");
+  assert.match(agent.status().netcheck!.publish_error!, /503/);
+  bench.control.intercept = () => undefined;
+  await until(() => agent.status().netcheck!.published === "current", "published");
+  const device = bench.control.devices.get("device-1")!;
+  assert.equal(device.endpoints!.at(-1)!.address, "203.0.113.100:40001");
+});
+
+Deno.test("agent publishes its new local address when its network changes, and no address of the tunnel", async () => {
+  await using bench = await Bench.open(ensureSelfSigned);
+  await bench.up();
+  const { options } = bench.parts.natWatch;
+  bench.parts.localIp = "192.168.200.7";
+  options.onMoved!("an address changed");
+  const local = () => bench.control.devices.get("device-1")!.endpoints![0]!.address;
+  await until(() => local() === `192.168.200.7:${bench.state().port}`, "new local address");
+  bench.parts.localIp = "100.64.0.1";
+  options.onMoved!("an address changed");
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal(local(), `192.168.200.7:${bench.state().port}`);
+  assert(options.inTunnel!("100.64.9.9") && options.inTunnel!("200::5"));
+  assert(!options.inTunnel!("203.0.113.5") && !options.inTunnel!("2001:db8::1"));
+});
+
+Deno.test("agent reaches peers through the VPC's WireGuard relay, and tells why", async () => {
+  await using bench = await Bench.open(ensureSelfSigned);
+  const relay = fakeDevice("relay", newKey(), 60, { relay: true });
+  const hidden = fakeDevice("hidden", newKey(), 61, { symmetric_nat: true });
+  const { agent } = await bench.up();
+  bench.parts.device.seen.set(relay.public_key, { lastHandshake: Date.now() + 60_000 });
+  bench.control.put(relay);
+  bench.control.put(hidden);
+  const of = (hostname: string) => agent.status().peers.find((p) => p.hostname === hostname);
+  await until(() => of("host-61")?.method === "via-relay", "through the relay");
+  await until(() => bench.parts.device.peers.length === 1, "the relay alone");
+  const [configured] = bench.parts.device.peers;
+  assert.equal(configured!.publicKey, relay.public_key);
+  assert.equal(configured!.endpoint, "203.0.113.60:51820");
+  const [v4, v6, ...own] = configured!.allowedIps;
+  assert(v4!.endsWith("/10") && v6!.includes("::/"), `${v4} ${v6}`);
+  assert.deepEqual(own, ["100.64.0.60/32", "200::3c/128"]);
+  assert.deepEqual(of("host-60")!.allowed_ips, configured!.allowedIps);
+  assert.equal(of("host-61")!.code, "vpc-relay");
+  assert.equal(of("host-61")!.healthy, true);
+  assert.deepEqual(
+    of("host-61")!.history!.map(({ event, method }) => `${event} ${method}`).slice(-2),
+    ["chosen via-relay", "healthy via-relay"],
+  );
+});
