@@ -1,8 +1,9 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import type { AgentStatus } from "../agent/ctl/mod.ts";
-import type { Lab } from "../scripts/lab/mod.ts";
 import { enterFlags } from "../scripts/lab/holder.ts";
-import type { Mesh } from "../scripts/mesh/mod.ts";
+import { Lab } from "../scripts/lab/mod.ts";
+import { cannotMesh } from "../scripts/lab/support.ts";
+import { Mesh } from "../scripts/mesh/mod.ts";
 import { inMesh, pingOn } from "./support.ts";
 
 /** ms between STUN rounds here. */
@@ -193,4 +194,52 @@ Deno.test("a host's new address is measured and published at once when its netwo
     const local = `${address}:${after.listen_port}`;
     await heard(lab, "b", local);
   });
+});
+
+Deno.test("an address over IPv6 is measured from WireGuard's port and published beside the other", async () => {
+  if (await cannotMesh()) return;
+  await using lab = await Lab.create({ hosts: 1, nat: "cone" });
+  const relay = "2001:db8::3", address = "2001:db8:a::10";
+  const setUp = async (host: string, ...lines: string[]) => {
+    const { code, stderr } = await lab.host(host).run(["sh", "-ec", lines.join("\n")]);
+    equal(code, 0, stderr);
+  };
+  await onRouter(
+    lab,
+    "a",
+    `echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
+     ip address add 2001:db8::11/64 dev wan nodad
+     ip address add 2001:db8:a::1/64 dev lan nodad
+     ip address add fe80::1/64 dev wan nodad
+     ip address add fe80::2/64 dev lan nodad`,
+  );
+  await setUp(
+    "a",
+    `ip address add ${address}/64 dev eth0 nodad`,
+    "ip route add default via 2001:db8:a::1",
+  );
+  await setUp(
+    "relay",
+    `ip address add ${relay}/64 dev eth0 nodad`,
+    "ip route add 2001:db8:a::/64 via 2001:db8::11",
+  );
+  const agentArgs = ["--stun-server", `[${relay}]:3478`];
+  const mesh = await Mesh.start(lab, { agents: ["a"], env, agentArgs });
+  const { netcheck, listen_port, reflexive, reflexive6, nat } = await status(
+    mesh,
+    "a",
+    "two rounds",
+    (s) => rounds(s) >= 2,
+  );
+  equal(reflexive6, `[${address}]:${listen_port}`);
+  equal(netcheck!.ipv6.reflexive, reflexive6);
+  equal(nat, "cone");
+  ok(netcheck!.servers.some(({ family, seen }) => family === "ipv6" && seen === reflexive6));
+  await status(mesh, "a", "published", (s) => s.netcheck!.published === "current");
+  const { device } = JSON.parse(await Deno.readTextFile(`${lab.dir}/a/cache.json`));
+  deepEqual(device.endpoints.slice(1), [
+    { source: "stun:", address: reflexive6 },
+    { source: "stun:", address: reflexive },
+  ]);
+  ok((await mesh.statusText("a")).includes(`over IPv6 ${reflexive6}`));
 });
