@@ -46,6 +46,17 @@ Deno.test("plan tells what happened to a path, and when", () => {
   );
 });
 
+Deno.test("plan notes a search anew when the peer has been healthy in between", () => {
+  const run = new Run();
+  run.pass();
+  for (let i = 0; i < 2; i++) {
+    run.answer("203.0.113.2:40000");
+    run.healthyFor(4000);
+    silence(run, 14_000);
+  }
+  assert.equal(told(run).filter((line) => line === "suspect reflexive").length, 2);
+});
+
 Deno.test("plan notes the search for a peer that is away once", () => {
   const run = new Run();
   run.pass();
@@ -149,6 +160,34 @@ Deno.test("plan waits for a relay that restarts instead of a way that has failed
   while (run.last.method === "via-derp-relay" && run.now - since < 180_000) silence(run, 2000);
   assert.equal(run.last.method, "reflexive");
   assert(run.now - since < 60_000, `after ${run.now - since} ms`);
+});
+
+Deno.test("plan gives a new way its time, also when the one before was silent for long", () => {
+  const run = new Run();
+  run.pass();
+  run.healthyFor(4000);
+  silence(run, 14_000);
+  const since = run.now;
+  assert.equal(run.last.method, "via-derp-relay");
+  silence(run, 10_000);
+  assert.equal(run.last.method, "via-derp-relay");
+  assert(!told(run).includes("suspect via-derp-relay"));
+  silence(run, 4000);
+  assert(told(run).includes("suspect via-derp-relay"), `after ${run.now - since} ms`);
+});
+
+Deno.test("plan looks as often as before once a direct way has lasted", () => {
+  const run = new Run();
+  run.pass();
+  for (const [lasts, failures] of [[60_000, 1], [60_000, 2], [PROBE_INTERVAL + 4000, 0]] as const) {
+    run.answer("203.0.113.2:40000");
+    run.healthyFor(lasts);
+    assert.equal(run.last.method, "reflexive");
+    silence(run, 16_000);
+    assert.equal(run.history.get(PEER_KEY)!.probesFailed, failures);
+    run.answer(LOOPBACK);
+    run.healthyFor(4000);
+  }
 });
 
 Deno.test("plan asks to be called when a path turns suspect", () => {

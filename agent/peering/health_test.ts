@@ -13,6 +13,7 @@ const history = (more: Partial<PeerHistory> = {}): PeerHistory => ({
   fingerprint: "",
   online: true,
   method: "reflexive",
+  since: T,
   appliedAt: T,
   failed: [],
   probesFailed: 0,

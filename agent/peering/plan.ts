@@ -90,6 +90,7 @@ function machineOf(input: PlanInput, peer: Peer, vpcRelay: VpcRelay | undefined)
     ? {
       fingerprint,
       online: peer.online,
+      since: now,
       appliedAt: now,
       failed: [],
       probesFailed: 0,

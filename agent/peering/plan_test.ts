@@ -260,6 +260,15 @@ Deno.test("plan never follows a peer off the relay when only relays are allowed"
   assert.equal(run.pass(2000).method, "via-derp-relay");
 });
 
+Deno.test("plan leaves a direct way that it followed the peer to when only relays are allowed now", () => {
+  const run = new Run({ symmetric: true });
+  run.pass();
+  run.answer("203.0.113.2:40000");
+  assert.equal(run.pass(2000).method, "reflexive");
+  run.self = { ...run.self, relayOnly: true };
+  assert.equal(run.pass(2000).method, "via-derp-relay");
+});
+
 Deno.test("plan leaves a relayed method when the relay is gone", () => {
   const run = new Run();
   run.pass();

@@ -171,6 +171,8 @@ export interface PeerHistory {
   fingerprint: string;
   /** What the control plane said last: coming online starts the search of a dead peer anew. */
   online: boolean;
+  /** When the peer was first planned, ms. */
+  since: number;
   method?: MethodName;
   /** The choice was the peer's: it moved and WireGuard followed. */
   adopted?: string;

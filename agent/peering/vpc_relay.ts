@@ -36,8 +36,7 @@ export function viewOf({ peer, h, healthy }: RelayState, now: number): VpcRelay 
   return {
     hostname: peer.hostname,
     healthy,
-    pending: !healthy && h.lastHealthyAt === undefined && h.failed.length === 0 &&
-      now - h.appliedAt < PENDING_LIMIT,
+    pending: !healthy && now - h.since < PENDING_LIMIT,
     stable: healthy && h.healthySince !== undefined && now - h.healthySince >= STABLE_AFTER,
   };
 }

@@ -65,6 +65,11 @@ Deno.test("plan waits a moment for the relay's first handshake, then goes around
   assert.equal(run.last.method, "none");
   assert.equal(run.pass(1).method, "via-derp-relay");
   assert.equal(run.last.endpoint, LOOPBACK);
+  // And stays there, however often the relay itself is searched for.
+  run.answer(LOOPBACK);
+  for (let t = 0; t < 300_000; t += 2000) {
+    assert.equal(run.healthyFor(2000).method, "via-derp-relay");
+  }
 });
 
 Deno.test("plan comes back to the VPC's relay when it has been healthy for a while", () => {
@@ -85,6 +90,20 @@ Deno.test("plan leaves the VPC's relay when it is lost, at once", () => {
   run.passFor(4000);
   run.vpcRelayAnswers = false;
   assert.equal(run.pass(2000).method, "via-derp-relay");
+});
+
+Deno.test("plan goes from the DERP relay to the VPC's, not by a direct way that has failed", () => {
+  const run = new Run();
+  run.vpcRelay = VPC_RELAY;
+  run.vpcRelayAnswers = false;
+  run.pass();
+  run.passFor(NEVER_HEALTHY_LIMIT + 2000);
+  assert.equal(run.last.method, "via-derp-relay");
+  run.answer(LOOPBACK);
+  run.vpcRelayAnswers = true;
+  const seen = new Set<string>();
+  for (let i = 0; i < 10; i++) seen.add(run.healthyFor(2000).method);
+  assert.deepEqual([...seen], ["via-derp-relay", "via-relay"]);
 });
 
 Deno.test("plan looks for a direct way again from behind the VPC's relay", () => {
@@ -134,6 +153,15 @@ Deno.test("plan has one relay at a time, and leaves it only when it fails", () =
   assert.deepEqual(carriers([RELAY_KEY]), ["relay"]);
   assert.deepEqual(carriers(both), ["relay"]);
   assert.equal(chooseCarrier([]), undefined);
+});
+
+Deno.test("plan of a relay routes the VPC to no other relay", () => {
+  const run = new Run({ relay: true });
+  run.vpcRelay = VPC_RELAY;
+  run.pass();
+  run.pass(250);
+  assert.deepEqual(run.relayPlan!.allowedIps, VPC_RELAY.allowedIps);
+  assert.equal(run.last.method, "relay-node-self");
 });
 
 Deno.test("plan of the relay itself gives peers no endpoint and their own addresses", () => {
