@@ -214,3 +214,46 @@ Deno.test("renderStatus says what is wrong", () => {
   assert.match(text, /^status +Running \(no TUN device\)$/m);
   assert.match(text, /^relay +none$/m);
 });
+
+Deno.test("renderStatus says how the NAT is known, in 80 columns", () => {
+  const family = { nat: "cone", reflexive: "203.0.113.5:41000" } as const;
+  const server = { server: "a", family: "ipv4", address: "192.0.2.1:3478", rtt_ms: 3.21 } as const;
+  const netcheck: NonNullable<AgentStatus["netcheck"]> = {
+    method: "raw-socket",
+    interval_ms: 20_000,
+    rounds: 3,
+    last_round_ms: NOW - 5_000,
+    last_good_ms: NOW - 5_000,
+    ipv4: family,
+    ipv6: { nat: "unknown", reflexive: "" },
+    servers: [{ ...server, seen: family.reflexive }, {
+      ...server,
+      rtt_ms: null,
+      error: "no answer",
+    }],
+    published: "current",
+  };
+  const lines = (change: Partial<typeof netcheck>, more: Partial<AgentStatus> = {}) =>
+    renderStatus({ ...STATUS, ...more, netcheck: { ...netcheck, ...change } }, NOW);
+  const line = (change: Partial<typeof netcheck>) => {
+    const found = lines(change).find((text) => text.startsWith("stun "))!;
+    assert(found.length <= 80, found);
+    return found.replace(/^stun +/, "");
+  };
+  assert.equal(line({}), "1 of 2 answered, 3.2 ms, 5s ago");
+  assert.equal(
+    line({ servers: [], error: "long ".repeat(50), ipv4: { ...family, error: "no answer" } }),
+    "0 of 0 answered, 5s ago, failing: no answer",
+  );
+  line({ servers: [], error: "long ".repeat(50) });
+  assert.equal(
+    line({ published: "waiting", publish_error: "busy" }),
+    "1 of 2 answered, 3.2 ms, 5s ago, not published yet (busy)",
+  );
+  assert.equal(
+    line({ method: "first-result", method_reason: "CAP_NET_RAW is needed: not permitted" }),
+    "measured at the start only: CAP_NET_RAW is needed: not permitted",
+  );
+  const six = lines({}, { reflexive6: "[2001:db8::5]:41000" });
+  assert(six.includes("           over IPv6 [2001:db8::5]:41000"), six.join("\n"));
+});

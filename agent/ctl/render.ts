@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { cleanText } from "../errors.ts";
 import type { AgentStatus, NetcheckStatus, PeerStatus } from "./types.ts";
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -69,7 +70,7 @@ export function renderStatus(status: AgentStatus, now: number): string[] {
 
 /** How the NAT's kind and address are known, and what is wrong with that. */
 function stunText(netcheck: NetcheckStatus, now: number): string {
-  const { servers, method_reason, last_round_ms, error, publish_error, published } = netcheck;
+  const { servers, method_reason, last_round_ms, publish_error, published } = netcheck;
   if (netcheck.method === "first-result") {
     const why = method_reason === undefined ? "" : `: ${method_reason}`;
     return `measured at the start only${why}`;
@@ -80,10 +81,15 @@ function stunText(netcheck: NetcheckStatus, now: number): string {
     `${good.length} of ${servers.length} answered`,
     ...(rtts.length === 0 ? [] : [`${Math.min(...rtts).toFixed(1)} ms`]),
     ageText(last_round_ms, now),
-    ...(error === undefined ? [] : [`failing: ${error}`]),
+    ...(netcheck.error === undefined ? [] : [`failing: ${failureOf(netcheck)}`]),
     ...(published === "current" ? [] : [`not published yet${because(publish_error)}`]),
   ];
   return parts.join(", ");
+}
+
+/** Why nobody answered, in a few words: a line has 80 columns. */
+function failureOf({ ipv4, ipv6, error = "" }: NetcheckStatus): string {
+  return cleanText(ipv4.error ?? ipv6.error ?? error, 32);
 }
 
 /** A reason in brackets, where there is one. */

@@ -9,10 +9,4 @@ export { localEndpoint } from "./local.ts";
 export { probe, type ProbeOptions, type ProbeResult } from "./probe.ts";
 export type { ServerReport } from "./round.ts";
 export type { View } from "./view.ts";
-export {
-  type NatView,
-  NatWatch,
-  type NatWatchOptions,
-  type NatWatchStatus,
-  PERIOD as STUN_PERIOD,
-} from "./watch.ts";
+export { type NatView, NatWatch, type NatWatchOptions, type NatWatchStatus } from "./watch.ts";

@@ -15,7 +15,7 @@ import { fold, type View } from "./view.ts";
 const log = getLogger(["nexd", "netcheck"]);
 
 /** Time between rounds as Nexodus' agent has it, ms; each is up to a tenth shorter or longer. */
-export const PERIOD = 20_000;
+const PERIOD = 20_000;
 const JITTER = 0.1;
 /** Longest round, ms. */
 const ROUND_LIMIT = 3_000;
@@ -50,6 +50,8 @@ export interface NatWatchOptions {
   initialServers?: ServerReport[];
   /** ms between rounds. */
   period?: number;
+  /** Firewall mark of WireGuard's packets: the questions have to leave by the same way. */
+  mark?: number;
   /** Tells whether an address lies inside the VPC. */
   inTunnel?: (address: string) => boolean;
   /** Something is other than it was. */
@@ -299,7 +301,9 @@ export class NatWatch {
     if (this.#port !== undefined && this.#port.port === wanted) return this.#port;
     await this.#port?.close();
     this.#port = undefined;
-    const open = this.#options.openPort ?? ((port) => openRawPort({ port }));
+    const { mark } = this.#options;
+    const open = this.#options.openPort ??
+      ((port) => openRawPort({ port, ...(mark === undefined ? {} : { mark }) }));
     try {
       this.#port = open(wanted);
       this.#method = { method: "raw-socket" };

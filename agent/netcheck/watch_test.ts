@@ -251,7 +251,7 @@ Deno.test("IPv6 is measured where there is some, and is no failure where there i
 });
 
 Deno.test("the first result stays, and the reason is told, where no raw socket can be had", async () => {
-  const refusal = new RawRefusal("no raw socket (CAP_NET_RAW is needed): not permitted");
+  const refusal = new RawRefusal("CAP_NET_RAW is needed: not permitted");
   const watch: NatWatch = new NatWatch({
     port: () => 51820,
     servers: ["192.0.2.1"],

@@ -95,7 +95,7 @@ class RawPort implements StunPort {
       else this.refused[family] = opened;
     }
     if (this.#sockets.size === 0) {
-      throw new RawRefusal(`no raw socket (CAP_NET_RAW is needed): ${this.refused[4]}`);
+      throw new RawRefusal(`CAP_NET_RAW is needed: ${this.refused[4]}`);
     }
     this.#wake = calls.eventfd(0, LINUX.EFD_CLOEXEC | LINUX.EFD_NONBLOCK);
     if (this.#wake < 0) {
