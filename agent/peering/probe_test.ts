@@ -50,6 +50,19 @@ Deno.test("plan goes back to the relay when the look was in vain, and looks less
   assert(total > 6 * PROBE_INTERVAL, `four looks in ${total / 60_000} min`);
 });
 
+Deno.test("plan knows after a look in vain that the relay was healthy before it", () => {
+  const run = fallenBack();
+  untilProbe(run, PROBE_INTERVAL + 10_000);
+  const { observed } = run;
+  run.passFor(PROBE_LIMIT);
+  assert.equal(run.last.method, "via-derp-relay");
+  // Nothing is sent and nothing comes: no reason to search, for as long as keepalives may take.
+  run.observed = observed;
+  run.passFor(40_000);
+  assert.equal(run.last.method, "via-derp-relay");
+  assert.equal(run.last.history.at(-1)!.event, "probe-failed");
+});
+
 Deno.test("plan of both sides probes in the same slot", () => {
   fc.assert(fc.property(fc.string(), fc.string(), fc.nat(1e9), (a, b, now) => {
     const slot = slotOf(a, b, now);
