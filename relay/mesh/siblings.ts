@@ -26,10 +26,10 @@ const GIVE_UP = 3;
 const LOOK_MS = 2_000;
 
 /**
- * How long a worker that joins waits for one that is linked to tell its keys and to know ours, in
- * milliseconds. It takes longer only if that one is stuck.
+ * How long a worker that joins waits for another to tell its keys and to know ours, in milliseconds.
+ * It takes longer only if that one is stuck.
  */
-const EXCHANGE_MS = 2_000;
+const EXCHANGE_MS = 5_000;
 
 /** As for a relay of the region: two keep-alives missed. */
 const READ_MS = 120_000;
@@ -53,7 +53,8 @@ export class Siblings {
   readonly #relay: RelayServer;
   readonly #directory: string;
   readonly #path: string;
-  #listener: Deno.UnixListener;
+  /** Undefined while it is being made anew. */
+  #listener: Deno.UnixListener | undefined;
   readonly #siblings = new Map<string, Sibling>();
   /** Everything that close() must end. */
   readonly #open = new Set<Deno.Conn>();
@@ -75,7 +76,7 @@ export class Siblings {
     this.#path = path;
     this.#listener = listener;
     this.name = name;
-    this.#accepting = this.#accept();
+    this.#accepting = this.#accept(listener);
     this.#timer = setInterval(() => {
       this.#looking ??= this.#look().finally(() => this.#looking = undefined);
     }, lookMs);
@@ -128,16 +129,14 @@ export class Siblings {
     await Promise.all([...this.#siblings.values()].map(({ done }) => done));
   }
 
-  async #accept(): Promise<void> {
+  async #accept(listener: Deno.UnixListener): Promise<void> {
     let told = false;
     while (!this.#closed) {
-      const listener = this.#listener;
       try {
         void this.#answer(await listener.accept());
         told = false;
       } catch (error) {
-        if (this.#closed) return;
-        if (listener !== this.#listener) continue;
+        if (this.#closed || listener !== this.#listener) return;
         if (!told) logger.warn("Cannot accept a worker: {error}", { error: String(error) });
         told = true;
         await pause(RETRY_MS);
@@ -158,10 +157,14 @@ export class Siblings {
 
   /** Somebody cleaned up, and workers that come now would never know of this one. */
   async #serveAnew(): Promise<void> {
-    // Closing takes the path away, so the old one goes first.
-    tryClose(this.#listener);
+    // Closing takes the path away, so the old one goes first, and is waited for.
+    const before = this.#listener;
+    this.#listener = undefined;
+    tryClose(before);
+    await this.#accepting;
     await prepare(this.#directory, this.name);
-    this.#listener = await serve(this.#directory, this.#path);
+    const listener = this.#listener = await serve(this.#directory, this.#path);
+    this.#accepting = this.#accept(listener);
     logger.warn("Made {path} anew: it had been removed", { path: this.#path });
   }
 
@@ -185,8 +188,8 @@ export class Siblings {
   }
 
   /**
-   * Sees to it that there is a link to a worker. Resolves when both know each other's keys, or it
-   * failed once.
+   * Sees to it that there is a link to a worker. Resolves when both know each other's keys, it turned
+   * out to be gone, or it took too long. One that is only slow to answer may have clients.
    */
   #meet(name: string): Promise<void> {
     if (this.#closed || name === this.name || this.#siblings.has(name)) return Promise.resolve();
@@ -201,8 +204,10 @@ export class Siblings {
         met,
       };
       this.#siblings.set(name, sibling);
+      const timer = setTimeout(met, EXCHANGE_MS);
       sibling.done = this.#keep(sibling).finally(() => {
         this.#siblings.delete(name);
+        clearTimeout(timer);
         met();
       });
     });
@@ -218,13 +223,13 @@ export class Siblings {
       } catch (error) {
         sibling.error = error instanceof Error ? error.message : String(error);
         if (isNotFound(error)) return;
+        if (error instanceof Deno.errors.ConnectionRefused) sibling.met();
         failures += 1;
         if (failures >= GIVE_UP) {
           if (error instanceof Deno.errors.ConnectionRefused) await this.#bury(sibling);
           return;
         }
       }
-      sibling.met();
       if (!this.#closed) await pause(RETRY_MS);
     }
   }
@@ -243,7 +248,6 @@ export class Siblings {
     const path = socketPath(this.#directory, sibling.name);
     const conn = await Deno.connect({ transport: "unix", path });
     this.#open.add(conn);
-    let timer: ReturnType<typeof setTimeout> | undefined;
     try {
       if (this.#closed) return;
       const frames = new FrameStream(conn);
@@ -253,12 +257,10 @@ export class Siblings {
       delete sibling.error;
       link.control(encodeWatchConns());
       linked();
-      timer = setTimeout(sibling.met, EXCHANGE_MS);
       logger.info("Linked with worker {name}", { name: sibling.name });
       const allHeard = () => exchanged(sibling, "heard");
       await listen(this.#relay, link, conn, frames, READ_MS, { allHeard });
     } finally {
-      clearTimeout(timer);
       sibling.link = undefined;
       this.#open.delete(conn);
       tryClose(conn);
