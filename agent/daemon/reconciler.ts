@@ -11,7 +11,6 @@ import { reasonOf } from "../errors.ts";
 import {
   chooseCandidates,
   chooseRelay,
-  KEEPALIVE_SECONDS,
   type Observed,
   type Peer,
   type PeerHistory,
@@ -115,7 +114,7 @@ export class Reconciler {
       plans.filter((p) => p.configured).map((p) => ({
         publicKey: p.peer.publicKey,
         allowedIps: p.allowedIps,
-        keepaliveSeconds: KEEPALIVE_SECONDS,
+        keepaliveSeconds: p.keepaliveSeconds,
         ...(p.endpoint === undefined ? {} : { endpoint: p.endpoint }),
       })),
     );

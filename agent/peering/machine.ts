@@ -25,7 +25,7 @@ import type { MethodName, Observed, PathEventCode, Peer, PeerHistory, Self } fro
  * How long a better method may take to show life, ms. Short, because what is sent meanwhile is lost
  * when it does not. The other side may come later by its clock: WireGuard then follows it.
  */
-export const PROBE_LIMIT = 4_000;
+export const PROBE_LIMIT = 3_000;
 
 /** Time between two searches because a device changed, ms; doubled like the probes. */
 export const CHANGE_PAUSE = 60_000;

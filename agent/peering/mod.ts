@@ -4,7 +4,7 @@
  * @module
  */
 export { HANDSHAKE_LIFE, NEVER_HEALTHY_LIMIT, WAS_HEALTHY_LIMIT } from "./health.ts";
-export { KEEPALIVE_SECONDS, plan } from "./plan.ts";
+export { plan } from "./plan.ts";
 export {
   chooseCandidates,
   chooseRelay,

@@ -12,6 +12,8 @@ import { chooseCarrier, relayedPrefixes, type RelayState, viewOf } from "./vpc_r
 
 /** Persistent keepalive of every peer, seconds. */
 export const KEEPALIVE_SECONDS = 20;
+/** The same during a probe: the first packet opens the own NAT, the next one finds both open. */
+const PROBE_KEEPALIVE_SECONDS = 1;
 
 /** Everything a plan depends on. */
 interface PlanInput {
@@ -125,6 +127,7 @@ function describe(machine: PeerMachine, peer: Peer): Omit<PeerPlan, "allowedIps"
     peer,
     method: h.method ?? "none" as const,
     healthy: health.healthy,
+    keepaliveSeconds: h.probe === undefined ? KEEPALIVE_SECONDS : PROBE_KEEPALIVE_SECONDS,
     configured: h.method !== "via-relay",
     history: h.events,
   };

@@ -29,8 +29,11 @@ Deno.test("plan looks for a direct way again after some minutes and keeps it whe
   const took = untilProbe(run, PROBE_INTERVAL + 10_000);
   assert(took > 200_000 && took <= PROBE_INTERVAL, `${took}`);
   assert.equal(run.last.endpoint, "203.0.113.2:40000");
+  // An idle path: keepalives are all there is to see.
+  assert.equal(run.last.keepaliveSeconds, 1);
   run.answer("203.0.113.2:40000");
   run.healthyFor(PROBE_LIMIT);
+  assert.equal(run.last.keepaliveSeconds, 20);
   assert.equal(run.last.method, "reflexive");
   assert.equal(run.last.code, "both-cone");
   assert.equal(run.healthyFor(600_000).method, "reflexive");

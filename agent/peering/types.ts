@@ -112,6 +112,8 @@ export interface PeerPlan {
   endpoint?: string;
   /** Prefixes that WireGuard routes to the peer. */
   allowedIps: string[];
+  /** Persistent keepalive; short during a probe, so that an idle path shows life in time. */
+  keepaliveSeconds: number;
   /** WireGuard has this peer; not so behind the VPC's relay, which has its prefixes. */
   configured: boolean;
   healthy: boolean;
