@@ -110,6 +110,13 @@ export class PeerMachine {
     return Math.min(next, startOfSlot(self.publicKey, peer.publicKey, this.#slot() + 1));
   }
 
+  /** A way is being tried, by this side or by the peer: both have to show life in time. */
+  get trying(): boolean {
+    const { probe, adoptedAt } = this.h;
+    return probe !== undefined ||
+      (adoptedAt !== undefined && this.#s.now - adoptedAt < PROBE_LIMIT);
+  }
+
   #assess(): Health {
     const { observed, vpcRelay, now } = this.#s;
     if (this.h.method !== "via-relay") return assess(this.h, observed, now);
@@ -151,6 +158,7 @@ export class PeerMachine {
     h.appliedAt = this.#s.now;
     h.slot = this.#slot();
     delete h.adopted;
+    delete h.adoptedAt;
     delete h.probe;
     delete h.rxBase;
     delete h.lastHealthyAt;
@@ -220,6 +228,7 @@ export class PeerMachine {
     if (!relayed && isLoopback(at)) return false;
     h.method = relayed ? "via-derp-relay" : at === peer.local ? "direct-local" : "reflexive";
     h.adopted = at;
+    h.adoptedAt = this.#s.now;
     h.slot = this.#slot();
     this.#note("peer-moved");
     return true;

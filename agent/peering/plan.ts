@@ -127,7 +127,7 @@ function describe(machine: PeerMachine, peer: Peer): Omit<PeerPlan, "allowedIps"
     peer,
     method: h.method ?? "none" as const,
     healthy: health.healthy,
-    keepaliveSeconds: h.probe === undefined ? KEEPALIVE_SECONDS : PROBE_KEEPALIVE_SECONDS,
+    keepaliveSeconds: machine.trying ? PROBE_KEEPALIVE_SECONDS : KEEPALIVE_SECONDS,
     configured: h.method !== "via-relay",
     history: h.events,
   };

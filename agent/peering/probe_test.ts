@@ -66,6 +66,16 @@ Deno.test("plan knows after a look in vain that the relay was healthy before it"
   assert.equal(run.last.history.at(-1)!.event, "probe-failed");
 });
 
+Deno.test("plan shows life on a way that the peer tries first", () => {
+  const run = fallenBack();
+  run.answer("203.0.113.2:40000"); // the peer's probe, before this side's
+  run.pass(2000);
+  assert.equal(run.last.code, "peer-moved");
+  assert.equal(run.last.keepaliveSeconds, 1);
+  run.passFor(PROBE_LIMIT + 1000);
+  assert.equal(run.last.keepaliveSeconds, 20);
+});
+
 Deno.test("plan of both sides probes in the same slot", () => {
   fc.assert(fc.property(fc.string(), fc.string(), fc.nat(1e9), (a, b, now) => {
     const slot = slotOf(a, b, now);

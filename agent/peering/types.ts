@@ -178,6 +178,7 @@ export interface PeerHistory {
   method?: MethodName;
   /** The choice was the peer's: it moved and WireGuard followed. */
   adopted?: string;
+  adoptedAt?: number;
   appliedAt: number;
   /** rx at the first pass after the method was applied. */
   rxBase?: number;
