@@ -7,6 +7,7 @@
  * the map that {@linkcode Endpoints.assigned} returns and hands it in again).
  */
 import { keyFromBase64, keyToBase64 } from "../relay/derp/mod.ts";
+import { ProxyError } from "./error.ts";
 
 const FIRST = 0x7f000003;
 const LAST = 0x7ffffffe;
@@ -204,4 +205,10 @@ function canonicalKey(text: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** @throws ProxyError when `port` is none that datagrams can be sent to */
+export function checkPort(port: number, whose: string): void {
+  if (Number.isInteger(port) && port > 0 && port < 65_536) return;
+  throw new ProxyError(`Cannot use port ${port} for ${whose}: not from 1 to 65535; choose another`);
 }

@@ -10,7 +10,7 @@ import {
 import { type Capture, type CaptureSocket, openCapture } from "./capture/mod.ts";
 import type { RelayAddress } from "./connection/mod.ts";
 import type { RelayStatus } from "./derp_client.ts";
-import { Endpoints } from "./endpoints.ts";
+import { checkPort, Endpoints } from "./endpoints.ts";
 import { ProxyError } from "./error.ts";
 import { Crossing, DATA, isLower } from "./handshakes/mod.ts";
 import { HomeRelay } from "./home_relay.ts";
@@ -396,9 +396,4 @@ export class Proxy {
     }
     await Promise.all([this.#capture.close(), this.#home.close()]);
   }
-}
-
-function checkPort(port: number, whose: string): void {
-  if (Number.isInteger(port) && port > 0 && port < 65_536) return;
-  throw new ProxyError(`Cannot use port ${port} for ${whose}: not from 1 to 65535; choose another`);
 }

@@ -8,8 +8,16 @@
  *
  * @module
  */
-import { withEvent } from "./events.ts";
-import { assess, type Health, NEVER_HEALTHY_LIMIT, SUSPECT_AFTER } from "./health.ts";
+import {
+  assess,
+  type Health,
+  NEVER_HEALTHY_LIMIT,
+  PROBE_INTERVAL,
+  slotOf,
+  startOfSlot,
+  SUSPECT_AFTER,
+  withEvent,
+} from "./health/mod.ts";
 import {
   type Method,
   type MethodContext,
@@ -18,7 +26,6 @@ import {
   type Verdict,
   type VpcRelay,
 } from "./methods.ts";
-import { PROBE_INTERVAL, slotOf, startOfSlot } from "./slots.ts";
 import type { MethodName, Observed, PathEventCode, Peer, PeerHistory, Self } from "./types.ts";
 
 /**

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { HANDSHAKE_LIFE, NEVER_HEALTHY_LIMIT, WAS_HEALTHY_LIMIT } from "./health.ts";
+export { HANDSHAKE_LIFE, NEVER_HEALTHY_LIMIT, WAS_HEALTHY_LIMIT } from "./health/mod.ts";
 export { plan } from "./plan.ts";
 export {
   chooseCandidates,

@@ -3,10 +3,9 @@
  *
  * @module
  */
-import { followTraffic } from "./health.ts";
+import { followTraffic, slotOf } from "./health/mod.ts";
 import { PeerMachine } from "./machine.ts";
 import { methodOf, METHODS, type VpcRelay } from "./methods.ts";
-import { slotOf } from "./slots.ts";
 import type { Observed, Peer, PeerHistory, PeerPlan, Self } from "./types.ts";
 import { chooseCarrier, relayedPrefixes, type RelayState, viewOf } from "./vpc_relay.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { PROBE_LIMIT } from "./machine.ts";
 import { NEVER_HEALTHY_LIMIT } from "./mod.ts";
-import { PROBE_INTERVAL, slotOf, startOfSlot } from "./slots.ts";
+import { PROBE_INTERVAL, slotOf, startOfSlot } from "./health/mod.ts";
 import { LOOPBACK, Run } from "./testing.ts";
 
 /** A peer on the relay, healthy, after a direct way has failed. */

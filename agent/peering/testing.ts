@@ -1,5 +1,5 @@
 /** For tests of the planner: two hosts, and passes against a scripted WireGuard. */
-import { slotOf } from "./slots.ts";
+import { slotOf } from "./health/mod.ts";
 import {
   type Observed,
   type Peer,

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Device, DeviceMetadata } from "../../control/api/types.ts";
 import { fakeDevice } from "../testing/fake_control.ts";
-import { SUSPECT_AFTER } from "./health.ts";
+import { PROBE_INTERVAL, SUSPECT_AFTER } from "./health/mod.ts";
 import {
   chooseCandidates,
   chooseRelay,
@@ -16,7 +16,6 @@ import {
   type PeerHistory,
   plan,
 } from "./mod.ts";
-import { PROBE_INTERVAL } from "./slots.ts";
 import { LOOPBACK, PEER, PEER_KEY, RELAY_KEY, Run, SELF, VPC_RELAY } from "./testing.ts";
 
 const keyOf = (n: number) => new Uint8Array(32).fill(9).with(0, n).toBase64();

@@ -1,4 +1,5 @@
 /** Making the TCP and TLS connection to a relay, and saying in one sentence why it failed. */
+import { hangUp } from "../../relay/net/mod.ts";
 import { RelayConnectionError } from "../error.ts";
 import { signedBy } from "./issuer.ts";
 
@@ -45,6 +46,7 @@ export async function dial(
   { caCerts = [], signal }: { caCerts?: string[]; signal: AbortSignal },
 ): Promise<Deno.Conn> {
   let conn: Deno.Conn | undefined;
+  let ends: { local: number; remote: Deno.NetAddr } | undefined;
   const aborted = Promise.withResolvers<never>();
   aborted.promise.catch(() => {});
   const abort = () => aborted.reject(signal.reason);
@@ -58,6 +60,7 @@ export async function dial(
     conn = tcp;
     tcp.setNoDelay(true);
     if (relay.plain) return tcp;
+    ends = { local: tcp.localAddr.port, remote: tcp.remoteAddr };
     const tls = await Deno.startTls(tcp, { hostname: relay.host, caCerts: relay.ca ?? caCerts });
     conn = tls;
     await Promise.race([tls.handshake(), aborted.promise]);
@@ -65,6 +68,8 @@ export async function dial(
     return tls;
   } catch (error) {
     if (conn !== undefined) tryClose(conn);
+    // A handshake goes on behind that; one with a relay that is stuck would never end.
+    if (ends !== undefined) hangUp(ends.local, [ends.remote]);
     if (signal.aborted) throw signal.reason;
     throw explainDial(error, relay, conn !== undefined);
   } finally {

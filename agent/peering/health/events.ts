@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { PathEvent, PathEventCode } from "./types.ts";
+import type { PathEvent, PathEventCode } from "../types.ts";
 
 /** Most events kept of one peer. */
 export const MAX_EVENTS = 16;

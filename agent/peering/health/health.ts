@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Observed, PeerHistory, Traffic } from "./types.ts";
+import type { Observed, PeerHistory, Traffic } from "../types.ts";
 
 /** A handshake older than this is no sign of life: WireGuard rejects after 180 s, plus 30 s. */
 export const HANDSHAKE_LIFE = 210_000;

@@ -6,7 +6,7 @@ import {
   type Observed,
   type PeerHistory,
   WAS_HEALTHY_LIMIT,
-} from "./mod.ts";
+} from "../mod.ts";
 
 const T = 1_000_000_000;
 const history = (more: Partial<PeerHistory> = {}): PeerHistory => ({
