@@ -109,7 +109,8 @@ export class Relays {
       ...["--certmode", "selfsigned", "--certdir", this.#dir, "-c", `${this.#dir}/${name}.derper`],
       ...(psk === undefined ? [] : ["--mesh-psk-file", psk, "--mesh-ca", this.ca]),
       ...(meshWith.length === 0 ? [] : ["--mesh-with", meshWith.join(",")]),
-      ...["--run-dir", `${this.lab.dir}/run-${name}`],
+      // Short, because a socket's path has to be; no two of the lab's hosts begin alike.
+      ...["--run-dir", `${this.lab.dir}/${name[0]}`],
       ...args,
     ]);
   }
