@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { BootstrapDns, companionApp, relayApp } from "./mod.ts";
-import { emptySnapshot, testState } from "./testing.ts";
+import { freshSnapshot, testState } from "./testing.ts";
 
 const app = relayApp(testState());
 const companion = companionApp(testState());
@@ -129,7 +129,7 @@ Deno.test("relayApp serves its page everywhere else, with browser headers", asyn
 });
 
 Deno.test("relayApp tells a stranger how many hosts there are only roughly", async () => {
-  const snapshot = emptySnapshot();
+  const snapshot = freshSnapshot();
   snapshot.gauges.keysLocal = 1234;
   let asked = 0;
   const busy = relayApp(testState({

@@ -1,37 +1,19 @@
 /** For tests of the HTTP side: a relay's state without a relay. */
 import { DROP_REASONS, WIREGUARD_TYPES } from "../server/mod.ts";
-import type { ClientState, RelaySnapshot } from "../state/mod.ts";
+import { type ClientState, emptySnapshot, type RelaySnapshot } from "../state/mod.ts";
 import { type AppState, DebugRule, relayMetrics } from "./mod.ts";
 
-/** A relay in which nothing has happened. */
-export function emptySnapshot(): RelaySnapshot {
+/** A relay that has just begun: with its histograms' bounds, and a process. */
+export function freshSnapshot(): RelaySnapshot {
   return {
-    counters: {},
+    ...emptySnapshot(),
     dropped: new Array(DROP_REASONS.length * 2).fill(0),
     droppedBytes: new Array(DROP_REASONS.length * 2).fill(0),
     wireguard: new Array(WIREGUARD_TYPES.length).fill(0),
-    gauges: {
-      connections: 0,
-      home: 0,
-      notIdeal: 0,
-      keysLocal: 0,
-      keysRemote: 0,
-      keysTotal: 0,
-      duplicateKeys: 0,
-      duplicateConnections: 0,
-      watchers: 0,
-      queuedPackets: 0,
-      queuedBytes: 0,
-      loggingIn: 0,
-      httpStreams: 0,
-    },
     loginSeconds: { bounds: [0.01, 0.1, 1], counts: [0, 0, 0, 0], sum: 0 },
     framesPerWrite: { bounds: [0, 1, 2], counts: [0, 0, 0, 0], sum: 0 },
     meshUpdateBatchSize: { bounds: [0, 1], counts: [0, 0, 0], sum: 0 },
     meshUpdateLoopCount: { bounds: [0, 1], counts: [0, 0, 0], sum: 0 },
-    clients: [],
-    mesh: [],
-    siblings: [],
     processes: [{ pid: Deno.pid, since: Date.now() - 3_600_000, cpuSeconds: 0, rssBytes: 0 }],
   };
 }
@@ -58,7 +40,7 @@ export function testClient(more: Partial<ClientState> = {}): ClientState {
 
 /** The state behind the pages: a relay in which nothing has happened, unless said otherwise. */
 export function testState(more: Partial<AppState> = {}): AppState {
-  const snapshot = more.snapshot ?? (() => Promise.resolve(emptySnapshot()));
+  const snapshot = more.snapshot ?? (() => Promise.resolve(freshSnapshot()));
   return {
     version: "test",
     hostname: "relay.test",

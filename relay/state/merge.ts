@@ -1,16 +1,13 @@
 /** Sums the snapshots of a relay's workers into the relay's own. */
+import { emptySnapshot } from "./empty.ts";
 import { type Gauges, type Histogram, MAX_CLIENTS, type RelaySnapshot } from "./snapshot.ts";
 
 /**
  * The relay's snapshot from those of its workers. Counters and most gauges add up; keys are known
- * by several workers, so the region's total is the largest any of them knows.
- *
- * @throws RangeError without a snapshot
+ * by several workers, so the region's total is the largest any of them knows. Of none it is empty.
  */
 export function mergeSnapshots(parts: readonly RelaySnapshot[]): RelaySnapshot {
-  const [first, ...rest] = parts;
-  if (first === undefined) throw new RangeError("Cannot merge no snapshots");
-  return rest.reduce(merge, first);
+  return parts.reduce(merge, emptySnapshot());
 }
 
 function merge(a: RelaySnapshot, b: RelaySnapshot): RelaySnapshot {
@@ -51,9 +48,11 @@ function addRecords(
 }
 
 function addLists(a: readonly number[], b: readonly number[]): number[] {
-  return a.map((value, i) => value + (b[i] ?? 0));
+  const [longer, shorter] = a.length < b.length ? [b, a] : [a, b];
+  return longer.map((value, i) => value + (shorter[i] ?? 0));
 }
 
 function addHistograms(a: Histogram, b: Histogram): Histogram {
-  return { bounds: a.bounds, counts: addLists(a.counts, b.counts), sum: a.sum + b.sum };
+  const { bounds } = a.bounds.length < b.bounds.length ? b : a;
+  return { bounds, counts: addLists(a.counts, b.counts), sum: a.sum + b.sum };
 }

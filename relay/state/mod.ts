@@ -3,6 +3,7 @@
  *
  * @module
  */
+export { emptySnapshot } from "./empty.ts";
 export { mergeSnapshots } from "./merge.ts";
 export {
   type ClientState,

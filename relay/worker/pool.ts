@@ -249,7 +249,7 @@ export class Pool implements WholeRelay {
       }
     }));
     const all = [...parts, this.#retired].filter((part) => part !== undefined);
-    return all.length === 0 ? retired(undefined, undefined) : mergeSnapshots(all);
+    return mergeSnapshots(all);
   }
 
   /** What the pages show of the whole relay. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { METRICS, metricsTable, relayMetrics } from "./mod.ts";
 import type { MetricsState } from "./source.ts";
-import { emptySnapshot } from "../testing.ts";
+import { freshSnapshot } from "../testing.ts";
 
 /** The reference relay's names that this runtime can tell: DERP, exported names. */
 const REFERENCE = [
@@ -68,7 +68,7 @@ function rising(): () => number {
 
 /** A state in which every value is another than in any state made before. */
 function movedState(next: () => number): MetricsState {
-  const snapshot = emptySnapshot();
+  const snapshot = freshSnapshot();
   snapshot.counters = new Proxy<Record<string, number>>({}, { get: () => next() });
   const list = (numbers: number[]) => numbers.map(next);
   snapshot.dropped = list(snapshot.dropped);
@@ -174,7 +174,7 @@ Deno.test("metricsTable has a row for the documentation of every metric", () => 
 
 Deno.test("relayMetrics shows all combinations of labels when nothing has happened", async () => {
   const metrics = relayMetrics({
-    snapshot: () => Promise.resolve(emptySnapshot()),
+    snapshot: () => Promise.resolve(freshSnapshot()),
     stun: () => undefined,
     version: 'a"b\\',
   });
@@ -203,7 +203,7 @@ Deno.test("relayMetrics shows all combinations of labels when nothing has happen
 });
 
 Deno.test("relayMetrics counts each histogram's buckets from the first", async () => {
-  const snapshot = emptySnapshot();
+  const snapshot = freshSnapshot();
   snapshot.loginSeconds = { bounds: [0.01, 1], counts: [3, 4, 5], sum: 9.5 };
   const metrics = relayMetrics({
     snapshot: () => Promise.resolve(snapshot),
@@ -223,7 +223,7 @@ Deno.test("relayMetrics counts each histogram's buckets from the first", async (
 });
 
 Deno.test("relayMetrics groups values as the reference's JSON page does", async () => {
-  const snapshot = emptySnapshot();
+  const snapshot = freshSnapshot();
   snapshot.counters = { accepts: 3, packetsReceived: 10, discoReceived: 4 };
   snapshot.gauges.keysLocal = 2;
   const metrics = relayMetrics({

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { relayApp } from "../../mod.ts";
 import type { RelaySnapshot } from "../../../state/mod.ts";
-import { emptySnapshot, testClient, testState } from "../../testing.ts";
+import { freshSnapshot, testClient, testState } from "../../testing.ts";
 import { DebugRule } from "../mod.ts";
 import { trafficStream } from "./traffic.ts";
 
@@ -9,7 +9,7 @@ const HOSTILE = `"><script>alert('x')</script>&amp;`;
 const PAGES = ["", "clients", "throughput", "mesh", "certificate", "workers"];
 
 function busySnapshot(): RelaySnapshot {
-  const snapshot = emptySnapshot();
+  const snapshot = freshSnapshot();
   snapshot.clients = [
     testClient({ key: "01".repeat(32), sentBytes: 5000, receivedBytes: 10, home: true }),
     testClient({ key: "02".repeat(32), receivedBytes: 9000, mesh: true, uniqueSenders: 4 }),
@@ -69,7 +69,7 @@ Deno.test("the clients page sorts by what is asked for and bounds its rows", asy
   assert.deepEqual(order(await get(busySnapshot(), "/debug/clients")), ["02", "01"]);
   assert.deepEqual(order(await get(busySnapshot(), "/debug/clients?sort=sent")), ["01", "02"]);
   assert.deepEqual(order(await get(busySnapshot(), "/debug/clients?sort=__proto__")), ["02", "01"]);
-  const many = emptySnapshot();
+  const many = freshSnapshot();
   many.clients = Array.from({ length: 1000 }, (_, i) => testClient({ receivedBytes: i }));
   many.gauges.connections = 12_345;
   const text = await get(many, "/debug/clients");
