@@ -10,7 +10,7 @@ import {
 import { Input, OutputQueue, Pools } from "./buffers/mod.ts";
 import { Connection, type Hub, type Socket } from "./connection.ts";
 import { Counters } from "./counters.ts";
-import { Flusher } from "./flusher.ts";
+import { Flusher } from "./turns/mod.ts";
 import { walk } from "./frames.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
 import type { Link } from "./links/mod.ts";

@@ -8,7 +8,7 @@ import { getLogger } from "@logtape/logtape";
 import { encodeKeepAlive, encodePeerGone, PeerGoneReason, shortKey } from "../derp/mod.ts";
 import { type Input, OutputQueue, type Pools } from "./buffers/mod.ts";
 import type { Counters } from "./counters.ts";
-import type { Flushable, Flusher, Resumable } from "./flusher.ts";
+import type { Flushable, Flusher, Resumable } from "./turns/mod.ts";
 import { walk } from "./frames.ts";
 import { type Limits, MAX_LATE, NOT_HERE_BURST } from "./limits.ts";
 import type { Link } from "./links/mod.ts";

@@ -7,7 +7,7 @@ import type { LinkState, RelaySnapshot } from "../state/mod.ts";
 import { Input, Pools } from "./buffers/mod.ts";
 import { type About, Connection, type Hub, type Socket } from "./connection.ts";
 import { Counters } from "./counters.ts";
-import { Flusher } from "./flusher.ts";
+import { Flusher } from "./turns/mod.ts";
 import { BUSY_READ, DEFAULT_LIMITS, type Limits, MIN_RATE_BURST } from "./limits.ts";
 import { ALL_TOLD } from "./links/mod.ts";
 import { type Identity, type Login, login } from "./login.ts";
@@ -328,6 +328,7 @@ export class RelayServer implements Hub {
     }
     this.region.close();
     this.sweep.close();
+    this.flusher.close();
   }
 
   #drained(): boolean {

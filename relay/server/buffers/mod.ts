@@ -4,6 +4,5 @@
  * @module
  */
 export { Input } from "./input.ts";
-export { Moderation } from "./moderation.ts";
 export { Pools } from "./pool.ts";
 export { OutputQueue, PACKET_PREFIX } from "./queue.ts";

@@ -14,7 +14,7 @@ import {
 } from "../../derp/mod.ts";
 import { PACKET_PREFIX, type Pools } from "../buffers/mod.ts";
 import { type Counters, DropReason } from "../counters.ts";
-import type { Flushable, Flusher } from "../flusher.ts";
+import type { Flushable, Flusher } from "../turns/mod.ts";
 import type { Limits } from "../limits.ts";
 import type { Carrier, Member, Peer } from "../peers/mod.ts";
 import { LinkQueue } from "./queue.ts";

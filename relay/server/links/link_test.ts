@@ -9,7 +9,7 @@ import {
 } from "../../derp/mod.ts";
 import { Pools } from "../buffers/mod.ts";
 import { Counters, DropReason } from "../counters.ts";
-import { Flusher } from "../flusher.ts";
+import { Flusher } from "../turns/mod.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import {
   encodeSiblingPresent,

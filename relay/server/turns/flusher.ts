@@ -5,7 +5,11 @@
  * one write for all of it; and a lone packet leaves in the same turn, without a timer.
  */
 
-import { Moderation } from "./buffers/mod.ts";
+import { IoPoll } from "./io_poll.ts";
+import { Moderation } from "./moderation.ts";
+
+/** While clients use up their turns, the sockets are looked at this often, in milliseconds. */
+const LOOK_MS = 1;
 
 /** Something that has frames to write. */
 export interface Flushable {
@@ -29,8 +33,16 @@ export class Flusher {
   #waiting: Resumable[] = [];
   #spareWaiting: Resumable[] = [];
   #scheduled = false;
+  readonly #io = new IoPoll();
+  #looking = false;
+  #lookedAt = -Infinity;
   readonly #moderation: Moderation | undefined;
   readonly #run = () => this.#flushAll();
+  readonly #looked = () => {
+    this.#looking = false;
+    this.#lookedAt = performance.now();
+    this.#resumeAll();
+  };
 
   /** @param counters when given, packets may be let gather: see {@link Moderation} */
   constructor(counters?: { readonly packetsReceived: number }) {
@@ -70,10 +82,22 @@ export class Flusher {
     this.#spare = list;
     this.#moderation?.turnEnded();
     this.turn += 1;
+    if (this.#looking || this.#waiting.length === 0) return;
+    if (performance.now() - this.#lookedAt < LOOK_MS) this.#resumeAll();
+    else if (this.#io.start(this.#looked)) this.#looking = true;
+    else this.#resumeAll();
+  }
+
+  #resumeAll(): void {
     const waiting = this.#waiting;
     this.#waiting = this.#spareWaiting;
     for (let i = 0; i < waiting.length; i++) waiting[i]!.resume();
     waiting.length = 0;
     this.#spareWaiting = waiting;
+  }
+
+  /** Gives up what it holds of the system. What waits is resumed. */
+  close(): void {
+    this.#io.close();
   }
 }
