@@ -78,7 +78,7 @@ const SLOW_CHUNK = 8 * 1024;
  * {@link READ_COST} more. A read that finds data resolves within the turn, so a client that sends
  * without end would otherwise keep everybody else, and all writes, waiting.
  */
-const TURN_BYTES = 64 * 1024;
+const TURN_BYTES = 32 * 1024;
 const READ_COST = 2 * 1024;
 
 export class Connection implements Flushable, Resumable {

@@ -9,7 +9,7 @@ import { IoPoll } from "./io_poll.ts";
 import { Moderation } from "./moderation.ts";
 
 /** While clients use up their turns, the sockets are looked at this often, in milliseconds. */
-const LOOK_MS = 1;
+const LOOK_MS = 0.5;
 
 /** Something that has frames to write. */
 export interface Flushable {
