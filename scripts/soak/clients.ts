@@ -11,11 +11,10 @@ import {
   FrameReader,
   FrameType,
   generatePrivateKey,
-  HEADER_LENGTH,
-  payloadLength,
   publicKeyOf,
   upgradeRequest,
 } from "../../relay/derp/mod.ts";
+import { takePackets } from "../bench/relay/mod.ts";
 
 const [portText, ca, pairsText] = Deno.args;
 const port = Number(portText);
@@ -130,20 +129,11 @@ async function pair(): Promise<void> {
     while (!over) {
       const n = await to.conn.read(buffer.subarray(filled));
       if (n === null) throw new Error("the relay ended a connection");
-      filled += n;
-      let at = 0;
-      let frames = 0;
-      while (filled - at >= HEADER_LENGTH) {
-        const next = at + HEADER_LENGTH + payloadLength(buffer, at);
-        if (next > filled) break;
-        if (buffer[at] === FrameType.RecvPacket) frames += 1;
-        at = next;
-      }
-      buffer.copyWithin(0, at, filled);
-      filled -= at;
-      inFlight -= frames;
-      counts.frames += frames;
-      if (frames > 0) heard = performance.now();
+      const { packets, left } = takePackets(buffer, filled + n);
+      filled = left;
+      inFlight -= packets;
+      counts.frames += packets;
+      if (packets > 0) heard = performance.now();
       wake?.();
     }
   })();

@@ -11,6 +11,7 @@ import { compare, type CompareOptions } from "./compare.ts";
 import { benchOwn } from "./own.ts";
 
 export type { CompareOptions } from "./compare.ts";
+export { takePackets } from "./frames.ts";
 export { startDerper, startOurs, type Subject } from "./subjects.ts";
 
 /** Measures the relay. About 3 minutes beside the reference, 20 seconds alone. */

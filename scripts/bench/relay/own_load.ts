@@ -7,11 +7,10 @@ import {
   FrameReader,
   FrameType,
   generatePrivateKey,
-  HEADER_LENGTH,
-  payloadLength,
   publicKeyOf,
   upgradeRequest,
 } from "../../../relay/derp/mod.ts";
+import { takePackets } from "./frames.ts";
 
 const [port, ca, mode, ...rest] = Deno.args;
 const caCerts = [await Deno.readTextFile(ca!)];
@@ -92,19 +91,10 @@ async function startPair(): Promise<void> {
     for (;;) {
       const n = await to.conn.read(buffer.subarray(end));
       if (n === null) throw new Error("the relay ended a connection");
-      end += n;
-      let at = 0;
-      let frames = 0;
-      while (end - at >= HEADER_LENGTH) {
-        const next = at + HEADER_LENGTH + payloadLength(buffer, at);
-        if (next > end) break;
-        if (buffer[at] === FrameType.RecvPacket) frames += 1;
-        at = next;
-      }
-      buffer.copyWithin(0, at, end);
-      end -= at;
-      received += frames;
-      inFlight -= frames;
+      const { packets, left } = takePackets(buffer, end + n);
+      end = left;
+      received += packets;
+      inFlight -= packets;
       wake?.();
     }
   })();
