@@ -45,6 +45,7 @@ export async function runAgent(values: Values, context: Context): Promise<void> 
       probe,
       natWatch: (settings) => new NatWatch(settings),
       localEndpoint,
+      rooms: [],
       lock: lockFile,
       freeUdpPort,
       now: Date.now,

@@ -132,6 +132,8 @@ export interface AgentStatus {
   netcheck?: NetcheckStatus;
   peers: PeerStatus[];
   skipped: SkippedStatus[];
+  /** What was changed on this host beside WireGuard, and what could not be; a line each. */
+  host?: string[];
   /** The last error of the reconcile loop, while it lasts. */
   error?: string;
 }

@@ -9,6 +9,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { keyToBase64 } from "../../relay/derp/mod.ts";
+import { parseHostPort } from "../../relay/net/mod.ts";
 import {
   type ApiFailure,
   Backoff,
@@ -19,6 +20,7 @@ import {
 } from "../api/mod.ts";
 import { type AgentStatus, serveControl } from "../ctl/mod.ts";
 import { reasonOf } from "../errors.ts";
+import type { UnderlayServer } from "../host/mod.ts";
 import {
   type CachedVpc,
   ControlLink,
@@ -40,6 +42,7 @@ import type { AgentConfig } from "./config.ts";
 import type { Doors, RelayProxy } from "./doors.ts";
 import { Outside } from "./outside/mod.ts";
 import { Reconciler } from "./reconciler.ts";
+import { HostRooms } from "./rooms.ts";
 import { Saver } from "./saver.ts";
 import { statusOf } from "./status.ts";
 import { Undo } from "./undo.ts";
@@ -90,6 +93,7 @@ export class Agent {
   #wake: () => void = () => {};
   #renewWatch: () => void = () => {};
   #saver!: Saver;
+  readonly #rooms: HostRooms;
 
   constructor(config: AgentConfig, doors: Doors, times: Partial<AgentTimes> = {}) {
     this.#config = config;
@@ -108,6 +112,7 @@ export class Agent {
       },
       onMoved: () => this.#renewWatch(),
     });
+    this.#rooms = new HostRooms(doors.rooms);
     this.#link = new ControlLink({
       register: (signal) => this.#register(signal),
       registered: (onboarded) => this.#registered(onboarded),
@@ -132,6 +137,7 @@ export class Agent {
       outcome: this.#reconciler?.outcome ??
         { plans: [], skipped: [], stats: new Map(), relayReason: "" },
       error: this.#error,
+      notes: this.#rooms.notes(),
     });
   }
 
@@ -155,6 +161,7 @@ export class Agent {
     if (await this.#doors.cleanLeftover(interfaceName)) {
       log.info("removed what a crashed agent left on {name}", { name: interfaceName });
     }
+    await this.#rooms.repair();
     this.#store = await StateStore.open(stateDir);
     this.#publicKey = keyToBase64(this.#store.state.publicKey);
     const cached = this.#store.state.deviceId === undefined
@@ -178,6 +185,7 @@ export class Agent {
     }
     await this.#startProxy(undo);
     undo.defer(() => this.#device?.close());
+    undo.defer(() => this.#rooms.close());
     this.#openedAt = this.#doors.now();
     await this.#openDevice();
     onRunning(this.status());
@@ -342,6 +350,8 @@ export class Agent {
           proxy: this.#proxy!,
           publicRelay: this.#config.publicRelay,
           relayCaCerts: this.#config.relayCaCerts,
+          rooms: this.#rooms,
+          host: { ...this.#last!, servers: this.#servers() },
         });
         this.#error = undefined;
         if (this.#reconciler!.unsettled) wait = SETTLING_INTERVAL;
@@ -358,6 +368,18 @@ export class Agent {
       }
       await pause(COALESCE, signal);
     }
+  }
+
+  /** What must stay reachable outside the tunnel, beside relays. */
+  #servers(): UnderlayServer[] {
+    const { join, stunServers } = this.#config;
+    return [
+      { host: join.apiUrl.hostname, port: Number(join.apiUrl.port) || 443 },
+      ...stunServers.map((text) => {
+        const { hostname, port } = parseHostPort(text, 3478);
+        return { host: hostname, port };
+      }),
+    ];
   }
 
   /** What a restart begins with. */

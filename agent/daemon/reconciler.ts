@@ -8,6 +8,7 @@ import { getLogger } from "@logtape/logtape";
 import { keyFromBase64 } from "../../relay/derp/mod.ts";
 import type { WatchCache } from "../api/mod.ts";
 import { reasonOf } from "../errors.ts";
+import type { HostFacts } from "../host/mod.ts";
 import {
   chooseCandidates,
   chooseRelay,
@@ -22,6 +23,7 @@ import {
 } from "../peering/mod.ts";
 import type { PeerStats, WireGuardDevice } from "../wireguard/mod.ts";
 import type { RelayProxy } from "./doors.ts";
+import type { HostRooms } from "./rooms.ts";
 
 const log = getLogger(["nexd", "agent"]);
 
@@ -40,6 +42,9 @@ interface Parts {
   proxy: RelayProxy;
   publicRelay: { host: string; port: number };
   relayCaCerts: string[];
+  rooms: HostRooms;
+  /** What the rooms are told beside what the pass finds. */
+  host: Pick<HostFacts, "device" | "vpc" | "servers">;
 }
 
 /** What the last pass found; status is made from it. */
@@ -109,6 +114,17 @@ export class Reconciler {
     this.#history = history;
     this.#wakeAt = wakeAt;
     this.#report(plans);
+    const facts: HostFacts = {
+      ...parts.host,
+      interfaceName: device.name,
+      self,
+      devices,
+      securityGroups: [],
+      synced: cache.synced,
+      plans,
+      relays: [this.#relay],
+    };
+    await parts.rooms.prepare(facts);
     // The proxy has had every endpoint before WireGuard hears of it: the first handshake is not lost.
     await device.setPeers(
       plans.filter((p) => p.configured).map((p) => ({
@@ -118,6 +134,7 @@ export class Reconciler {
         ...(p.endpoint === undefined ? {} : { endpoint: p.endpoint }),
       })),
     );
+    await parts.rooms.apply(facts);
     await this.#removeFromProxy(new Set(peers.map((peer) => peer.publicKey)), proxy);
     this.outcome = { plans, skipped, stats, relayReason: choice.relay ? choice.reason : "" };
   }

@@ -24,6 +24,8 @@ interface StatusParts {
   proxy: ProxyStatus | undefined;
   outcome: Outcome;
   error: string | undefined;
+  /** Of the host's rooms. */
+  notes: string[];
 }
 
 /** The status of now. */
@@ -57,6 +59,7 @@ export function statusOf(parts: StatusParts): AgentStatus {
       code,
       reason,
     })),
+    ...(parts.notes.length === 0 ? {} : { host: parts.notes }),
     ...(parts.error === undefined ? {} : { error: parts.error }),
   };
 }

@@ -9,6 +9,7 @@ import type { Api } from "../api/mod.ts";
 import type { Doors, NatWatcher, RelayProxy } from "../daemon/mod.ts";
 import { freeUdpPort } from "../daemon/mod.ts";
 import type { NatView, NatWatchOptions, NatWatchStatus } from "../netcheck/mod.ts";
+import type { HostRoom } from "../host/mod.ts";
 import { lockFile } from "../platform/mod.ts";
 import type { DeviceConfig, PeerConfig, PeerStats, WireGuardDevice } from "../wireguard/mod.ts";
 
@@ -189,6 +190,7 @@ export class FakeParts {
   readonly devices: FakeDevice[] = [];
   readonly proxies: FakeProxy[] = [];
   readonly natWatches: FakeNatWatch[] = [];
+  rooms: HostRoom[] = [];
   localIp = "192.168.100.2";
   nat: { reflexive?: string; reflexive6?: string; symmetric: boolean | undefined } = {
     reflexive: "203.0.113.100:40000",
@@ -236,6 +238,7 @@ export class FakeParts {
         this.natWatches.push(new FakeNatWatch(options));
         return this.natWatch;
       },
+      rooms: this.rooms,
       lock: lockFile,
       freeUdpPort,
       now: Date.now,
