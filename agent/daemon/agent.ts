@@ -10,14 +10,7 @@
 import { getLogger } from "@logtape/logtape";
 import { keyToBase64 } from "../../relay/derp/mod.ts";
 import { parseHostPort } from "../../relay/net/mod.ts";
-import {
-  type ApiFailure,
-  Backoff,
-  pause,
-  runWatch,
-  WatchCache,
-  type WatchState,
-} from "../api/mod.ts";
+import { type ApiFailure, pause, runWatch, WatchCache, type WatchState } from "../api/mod.ts";
 import { type AgentStatus, serveControl } from "../ctl/mod.ts";
 import { reasonOf } from "../errors.ts";
 import type { UnderlayServer } from "../host/mod.ts";
@@ -37,7 +30,7 @@ import {
   type RelayTarget,
   type Self,
 } from "../peering/mod.ts";
-import type { WireGuardDevice } from "../wireguard/mod.ts";
+import type { DeviceConfig } from "../wireguard/mod.ts";
 import type { AgentConfig } from "./config.ts";
 import type { Doors, RelayProxy } from "./doors.ts";
 import { Outside } from "./outside/mod.ts";
@@ -45,6 +38,7 @@ import { Reconciler } from "./reconciler.ts";
 import { HostRooms } from "./rooms.ts";
 import { Saver } from "./saver.ts";
 import { statusOf } from "./status.ts";
+import { Tunnel } from "./tunnel.ts";
 import { Undo } from "./undo.ts";
 
 const log = getLogger(["nexd", "agent"]);
@@ -57,8 +51,6 @@ const log = getLogger(["nexd", "agent"]);
 export const TUNNEL_MTU = 1420;
 /** How often the loop looks without being woken, and while a new path is being tried, ms. */
 const PASS_INTERVAL = 2_000, SETTLING_INTERVAL = 250;
-/** A device that lived this long is opened again at once, one that did not after a pause, ms. */
-const STABLE = 10_000;
 /** Wake-ups within this time are one pass, ms. */
 const COALESCE = 20;
 /** Times that tests shorten, ms. */
@@ -81,11 +73,7 @@ export class Agent {
   #last: Pick<CachedVpc, "device" | "vpc"> | undefined;
   #cache: WatchCache | undefined;
   #proxy: RelayProxy | undefined;
-  #device: WireGuardDevice | undefined;
-  /** The device must be opened (again): why. */
-  #reopen: string | undefined = "start";
-  /** When opening was last tried. */
-  #openedAt = 0;
+  readonly #tunnel: Tunnel;
   #reconciler: Reconciler | undefined;
   readonly #link: ControlLink;
   readonly #outside: Outside;
@@ -113,6 +101,16 @@ export class Agent {
       onMoved: () => this.#renewWatch(),
     });
     this.#rooms = new HostRooms(doors.rooms);
+    this.#tunnel = new Tunnel({
+      open: doors.openDevice,
+      config: () => this.#deviceConfig(),
+      onOpened: ({ listenPort }) => {
+        this.#outside.port = listenPort;
+        this.#proxy?.setWireguardPort(listenPort);
+      },
+      onWanted: () => this.#wake(),
+      now: doors.now,
+    });
     this.#link = new ControlLink({
       register: (signal) => this.#register(signal),
       registered: (onboarded) => this.#registered(onboarded),
@@ -127,7 +125,7 @@ export class Agent {
     return statusOf({
       config: this.#config,
       publicKey: this.#publicKey,
-      running: this.#device !== undefined && this.#reopen === undefined,
+      running: this.#tunnel.ready,
       listenPort: this.#outside.port,
       self: this.#self,
       nat: this.#outside.nat,
@@ -184,10 +182,9 @@ export class Agent {
       if (onboarded === undefined) return;
     }
     await this.#startProxy(undo);
-    undo.defer(() => this.#device?.close());
+    undo.defer(() => this.#tunnel.close());
     undo.defer(() => this.#rooms.close());
-    this.#openedAt = this.#doors.now();
-    await this.#openDevice();
+    await this.#tunnel.open();
     onRunning(this.status());
 
     const stop = new AbortController();
@@ -263,7 +260,7 @@ export class Agent {
     const before = this.#self;
     for (const note of this.#describe({ device, vpc })) log.warn("not used: {note}", { note });
     if (before && interfaceAddresses(before).join() !== interfaceAddresses(this.#self!).join()) {
-      this.#reopen = "other tunnel addresses";
+      this.#tunnel.renew("other tunnel addresses");
     }
     this.#last = { device, vpc };
     this.#cache = new WatchCache(vpc.id, seed);
@@ -305,48 +302,30 @@ export class Agent {
     this.#reconciler = new Reconciler(relay, this.#doors.now);
   }
 
-  async #openDevice(): Promise<void> {
-    await this.#device?.close();
-    this.#device = undefined;
-    const device = await this.#doors.openDevice({
+  #deviceConfig(): DeviceConfig {
+    return {
       name: this.#config.interfaceName,
       privateKey: this.#store.state.privateKey,
       listenPort: this.#outside.port,
       addresses: interfaceAddresses(this.#self!),
       mtu: TUNNEL_MTU,
-    });
-    this.#device = device;
-    this.#reopen = undefined;
-    this.#outside.port = device.listenPort;
-    this.#proxy?.setWireguardPort(device.listenPort);
-    void device.exited.then((reason) => {
-      if (this.#device !== device) return;
-      log.error("WireGuard ended: {reason}; opening it again", { reason });
-      this.#reopen = reason;
-      this.#wake();
-    });
+    };
   }
 
   /** Passes for ever; an error in one is told and the next one tries again. */
   async #loop(signal: AbortSignal): Promise<void> {
-    const opening = new Backoff({ base: 200, max: 5_000 });
     signal.addEventListener("abort", () => this.#wake(), { once: true });
     while (!signal.aborted) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;
       let wait = PASS_INTERVAL;
       try {
-        if (this.#reopen !== undefined) {
-          if (this.#doors.now() - this.#openedAt >= STABLE) opening.reset();
-          else await pause(opening.next(), signal);
-          if (signal.aborted) return;
-          this.#openedAt = this.#doors.now();
-          await this.#openDevice();
-        }
+        await this.#tunnel.ensure(signal);
+        if (signal.aborted) return;
         await this.#reconciler!.pass({
           self: this.#self!,
           cache: this.#cache!,
-          device: this.#device!,
+          device: this.#tunnel.device!,
           proxy: this.#proxy!,
           publicRelay: this.#config.publicRelay,
           relayCaCerts: this.#config.relayCaCerts,
@@ -361,7 +340,7 @@ export class Agent {
         if (reason !== this.#error) log.error("reconcile: {reason}", { reason });
         this.#error = reason;
       }
-      if (this.#reopen === undefined) {
+      if (this.#tunnel.ready) {
         const timer = setTimeout(resolve, wait);
         await promise;
         clearTimeout(timer);
