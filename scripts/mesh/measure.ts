@@ -10,7 +10,7 @@ export interface PingResult {
   received: number;
   lossPercent: number;
   /** Round trip in ms; undefined when nothing came back. */
-  rtt?: { min: number; avg: number; max: number };
+  rtt?: { min: number; avg: number; max: number; p50: number; p99: number };
 }
 
 /** One direction of an iperf3 TCP run, as received. */
@@ -51,13 +51,16 @@ export function parsePing(text: string, count: number): PingResult {
   }
   const sent = Math.min(count, Number(transmitted));
   const received = times.size;
-  const all = [...times.values()];
+  const all = [...times.values()].sort((x, y) => x - y);
+  const at = (share: number) => all[Math.min(received - 1, Math.floor(share * received))]!;
   const avg = all.reduce((sum, time) => sum + time, 0) / received;
   return {
     sent,
     received,
     lossPercent: sent === 0 ? 100 : 100 * (sent - received) / sent,
-    ...(received > 0 ? { rtt: { min: Math.min(...all), avg, max: Math.max(...all) } } : {}),
+    ...(received > 0
+      ? { rtt: { min: all[0]!, avg, max: all.at(-1)!, p50: at(0.5), p99: at(0.99) } }
+      : {}),
   };
 }
 

@@ -12,7 +12,7 @@ Deno.test("parsePing counts the first echoes by number when ping sent more to wa
     sent: 3,
     received: 3,
     lossPercent: 0,
-    rtt: { min: 1, avg: 2, max: 3 },
+    rtt: { min: 1, avg: 2, max: 3, p50: 2, p99: 3 },
   });
 });
 

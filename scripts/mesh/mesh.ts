@@ -26,6 +26,25 @@ export interface MeshOptions {
   env?: Record<string, string>;
   /** More flags for every agent. */
   agentArgs?: string[];
+  /** What else one host's agent is started with, by host. */
+  hosts?: Record<string, AgentStart>;
+}
+
+/** How one agent is started. */
+export interface AgentStart {
+  /** Subcommand: `router` or `relay`; the agent itself when left out. */
+  mode?: "router" | "relay";
+  /** More flags. */
+  args?: string[];
+  env?: Record<string, string>;
+}
+
+/** How a relay of the VPC is started. */
+export interface VpcRelayStart {
+  /** Name of its certificate; its host's name when left out. */
+  hostname?: string;
+  /** More flags, e.g. `--addr`. */
+  args?: string[];
 }
 
 /** What one host's NAT did to one socket's packets to two servers. */
@@ -114,16 +133,44 @@ export class Mesh {
     await process.waitFor(/"listening"/, START_MS);
   }
 
+  /**
+   * Starts a DERP relay as a device of the VPC on an agent host, and waits until it listens. Its
+   * part is named `relay-HOST`; its CA is published in its metadata.
+   */
+  async startVpcRelay(
+    name: string,
+    { hostname = name, args = [] }: VpcRelayStart = {},
+  ): Promise<void> {
+    const dir = `${this.lab.dir}/relay-${name}`;
+    const process = await this.#spawn(`relay-${name}`, name, [
+      ...taskArguments("relay"),
+      ...["--hostname", hostname, "--certmode", "selfsigned", "--certdir", dir, "--onboard"],
+      ...["-c", `${dir}/derper.key`, "--json", "--workers", "1", ...this.#joinArgs()],
+      ...["--state-dir", `${dir}/state`, ...args],
+    ]);
+    await process.waitFor(/"listening"/, START_MS);
+  }
+
+  /** How a host finds and trusts the control plane. */
+  #joinArgs(): string[] {
+    return [
+      ...["--reg-key", this.#regKey, "--ca", `${this.lab.dir}/control/certs/ca.crt`],
+      ...["--stun-server", `relay:${STUN_PORT}`, "--stun-server", `control:${STUN_PORT}`],
+    ];
+  }
+
   /** Starts the agent of a host and waits until it says that it runs. */
   async startAgent(name: string): Promise<void> {
+    const { mode, args = [], env } = this.options.hosts?.[name] ?? {};
     const process = await this.#spawn(name, name, [
       ...taskArguments("agent"),
-      ...["--reg-key", this.#regKey, "--ca", `${this.lab.dir}/control/certs/ca.crt`],
+      ...(mode === undefined ? [] : [mode]),
+      ...this.#joinArgs(),
       ...["--relay-ca", `${this.lab.dir}/relay/ca.crt`, "--public-relay=relay:443"],
-      ...["--stun-server", `relay:${STUN_PORT}`, "--stun-server", `control:${STUN_PORT}`],
       ...["--state-dir", `${this.lab.dir}/${name}`, "--unix-socket", this.socketOf(name)],
       ...this.#agentArgs,
-    ]);
+      ...args,
+    ], env);
     await this.#until(`agent ${name} to run`, START_MS, async () => {
       const status = await this.status(name).catch(() => undefined);
       if (status?.status === "Running") return true;
@@ -257,9 +304,14 @@ export class Mesh {
     throw new LabError(`Cannot learn ${args[0]} on ${host}: ${stderr.trim().split("\n")[0]}`);
   }
 
-  async #spawn(part: string, host: string, args: string[]): Promise<LabProcess> {
+  async #spawn(
+    part: string,
+    host: string,
+    args: string[],
+    env: Record<string, string> = {},
+  ): Promise<LabProcess> {
     const process = await this.lab.host(host).spawn([Deno.execPath(), ...args], {
-      env: { NO_COLOR: "1", ...this.#env },
+      env: { NO_COLOR: "1", ...this.#env, ...env },
       log: part,
     });
     this.parts.set(part, process);

@@ -6,4 +6,10 @@
  */
 
 export { parsePing, pingArguments, type PingResult } from "./measure.ts";
-export { Mesh, type MeshOptions, taskArguments } from "./mesh.ts";
+export {
+  type AgentStart,
+  Mesh,
+  type MeshOptions,
+  taskArguments,
+  type VpcRelayStart,
+} from "./mesh.ts";
