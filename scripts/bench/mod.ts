@@ -5,6 +5,9 @@
  *   extremes, ratios and what is aimed at. `--full` measures longer and with thousands of
  *   connections; `--only TEXT` leaves out all runs without it in their name.
  * - `proxy`: the agent's proxy.
+ * - `agent`: both agents and a relay, beside the reference agent where NEXD_TEST_GO_ALIASFIX and
+ *   NEXD_TEST_DERPER name it and its relay, and beside direct wireguard-go. `--only` takes traffic,
+ *   heap or crowd.
  * - `tunnel`: the tunnel through the relay beside direct wireguard-go.
  *
  * `--json` prints the rows as JSON instead. Absolute figures are this machine's.
@@ -13,6 +16,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { benchAgent } from "./agent/mod.ts";
 import { benchProxy } from "./proxy.ts";
 import { benchRelay, type CompareOptions } from "./relay/mod.ts";
 import { type BenchRow, table } from "./table.ts";
@@ -20,6 +24,7 @@ import { benchTunnel } from "./tunnel.ts";
 
 const PARTS: Record<string, (options: CompareOptions) => Promise<BenchRow[]>> = {
   relay: benchRelay,
+  agent: benchAgent,
   proxy: () => benchProxy(),
   tunnel: () => benchTunnel(),
 };

@@ -19,11 +19,11 @@ export interface BenchRow {
   unit: string;
   /** Ours over all rounds, where there were several. */
   ours?: Figure;
-  /** The same figure of the reference relay, from the same run. */
-  derper?: Figure;
+  /** The same figure of the reference, from the same run. */
+  reference?: Figure;
   /** Ours to the reference's. */
   ratio?: number;
-  /** What is aimed at, e.g. "at most 0.3 of derper's". */
+  /** What is aimed at, e.g. "ratio <= 0.3". */
   goal?: string;
   /** Whether it is reached. */
   met?: boolean;
@@ -53,21 +53,21 @@ function spread(figure: Figure | undefined): string {
 
 /** Rows as aligned columns: the figure, and what it was compared with where it was. */
 export function table(rows: BenchRow[]): string {
-  const compared = rows.some((row) => row.derper !== undefined || row.goal !== undefined);
+  const compared = rows.some((row) => row.reference !== undefined || row.goal !== undefined);
   const cells = rows.map((row) => [
     row.what,
     row.unit,
     row.ours === undefined ? format(row.value) : spread(row.ours),
     ...(compared
       ? [
-        spread(row.derper),
+        spread(row.reference),
         row.ratio === undefined ? "" : row.ratio.toFixed(2),
         row.goal ?? "",
         row.met === undefined ? "" : row.met ? "met" : "MISSED",
       ]
       : []),
   ]);
-  if (compared) cells.unshift(["", "", "ours", "derper", "ratio", "goal", ""]);
+  if (compared) cells.unshift(["", "", "ours", "reference", "ratio", "goal", ""]);
   const widths = cells[0]!.map((_, i) => Math.max(...cells.map((cell) => cell[i]!.length)));
   return cells.map((cell) =>
     cell.map((text, i) => i === 2 || i === 3 ? text.padStart(widths[i]!) : text.padEnd(widths[i]!))

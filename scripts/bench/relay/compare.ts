@@ -111,7 +111,7 @@ function rowsOf(run: Run, results: Record<Name, LoadResult[]>): BenchRow[] {
       value: ours.median,
       unit,
       ours,
-      derper,
+      reference: derper,
       ...(ratio !== undefined && { ratio }),
       ...(goal !== undefined && { goal: goalText(goal, unit) }),
       ...(met !== undefined && { met }),

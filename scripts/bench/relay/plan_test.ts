@@ -31,14 +31,14 @@ Deno.test("the table says ours, the other, the ratio and the goal when there was
     value: 1,
     unit: "CPU us/frame",
     ours: one,
-    derper: figureOf([3, 5]),
+    reference: figureOf([3, 5]),
     ratio: 0.25,
     goal: "ratio <= 0.3",
     met: true,
   }]);
   assert.match(
     text,
-    /^\s+ours\s+derper\s+ratio\s+goal\nbulk\s+CPU us\/frame\s+1\s+4 \(3-5\)\s+0\.25/,
+    /^\s+ours\s+reference\s+ratio\s+goal\nbulk\s+CPU us\/frame\s+1\s+4 \(3-5\)\s+0\.25/,
   );
   assert.match(text, /met$/);
 });

@@ -1,0 +1,31 @@
+/**
+ * What the agent's data path does, ours and the reference's in one run.
+ *
+ * @module
+ */
+
+import type { BenchRow } from "../table.ts";
+import { benchTraffic } from "./traffic.ts";
+
+/** How much is measured. */
+export interface AgentBenchOptions {
+  /** Longer runs and more packets. */
+  full?: boolean;
+  /** How often each of the three is measured. */
+  rounds?: number;
+  /** Only parts whose name holds this text: traffic, heap, crowd. */
+  only?: string;
+  /** Told what is being measured. */
+  say?: (line: string) => void;
+}
+
+/** Measures the agent. */
+export async function benchAgent(options: AgentBenchOptions = {}): Promise<BenchRow[]> {
+  const { full = false, only = "", say = () => {} } = options;
+  const { rounds = full ? 5 : 2 } = options;
+  const rows: BenchRow[] = [];
+  if ("traffic".includes(only)) {
+    rows.push(...await benchTraffic({ rounds, seconds: full ? 10 : 5, say }));
+  }
+  return rows;
+}
