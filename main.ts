@@ -7,30 +7,28 @@
  *
  * @module
  */
-import { Command, CommanderError, Option } from "commander";
+import { Command, CommanderError } from "commander";
 import config from "./deno.json" with { type: "json" };
-import { AGENT_OPTIONS, RELAY_ONBOARD_OPTIONS, STATUS_OPTIONS } from "./agent/options.ts";
+import {
+  AGENT_OPTIONS,
+  RELAY_MODE_OPTIONS,
+  RELAY_ONBOARD_OPTIONS,
+  ROUTER_OPTIONS,
+  STATUS_OPTIONS,
+} from "./agent/options.ts";
+import {
+  addOptions,
+  addServiceUrl,
+  COMMON,
+  goSpellings,
+  type OptionSpec,
+  refuseStrayFlags,
+  type Values,
+  valuesOf,
+} from "./command_line/mod.ts";
 import { CONTROL_OPTIONS } from "./control/options.ts";
 import type { Onboard } from "./relay/mod.ts";
 import { RELAY_OPTIONS } from "./relay/options.ts";
-
-/** One flag of a command: how it is spelled, where else it is read from, what it takes. */
-export interface OptionSpec {
-  /** Long name without dashes; a single letter makes a short flag. */
-  readonly name: string;
-  /** A second spelling, one letter. */
-  readonly alias?: string;
-  readonly env?: string;
-  readonly kind: "string" | "boolean" | "integer" | "list";
-  readonly default?: string | number | boolean | readonly string[];
-  readonly help: string;
-  readonly placeholder?: string;
-  readonly choices?: readonly string[];
-  readonly hidden?: boolean;
-}
-
-/** The checked values of a command's flags, by flag name. */
-export type Values = Record<string, string | number | boolean | string[] | undefined>;
 
 /** What a command may use of its surroundings. */
 export interface Context {
@@ -46,141 +44,6 @@ export interface Context {
 }
 
 type Run = (values: Values, context: Context) => Promise<void>;
-
-/** A mistake on the command line or in the environment; ends with status 2. */
-class UsageError extends Error {
-  readonly exitCode = 2;
-}
-
-const COMMON: readonly OptionSpec[] = [
-  { name: "json", kind: "boolean", default: false, help: "print JSON, one object a line" },
-  {
-    name: "log-level",
-    env: "NEXD_LOG_LEVEL",
-    kind: "string",
-    default: "info",
-    choices: ["debug", "info", "warning", "error"],
-    help: "how much to log on standard error; NEXD_LOGLEVEL, set to anything, means debug",
-  },
-  {
-    name: "log-format",
-    env: "NEXD_LOG_FORMAT",
-    kind: "string",
-    default: "text",
-    choices: ["text", "json"],
-    help: "form of the log lines",
-  },
-];
-
-const TRUE = new Set(["1", "t", "T", "true", "TRUE", "True"]);
-const FALSE = new Set(["0", "f", "F", "false", "FALSE", "False"]);
-
-/** Turns the text of a flag or variable into its value, or says what is wrong with it. */
-function convert(spec: OptionSpec, text: string, source: string): Values[string] {
-  const wrong = (wanted: string) =>
-    new UsageError(`${source} has the value "${text}", but it takes ${wanted}`);
-  switch (spec.kind) {
-    case "boolean":
-      if (TRUE.has(text)) return true;
-      if (FALSE.has(text)) return false;
-      throw wrong("true or false");
-    case "integer": {
-      const value = Number(text);
-      if (!/^[+-]?\d+$/.test(text) || !Number.isSafeInteger(value)) throw wrong("a whole number");
-      return value;
-    }
-    case "list":
-      return text.split(",").map((part) => part.trim()).filter((part) => part !== "");
-    case "string":
-      if (spec.choices && !spec.choices.includes(text)) throw wrong(spec.choices.join(" or "));
-      return text;
-  }
-}
-
-const flagOf = (spec: OptionSpec) => (spec.name.length === 1 ? "-" : "--") + spec.name;
-
-/** Adds a table's flags to a command. Values stay text here; {@link valuesOf} converts them. */
-function addOptions(command: Command, specs: readonly OptionSpec[]): Command {
-  for (const spec of specs) {
-    const holder = spec.kind === "boolean"
-      ? " [BOOL]"
-      : ` <${spec.placeholder ?? (spec.choices?.join("|") ?? spec.kind.toUpperCase())}>`;
-    const shown = Array.isArray(spec.default) ? spec.default.join(",") : spec.default;
-    const notes = [
-      ...(shown === undefined || shown === "" || shown === false ? [] : [`default ${shown}`]),
-      ...(spec.env === undefined ? [] : [`env ${spec.env}`]),
-    ];
-    const option = new Option(
-      (spec.alias === undefined ? "" : `-${spec.alias}, `) + flagOf(spec) + holder,
-      notes.length > 0 ? `${spec.help} (${notes.join("; ")})` : spec.help,
-    );
-    if (spec.kind === "list") {
-      option.argParser((text: string, before: string[] | undefined) => [...(before ?? []), text]);
-    }
-    option.hideHelp(spec.hidden ?? false);
-    command.addOption(option);
-  }
-  return command;
-}
-
-/** Reads a command's flags, then the environment, then the defaults. */
-function valuesOf(command: Command, specs: readonly OptionSpec[]): Values {
-  const values: Values = {};
-  for (const spec of specs) {
-    const option = command.options.find((o) => (o.long ?? o.short) === flagOf(spec));
-    const given: unknown = command.getOptionValue(option?.attributeName() ?? spec.name);
-    const fromEnv = spec.env === undefined ? undefined : Deno.env.get(spec.env);
-    if (Array.isArray(given)) {
-      values[spec.name] = given.flatMap((text) => convert(spec, text, flagOf(spec)) as string[]);
-    } else if (typeof given === "string") {
-      values[spec.name] = convert(spec, given, flagOf(spec));
-    } else if (fromEnv !== undefined && fromEnv !== "") {
-      values[spec.name] = convert(spec, fromEnv, spec.env!);
-    } else {
-      values[spec.name] = Array.isArray(spec.default)
-        ? [...spec.default]
-        : spec.default as Values[string];
-    }
-  }
-  return values;
-}
-
-/**
- * Rewrites the spellings of Go programs into the library's: `-name` becomes `--name` where such a long
- * flag exists, and a bare boolean becomes `--name=true`, so that it never swallows the next word.
- */
-function goSpellings(program: Command, args: readonly string[]): string[] {
-  const out: string[] = [];
-  let command = program;
-  for (let i = 0; i < args.length; i++) {
-    const word = args[i]!;
-    if (word === "--") return [...out, ...args.slice(i)];
-    if (!word.startsWith("-") || word === "-") {
-      command = command.commands.find((c) => c.name() === word) ?? command;
-      out.push(word);
-      continue;
-    }
-    const [name, value] = splitOnce(word.replace(/^--?/, ""), "=");
-    const option = command.options.find((o) => o.long === `--${name}` || o.short === `-${name}`);
-    if (option === undefined) {
-      out.push(word);
-    } else if (value !== undefined) {
-      out.push(...(option.long ? [`${option.long}=${value}`] : [`${option.short}`, value]));
-    } else if (!option.required) {
-      out.push(`${option.long}=true`);
-    } else {
-      // The next word is this flag's value, whatever it looks like.
-      out.push(option.long ?? option.short!, ...args.slice(i + 1, i + 2));
-      i++;
-    }
-  }
-  return out;
-}
-
-function splitOnce(text: string, mark: string): [string, string | undefined] {
-  const at = text.indexOf(mark);
-  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + mark.length)];
-}
 
 /**
  * Text that a stranger may have chosen, for a terminal and a log: one that could end the line could
@@ -266,6 +129,8 @@ function bind(
   const all = [...specs, ...COMMON];
   return addOptions(command, all).action(async () => {
     const values = valuesOf(command, all);
+    refuseStrayFlags(command);
+    if (command.args[0] !== undefined) addServiceUrl(values, command.args[0]);
     await configureLog(values);
     const { signal, onReload, release } = interruption(signals);
     try {
@@ -315,6 +180,23 @@ export function buildProgram(): Command {
   // Subcommands come first: they inherit the settings above, not the agent's flags.
   const control = program.command("control").description("run the control plane (the API)");
   bind(control, CONTROL_OPTIONS, async () => (await import("./control/mod.ts")).runControl);
+  const [relayNode, router] = [
+    program.command("relay").description("run the agent as the VPC's WireGuard relay (Linux)"),
+    program.command("router").description(
+      "run the agent and bring networks behind this host along",
+    ),
+  ];
+  for (const command of [program, relayNode, router]) {
+    command.argument("[service-url]", "the old way to give --service-url");
+  }
+  bind(relayNode, RELAY_MODE_OPTIONS, async () => {
+    const { runAgent } = await agent();
+    return (values, context) => runAgent(values, context, "relay");
+  });
+  bind(router, ROUTER_OPTIONS, async () => {
+    const { runAgent } = await agent();
+    return (values, context) => runAgent(values, context, "router");
+  });
   const relay = program.command("relayderp").description("run the DERP relay and its STUN server");
   bind(relay, [...RELAY_OPTIONS, ...RELAY_ONBOARD_OPTIONS], async () => {
     const { runRelay } = await import("./relay/mod.ts");

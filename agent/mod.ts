@@ -5,7 +5,14 @@
  */
 import { ApiClient } from "./api/mod.ts";
 import { describeAgent, renderPeers, renderStatus } from "./ctl/mod.ts";
-import { Agent, freeUdpPort, readConfig, socketPathOf, type Values } from "./daemon/mod.ts";
+import {
+  Agent,
+  type AgentConfig,
+  freeUdpPort,
+  readConfig,
+  socketPathOf,
+  type Values,
+} from "./daemon/mod.ts";
 import { localEndpoint, NatWatch, probe } from "./netcheck/mod.ts";
 import { lockFile } from "./platform/mod.ts";
 import { cleanLeftover, openWireGuardGo } from "./wireguard/mod.ts";
@@ -24,12 +31,18 @@ export interface Context {
 }
 
 /**
- * `nexd`: runs the agent until the signal aborts, then removes what it made on the host.
+ * `nexd`, `nexd relay` and `nexd router`: runs the agent until the signal aborts, then removes what it
+ * made on the host.
  *
+ * @param mode what the command makes of this host
  * @throws errors with `exitCode` and one sentence for the user
  */
-export async function runAgent(values: Values, context: Context): Promise<void> {
-  const config = await readConfig(values, context.version);
+export async function runAgent(
+  values: Values,
+  context: Context,
+  mode: AgentConfig["mode"] = "agent",
+): Promise<void> {
+  const config = await readConfig(values, context.version, mode);
   const api = new ApiClient({
     apiUrl: config.join.apiUrl,
     caCerts: config.caCerts,

@@ -25,7 +25,7 @@ const UNIX_SOCKET: OptionSpec = {
   help: "control socket; otherwise /var/run/nexd.sock, without root $HOME/.nexodus/nexd.sock",
 };
 
-/** Flags of `nexd`. What needs the login flows (`--username`, `--vpc-id`, …) is not here. */
+/** Flags of `nexd`, and of `nexd relay` and `nexd router`, which are the agent in another mode. */
 export const AGENT_OPTIONS: OptionSpec[] = [
   {
     name: "service-url",
@@ -40,6 +40,34 @@ export const AGENT_OPTIONS: OptionSpec[] = [
     kind: "string",
     placeholder: "KEY",
     help: "registration key: https://host#RK:… or, with --service-url, RK:…",
+  },
+  {
+    name: "username",
+    env: "NEXD_USERNAME",
+    kind: "string",
+    placeholder: "NAME",
+    help: "sign in as this user; with neither this nor a key, a link to sign in with is shown",
+  },
+  {
+    name: "password",
+    env: "NEXD_PASSWORD",
+    kind: "string",
+    placeholder: "TEXT",
+    help: "the user's password; left out, it is asked for on the terminal",
+  },
+  {
+    name: "vpc-id",
+    env: "NEXD_VPC_ID",
+    kind: "string",
+    placeholder: "UUID",
+    help: "join this VPC; otherwise the user's own (a registration key names its VPC)",
+  },
+  {
+    name: "security-group-id",
+    env: "NEXAPI_SECURITY_GROUP_ID",
+    kind: "string",
+    placeholder: "UUID",
+    help: "security group of this host; otherwise the VPC's default group",
   },
   {
     name: "ca",
@@ -108,10 +136,17 @@ export const AGENT_OPTIONS: OptionSpec[] = [
     help: "never connect directly: every peer through the relay",
   },
   {
+    name: "exit-node-client",
+    env: "NEXD_EXIT_NODE_CLIENT",
+    kind: "boolean",
+    default: false,
+    help: "send all traffic through the VPC's exit node (Linux)",
+  },
+  {
     name: "public-relay",
     env: "NEXD_PUBLIC_RELAY",
     kind: "string",
-    default: "relay.nexodus.io:443",
+    default: "relay.nexodus.io",
     placeholder: "HOST[:PORT]",
     help: "DERP relay used when the VPC has none of its own",
   },
@@ -132,6 +167,30 @@ export const AGENT_OPTIONS: OptionSpec[] = [
   },
   UNIX_SOCKET,
   {
+    name: "wireguard-driver",
+    env: "NEXD_WIREGUARD_DRIVER",
+    kind: "string",
+    default: "auto",
+    choices: ["auto", "kernel", "wireguard-go"],
+    help: "WireGuard to use; auto: the kernel's where there is one",
+  },
+  {
+    name: "use-wireguard-go",
+    env: "NEXD_USE_WIREGUARD_GO",
+    kind: "string",
+    placeholder: "BOOL",
+    hidden: true,
+    help: "any value but 0 and false: as --wireguard-driver wireguard-go",
+  },
+  {
+    name: "derp-dev-mode",
+    env: "NEXD_DERP_DEV_MODE",
+    kind: "string",
+    placeholder: "BOOL",
+    hidden: true,
+    help: "any value but 0 and false: relays that name no port are dialled on 3340",
+  },
+  {
     name: "capture",
     env: "NEXD_PROXY_CAPTURE",
     kind: "string",
@@ -142,10 +201,61 @@ export const AGENT_OPTIONS: OptionSpec[] = [
   },
 ];
 
+/** Flags of `nexd relay`: those of the agent, on a port that firewalls can be told. */
+export const RELAY_MODE_OPTIONS: OptionSpec[] = AGENT_OPTIONS.map((option) =>
+  option.name === "listen-port"
+    ? { ...option, default: 51820, help: "WireGuard's UDP port; 0: the remembered or a random one" }
+    : option
+);
+
+/** Flags of `nexd router`: those of the agent, and the networks behind this host. */
+export const ROUTER_OPTIONS: OptionSpec[] = [
+  ...AGENT_OPTIONS,
+  {
+    name: "advertise-cidr",
+    env: "NEXD_REQUESTED_ADVERTISE_CIDR",
+    kind: "list",
+    placeholder: "CIDR",
+    help: "network behind this host that peers reach through it; repeat it for more",
+  },
+  {
+    name: "child-prefix",
+    kind: "list",
+    placeholder: "CIDR",
+    hidden: true,
+    help: "the old name of --advertise-cidr",
+  },
+  {
+    name: "network-router",
+    env: "NEXD_NET_ROUTER_NODE",
+    kind: "boolean",
+    default: false,
+    help: "forward between the VPC and the advertised networks (Linux)",
+  },
+  {
+    name: "disable-nat",
+    env: "NEXD_DISABLE_NAT",
+    kind: "boolean",
+    default: false,
+    help: "with --network-router: keep the peers' addresses; the networks need a route back",
+  },
+  {
+    name: "exit-node",
+    env: "NEXD_EXIT_NODE",
+    kind: "boolean",
+    default: false,
+    help: "let exit-node clients reach the Internet through this host (Linux)",
+  },
+];
+
 /** Those of the agent's flags that an on-boarded relay has too. */
 const SIGN_IN = new Set([
   "service-url",
   "reg-key",
+  "username",
+  "password",
+  "vpc-id",
+  "security-group-id",
   "ca",
   "insecure-skip-tls-verify",
   "state-dir",

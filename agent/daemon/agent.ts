@@ -228,7 +228,7 @@ export class Agent {
 
   #register(signal: AbortSignal): Promise<Onboarded> {
     const { endpoints, symmetric_nat } = this.#outside.say();
-    return onboard(this.#doors.api, this.#config.join.token, {
+    return onboard(this.#doors.api, this.#config.join.credential, {
       publicKey: this.#store.state.publicKey,
       hostname: this.#config.hostname,
       symmetricNat: symmetric_nat,

@@ -15,9 +15,10 @@ import {
 } from "../onboarding/mod.ts";
 import { readCaFile } from "../platform/mod.ts";
 import { checkInterfaceName } from "../wireguard/mod.ts";
+import { readRouting } from "./routing_flags.ts";
 
 /** The relay used when neither the VPC nor the user names one. */
-const DEFAULT_RELAY = "relay.nexodus.io:443";
+const DEFAULT_RELAY = "relay.nexodus.io";
 
 /** NATs forget mappings that are not used for longer, ms. */
 const MAX_STUN_INTERVAL = 120_000;
@@ -33,6 +34,22 @@ export interface AgentConfig extends SignIn {
   /** ms between STUN rounds; the usual time when left out. */
   stunInterval?: number;
   relayOnly: boolean;
+  /** What this host is in its VPC: `relay` is a WireGuard relay, `router` brings networks with it. */
+  mode: "agent" | "relay" | "router";
+  /** Networks behind this host, canonical; `0.0.0.0/0` of an exit node is one of them. */
+  advertiseCidrs: string[];
+  /** Forward between the VPC and the advertised networks. */
+  networkRouter: boolean;
+  /** Let exit-node clients reach the Internet through this host. */
+  exitNode: boolean;
+  /** Forward with the peers' own addresses. */
+  disableNat: boolean;
+  /** Send all traffic through the VPC's exit node. */
+  exitNodeClient: boolean;
+  /** Which WireGuard; `auto`: the kernel's where there is one. */
+  driver: "auto" | "kernel" | "wireguard-go";
+  /** Port of relays that name none: 443, or 3340 in the relays' development mode. */
+  relayPort: number;
   publicRelay: { host: string; port: number };
   relayCaCerts: string[];
   capture: "auto" | "portable" | "linux";
@@ -45,8 +62,17 @@ export function socketPathOf(values: Values): string {
     (isRoot() ? "/var/run/nexd.sock" : `${homeDir()}/.nexodus/nexd.sock`);
 }
 
-/** Checks all values. Throws {@link usageError}s naming the flag; reads the CA files. */
-export async function readConfig(values: Values, version: string): Promise<AgentConfig> {
+/**
+ * Checks all values. Throws {@link usageError}s naming the flag; reads the CA files.
+ *
+ * @param mode what the command makes of this host
+ */
+export async function readConfig(
+  values: Values,
+  version: string,
+  mode: AgentConfig["mode"] = "agent",
+): Promise<AgentConfig> {
+  const routing = readRouting(values, mode);
   const signIn = await readSignIn(values, { natKind: true });
   const listenPort = Number(values["listen-port"] ?? 0);
   if (!Number.isInteger(listenPort) || listenPort < 0 || listenPort > 65535) {
@@ -62,10 +88,11 @@ export async function readConfig(values: Values, version: string): Promise<Agent
       `--stun-interval ${stunInterval} is no time in milliseconds; give 1000 to ${MAX_STUN_INTERVAL}`,
     );
   }
+  const relayPort = isSet(values, "derp-dev-mode") ? 3340 : 443;
   const relay = readHostPort(
     "public-relay",
     readText(values, "public-relay") ?? DEFAULT_RELAY,
-    443,
+    relayPort,
   );
   const relayCa = readText(values, "relay-ca");
   return {
@@ -78,10 +105,25 @@ export async function readConfig(values: Values, version: string): Promise<Agent
     ...(localEndpointIp === undefined ? {} : { localEndpointIp }),
     ...(stunInterval === 0 ? {} : { stunInterval: Math.max(1000, stunInterval) }),
     relayOnly: values["relay-only"] === true,
+    mode,
+    ...routing,
+    driver: readDriver(values),
+    relayPort,
     publicRelay: relay,
     capture: (readText(values, "capture") ?? "auto") as AgentConfig["capture"],
     version,
   };
+}
+
+/** A variable that Nexodus' agent takes as set whatever it holds; we let it say no. */
+function isSet(values: Values, name: string): boolean {
+  const value = readText(values, name)?.toLowerCase();
+  return value !== undefined && !["0", "f", "false"].includes(value);
+}
+
+function readDriver(values: Values): AgentConfig["driver"] {
+  const driver = (readText(values, "wireguard-driver") ?? "auto") as AgentConfig["driver"];
+  return driver === "auto" && isSet(values, "use-wireguard-go") ? "wireguard-go" : driver;
 }
 
 function ipv4(values: Values, name: string): string | undefined {

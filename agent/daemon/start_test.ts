@@ -154,7 +154,10 @@ Deno.test("agent fails its first start in one sentence and opens nothing", async
     await assert.rejects(Deno.lstat(bench.config.socketPath), Deno.errors.NotFound);
   };
   const good = bench.config;
-  bench.config = { ...good, join: { ...good.join, token: "RK:unknown" } };
+  bench.config = {
+    ...good,
+    join: { ...good.join, credential: { kind: "reg-key", token: "RK:unknown" } },
+  };
   await attempt(/registration key.*unknown or has expired.*--reg-key/);
   bench.config = good;
   bench.trusted = false;

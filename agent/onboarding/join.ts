@@ -1,5 +1,5 @@
 /**
- * `--reg-key` and `--service-url`: where the control plane is and which key lets this host in.
+ * `--service-url`, `--reg-key`, `--username`: where the control plane is and what lets this host in.
  *
  * @module
  */
@@ -8,26 +8,51 @@ import { usageError } from "../errors.ts";
 /** The service used when nobody names one. */
 const DEFAULT_SERVICE_URL = "https://try.nexodus.io";
 
+/** How this host proves that it may join. Every text in it but the user name is a secret. */
+export type Credential =
+  /** A registration key, `RK:…`. */
+  | { kind: "reg-key"; token: string }
+  /** A user; the password is asked for when it is left out. */
+  | { kind: "password"; username: string; password?: string }
+  /** A person confirms a code on another machine. */
+  | { kind: "device" };
+
 /** Where to register, and with what. */
 export interface JoinTarget {
   /** As the user knows it, `https://host[:port]`. */
   serviceUrl: URL;
   /** Where requests go, `https://api.host[:port]`. */
   apiUrl: URL;
-  /** The registration key, `RK:…`. A secret. */
-  token: string;
+  credential: Credential;
 }
 
+/** What the flags say about it, as they are written. */
+interface JoinFlags {
+  /** `https://host#RK:…`, or `RK:…` with the service URL. */
+  regKey?: string | undefined;
+  serviceUrl?: string | undefined;
+  username?: string | undefined;
+  password?: string | undefined;
+}
+
+/** The longest user name and password that are sent, in UTF-16 units. */
+const MAX_USERNAME = 255, MAX_PASSWORD = 1024;
+
 /**
- * Reads the two forms of a registration key: `https://host#RK:…`, or `RK:…` with the service URL
- * (or the default).
+ * Where to register and with what: a registration key, else a user, else a code to be confirmed.
  *
- * @throws {AgentError} exit code 2, naming the flag to correct; never with the key in the text
+ * @throws {AgentError} exit code 2, naming the flag to correct; never with a secret in the text
  */
-export function parseJoin(regKey: string | undefined, serviceUrl: string | undefined): JoinTarget {
-  if (regKey === undefined || regKey === "") {
+export function parseJoin({ regKey, serviceUrl, username, password }: JoinFlags): JoinTarget {
+  if (regKey === undefined) {
+    const service = parseServiceUrl(serviceUrl ?? DEFAULT_SERVICE_URL);
+    const credential = userCredential(username, password);
+    return { serviceUrl: service, apiUrl: apiUrlOf(service), credential };
+  }
+  if (username !== undefined || password !== undefined) {
     throw usageError(
-      "A registration key is missing: pass --reg-key https://host#RK:… (or set NEXD_REG_KEY)",
+      "A registration key signs in without a user: leave out --username and --password " +
+        "(and NEXD_USERNAME, NEXD_PASSWORD), or --reg-key (and NEXD_REG_KEY)",
     );
   }
   const hash = regKey.indexOf("#");
@@ -45,7 +70,27 @@ export function parseJoin(regKey: string | undefined, serviceUrl: string | undef
   const service = parseServiceUrl(
     hash >= 0 ? regKey.slice(0, hash) : serviceUrl ?? DEFAULT_SERVICE_URL,
   );
-  return { serviceUrl: service, apiUrl: apiUrlOf(service), token };
+  const credential: Credential = { kind: "reg-key", token };
+  return { serviceUrl: service, apiUrl: apiUrlOf(service), credential };
+}
+
+function userCredential(username: string | undefined, password: string | undefined): Credential {
+  if (username === undefined) {
+    if (password === undefined) return { kind: "device" };
+    throw usageError(
+      "A password was given and no user: add --username NAME (or set NEXD_USERNAME)",
+    );
+  }
+  // deno-lint-ignore no-control-regex
+  if (username.length > MAX_USERNAME || /[\x00-\x1f\x7f]/.test(username)) {
+    throw usageError(
+      `--username takes at most ${MAX_USERNAME} characters and no control characters; check it`,
+    );
+  }
+  if (password !== undefined && password.length > MAX_PASSWORD) {
+    throw usageError(`--password takes at most ${MAX_PASSWORD} characters; check it`);
+  }
+  return { kind: "password", username, ...(password === undefined ? {} : { password }) };
 }
 
 function parseServiceUrl(text: string): URL {

@@ -8,6 +8,7 @@ import type { AddDevice, Device, Endpoint, Vpc } from "../../control/api/types.t
 import { keyToBase64 } from "../../relay/derp/mod.ts";
 import { type Api, ApiFailure, Backoff, pause } from "../api/mod.ts";
 import { AgentError } from "../errors.ts";
+import type { Credential } from "./join.ts";
 import { openSealedToken } from "./sealed_token.ts";
 
 /** What this host tells the control plane about itself. */
@@ -44,10 +45,16 @@ export class OnboardRefusal extends AgentError {
  */
 export async function onboard(
   api: Api,
-  token: string,
+  credential: Credential,
   self: SelfDescription,
   signal?: AbortSignal,
 ): Promise<Onboarded> {
+  if (credential.kind !== "reg-key") {
+    throw new OnboardRefusal(
+      "This build cannot sign in without a registration key; pass one with --reg-key",
+    );
+  }
+  const { token } = credential;
   const key = await explain(api.getRegKey(token, signal), (failure) => {
     if (failure.status === 401 || failure.status === 403) {
       return "The control plane refused the registration key: it is unknown or has expired; " +

@@ -48,6 +48,8 @@ async function setup(options: { trust?: boolean } = {}): Promise<Setup> {
   };
 }
 
+const CREDENTIAL = { kind: "reg-key", token: REG_KEY } as const;
+
 const self = (publicKey: Uint8Array) => ({
   publicKey,
   hostname: "edge-a",
@@ -63,7 +65,7 @@ const refusal = (pattern: RegExp) => (error: unknown) =>
 
 Deno.test("onboard sends what the recorded agent sent, in its order", async () => {
   await using t = await setup();
-  const { device, vpc, deviceToken } = await onboard(t.api, REG_KEY, self(t.key));
+  const { device, vpc, deviceToken } = await onboard(t.api, CREDENTIAL, self(t.key));
   assert.equal(device.ipv4_tunnel_ips[0]!.address, "100.64.0.1");
   assert.equal(vpc.ipv4_cidr, "100.64.0.0/10");
   assert.equal(deviceToken, `DT:${device.id}`);
@@ -85,9 +87,9 @@ Deno.test("onboard sends what the recorded agent sent, in its order", async () =
 
 Deno.test("onboard updates the existing device after a conflict and opens its token", async () => {
   await using t = await setup();
-  const first = await onboard(t.api, REG_KEY, self(t.key));
+  const first = await onboard(t.api, CREDENTIAL, self(t.key));
   t.control.seen.length = 0;
-  const again = await onboard(t.api, REG_KEY, {
+  const again = await onboard(t.api, CREDENTIAL, {
     ...self(t.key),
     hostname: "edge-b",
     requestIp: "100.64.9.9",
@@ -103,7 +105,7 @@ Deno.test("onboard updates the existing device after a conflict and opens its to
 
 Deno.test("onboard asks for the requested address in the VPC's range", async () => {
   await using t = await setup();
-  await onboard(t.api, REG_KEY, { ...self(t.key), requestIp: "100.64.9.9" });
+  await onboard(t.api, CREDENTIAL, { ...self(t.key), requestIp: "100.64.9.9" });
   const body = t.control.seen.at(-1)!.body as Record<string, unknown>;
   assert.deepEqual(body.ipv4_tunnel_ips, [{ address: "100.64.9.9", cidr: "100.64.0.0/10" }]);
 });
@@ -111,14 +113,14 @@ Deno.test("onboard asks for the requested address in the VPC's range", async () 
 Deno.test("onboard names the remedy when the registration key is unknown or expired", async () => {
   await using t = await setup();
   await assert.rejects(
-    onboard(t.api, "RK:other", self(t.key)),
+    onboard(t.api, { kind: "reg-key", token: "RK:other" }, self(t.key)),
     refusal(/unknown or has expired.*--reg-key/),
   );
   assert.deepEqual(t.control.log, ["GET /api/reg-keys/me"]);
   // The key may expire between two calls too.
   t.control.intercept = ({ method }) =>
     method === "POST" ? new Response(null, { status: 401 }) : undefined;
-  await assert.rejects(onboard(t.api, REG_KEY, self(t.key)), refusal(/expired/));
+  await assert.rejects(onboard(t.api, CREDENTIAL, self(t.key)), refusal(/expired/));
 });
 
 Deno.test("onboard names the remedy when a single-use key is exhausted", async () => {
@@ -127,7 +129,7 @@ Deno.test("onboard names the remedy when a single-use key is exhausted", async (
   t.control.intercept = ({ method }) =>
     method === "POST" ? json(400, answer.response_body) : undefined;
   await assert.rejects(
-    onboard(t.api, REG_KEY, self(t.key)),
+    onboard(t.api, CREDENTIAL, self(t.key)),
     refusal(/single-use.*already.*--reg-key/),
   );
 });
@@ -138,45 +140,45 @@ Deno.test("onboard says so when the key is for another VPC, or its VPC is gone",
     method === "POST"
       ? json(400, { error: "does not match the reg key vpc_id", field: "vpc_id" })
       : undefined;
-  await assert.rejects(onboard(t.api, REG_KEY, self(t.key)), refusal(/another VPC/));
+  await assert.rejects(onboard(t.api, CREDENTIAL, self(t.key)), refusal(/another VPC/));
   t.control.intercept = ({ path }) =>
     path.startsWith("/api/vpcs/") ? json(404, { error: "not found" }) : undefined;
-  await assert.rejects(onboard(t.api, REG_KEY, self(t.key)), refusal(/VPC .* is gone/));
+  await assert.rejects(onboard(t.api, CREDENTIAL, self(t.key)), refusal(/VPC .* is gone/));
   t.control.intercept = ({ path }) =>
     path === "/api/reg-keys/me" ? json(200, { id: "k", service_network_id: "n" }) : undefined;
-  await assert.rejects(onboard(t.api, REG_KEY, self(t.key)), refusal(/no VPC/));
+  await assert.rejects(onboard(t.api, CREDENTIAL, self(t.key)), refusal(/no VPC/));
 });
 
 Deno.test("onboard says so when the device belongs to another key", async () => {
   await using t = await setup();
-  await onboard(t.api, REG_KEY, self(t.key));
+  await onboard(t.api, CREDENTIAL, self(t.key));
   t.control.intercept = ({ method }) =>
     method === "PATCH" ? json(403, { error: "reg key does not have access" }) : undefined;
-  await assert.rejects(onboard(t.api, REG_KEY, self(t.key)), refusal(/may not change/));
+  await assert.rejects(onboard(t.api, CREDENTIAL, self(t.key)), refusal(/may not change/));
 });
 
 Deno.test("onboard refuses an answer about another device or without a token", async () => {
   await using t = await setup();
-  const { device } = await onboard(t.api, REG_KEY, self(t.key));
+  const { device } = await onboard(t.api, CREDENTIAL, self(t.key));
   t.control.intercept = ({ method }) =>
     method === "PATCH"
       ? json(200, { ...device, public_key: keyToBase64(new Uint8Array(32)) })
       : undefined;
-  await assert.rejects(onboard(t.api, REG_KEY, self(t.key)), refusal(/not this host's/));
+  await assert.rejects(onboard(t.api, CREDENTIAL, self(t.key)), refusal(/not this host's/));
   t.control.intercept = ({ method }) =>
     method === "PATCH" ? json(200, { ...device, bearer_token: undefined }) : undefined;
-  await assert.rejects(onboard(t.api, REG_KEY, self(t.key)), refusal(/no token/));
+  await assert.rejects(onboard(t.api, CREDENTIAL, self(t.key)), refusal(/no token/));
   t.control.intercept = ({ method }) =>
     method === "PATCH" ? json(200, { ...device, bearer_token: "djE=:AAAA:AAAA" }) : undefined;
   await assert.rejects(
-    onboard(t.api, REG_KEY, self(t.key)),
+    onboard(t.api, CREDENTIAL, self(t.key)),
     (error) => error instanceof AgentError && !(error instanceof ApiFailure),
   );
 });
 
 Deno.test("onboard tells a wrong CA from everything else and names --ca", async () => {
   await using t = await setup({ trust: false });
-  await assert.rejects(onboard(t.api, REG_KEY, self(t.key)), (error) => {
+  await assert.rejects(onboard(t.api, CREDENTIAL, self(t.key)), (error) => {
     assert(error instanceof ApiFailure);
     assert.equal(error.kind, "certificate");
     assert.equal(error.transient, false);
@@ -188,9 +190,9 @@ Deno.test("onboard tells a wrong CA from everything else and names --ca", async 
 Deno.test("api client skips verification for itself alone when told to", async () => {
   await using t = await setup({ trust: false });
   const open = new ApiClient({ apiUrl: t.control.url, insecureSkipTlsVerify: true });
-  const { deviceToken } = await onboard(open, REG_KEY, self(t.key));
+  const { deviceToken } = await onboard(open, CREDENTIAL, self(t.key));
   assert.match(deviceToken, /^DT:/);
-  await assert.rejects(onboard(t.api, REG_KEY, self(t.key)), ApiFailure);
+  await assert.rejects(onboard(t.api, CREDENTIAL, self(t.key)), ApiFailure);
   open.close();
 });
 

@@ -27,6 +27,10 @@ export interface SignIn {
   /** PEM texts of CAs trusted for the control plane beside the system's. */
   caCerts: string[];
   stateDir: string;
+  /** VPC to join instead of the credential's own (UUID). */
+  vpcId?: string;
+  /** Instead of the VPC's default group (UUID). */
+  securityGroupId?: string;
   /** `host:port` each. */
   stunServers: string[];
   /** Of this host, as the others see it; empty where the runtime may not know it. */
@@ -39,7 +43,20 @@ export interface SignIn {
  * @param needs.natKind the kind of NAT has to be told, which takes two STUN servers
  */
 export async function readSignIn(values: Values, needs: { natKind: boolean }): Promise<SignIn> {
-  const join = parseJoin(readText(values, "reg-key"), readText(values, "service-url"));
+  const join = parseJoin({
+    regKey: readText(values, "reg-key"),
+    serviceUrl: readText(values, "service-url"),
+    username: readText(values, "username"),
+    password: readText(values, "password"),
+  });
+  const vpcId = readUuid(values, "vpc-id");
+  const securityGroupId = readUuid(values, "security-group-id");
+  if (join.credential.kind === "reg-key" && (vpcId ?? securityGroupId) !== undefined) {
+    throw usageError(
+      "A registration key names its VPC and security group: leave out --vpc-id and " +
+        "--security-group-id (and NEXD_VPC_ID, NEXAPI_SECURITY_GROUP_ID)",
+    );
+  }
   const stun = readList(values, "stun-server");
   if (stun.length === 1 && needs.natKind) {
     throw usageError(
@@ -55,6 +72,8 @@ export async function readSignIn(values: Values, needs: { natKind: boolean }): P
     stateDir:
       (readText(values, "state-dir") ?? (isRoot() ? "/var/lib/nexd" : `${homeDir()}/.nexodus`))
         .replace(/(?<=.)\/+$/, ""),
+    ...(vpcId === undefined ? {} : { vpcId }),
+    ...(securityGroupId === undefined ? {} : { securityGroupId }),
     stunServers: servers.map((server) => {
       const { host, port } = readHostPort("stun-server", server, 3478);
       return `${host.includes(":") ? `[${host}]` : host}:${port}`;
@@ -95,7 +114,21 @@ export function readText(values: Values, name: string): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
-function readList(values: Values, name: string): string[] {
+function readUuid(values: Values, name: string): string | undefined {
+  const value = readText(values, name);
+  if (value === undefined) return undefined;
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value)) {
+    throw usageError(
+      `--${name} ${
+        value.slice(0, 60)
+      } is not a UUID; give one like 5f0c3b1e-8d1a-4c55-9a0e-2b6f7d9c1a10`,
+    );
+  }
+  return value.toLowerCase();
+}
+
+/** The texts of a flag that may be repeated. */
+export function readList(values: Values, name: string): string[] {
   const value = values[name];
   return Array.isArray(value) ? value : typeof value === "string" && value !== "" ? [value] : [];
 }

@@ -119,10 +119,15 @@ Deno.test("a relay goes on by its device token when the registration key has exp
 Deno.test("a first start with a key that is refused says so", async () => {
   await using vpc = await TestVpc.start();
   const options = vpc.options(new AbortController().signal);
-  await rejects(TestMember.join(vpc, { join: { ...options.join, token: "RK:wrong" } }), {
-    name: "OnboardRefusal",
-    message: /refused the registration key.*--reg-key$/,
-  });
+  await rejects(
+    TestMember.join(vpc, {
+      join: { ...options.join, credential: { kind: "reg-key", token: "RK:wrong" } },
+    }),
+    {
+      name: "OnboardRefusal",
+      message: /refused the registration key.*--reg-key$/,
+    },
+  );
 });
 
 Deno.test("a relay whose device is deleted serves nobody until it is a device again", async () => {

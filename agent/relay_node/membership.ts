@@ -139,7 +139,7 @@ export class Membership {
     const { join } = this.#options;
     let onboarded: Onboarded;
     try {
-      onboarded = await onboard(this.#doors.api, join.token, {
+      onboarded = await onboard(this.#doors.api, join.credential, {
         publicKey: this.#store.state.publicKey,
         hostname: this.#hostname,
         symmetricNat: false,
@@ -211,7 +211,9 @@ export class Membership {
     const { deviceToken } = this.#store.state;
     const value = { ...this.#metadata };
     let refusal: unknown;
-    for (const token of [this.#options.join.token, deviceToken]) {
+    const { credential } = this.#options.join;
+    const regKey = credential.kind === "reg-key" ? credential.token : undefined;
+    for (const token of [regKey, deviceToken]) {
       if (token === undefined) continue;
       try {
         await this.#doors.api.putMetadata(token, deviceId, "relay", value, signal);

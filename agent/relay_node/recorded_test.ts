@@ -29,7 +29,11 @@ Deno.test("a relay joins with the requests of Nexodus' relay, in its order", asy
   try {
     const joined = await joinVpc(
       {
-        join: { serviceUrl: control.url, apiUrl: control.url, token: REG_KEY },
+        join: {
+          serviceUrl: control.url,
+          apiUrl: control.url,
+          credential: { kind: "reg-key", token: REG_KEY },
+        },
         insecureSkipTlsVerify: false,
         caCerts: [tls.ca],
         stateDir: `${dir}/state`,
@@ -132,9 +136,10 @@ Deno.test("the flags of on-boarding are checked before anything is started", asy
       message: /^--public-ip .* is not the IP address of a host$/,
     });
   }
-  await rejects(readOnboardSettings({}, "1"), { exitCode: 2, message: /--reg-key/ });
+  const { join } = await readOnboardSettings({ "username": "ada", "password": "p" }, "1");
+  deepEqual(join.credential, { kind: "password", username: "ada", password: "p" });
   const names = RELAY_ONBOARD_OPTIONS.map(({ name }) => name);
-  equal(names.length, 8);
+  equal(names.length, 12);
   ok(names.includes("reg-key") && names.includes("public-ip"));
   match(RELAY_ONBOARD_OPTIONS.find(({ name }) => name === "public-ip")!.env!, /^NEXD_DERP_/);
 });

@@ -99,7 +99,7 @@ export class TestVpc implements AsyncDisposable {
   options(signal: AbortSignal, more: Partial<JoinOptions> = {}): JoinOptions {
     const url = new URL(`https://127.0.0.1:${this.port}/`);
     return {
-      join: { serviceUrl: url, apiUrl: url, token: this.regKey },
+      join: { serviceUrl: url, apiUrl: url, credential: { kind: "reg-key", token: this.regKey } },
       insecureSkipTlsVerify: false,
       caCerts: [this.certificate.ca],
       stateDir: `${this.dir}/relay`,

@@ -40,7 +40,7 @@ export class Bench implements AsyncDisposable {
     this.tls = tls;
     this.control = new FakeControl(tls);
     this.config = {
-      join: parseJoin(`${this.control.url.origin}#${REG_KEY}`, undefined),
+      join: parseJoin({ regKey: `${this.control.url.origin}#${REG_KEY}` }),
       insecureSkipTlsVerify: false,
       caCerts: [],
       stateDir: `${dir}/state`,
@@ -48,6 +48,14 @@ export class Bench implements AsyncDisposable {
       interfaceName: "wgtest",
       listenPort: 0,
       relayOnly: false,
+      mode: "agent",
+      advertiseCidrs: [],
+      networkRouter: false,
+      exitNode: false,
+      disableNat: false,
+      exitNodeClient: false,
+      driver: "auto",
+      relayPort: 443,
       stunServers: ["192.0.2.1:3478", "192.0.2.2:3478"],
       publicRelay: { host: "relay.lab", port: 443 },
       relayCaCerts: ["CA"],
