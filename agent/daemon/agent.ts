@@ -80,7 +80,7 @@ export class Agent {
   #error: string | undefined;
   #wake: () => void = () => {};
   #renewWatch: () => void = () => {};
-  #saver!: Saver;
+  #saver: Saver | undefined;
   readonly #rooms: HostRooms;
 
   constructor(config: AgentConfig, doors: Doors, times: Partial<AgentTimes> = {}) {
@@ -95,7 +95,7 @@ export class Agent {
       onChange: () => {
         if (this.#last === undefined) return;
         this.#describe(this.#last);
-        this.#saver.soon();
+        this.#saver?.soon();
         this.#wake();
       },
       onMoved: () => this.#renewWatch(),
@@ -135,7 +135,7 @@ export class Agent {
       outcome: this.#reconciler?.outcome ??
         { plans: [], skipped: [], stats: new Map(), relayReason: "" },
       error: this.#error,
-      notes: this.#rooms.notes(),
+      notes: this.#notes(),
     });
   }
 
@@ -166,7 +166,7 @@ export class Agent {
       ? undefined
       : await readCache(stateDir, this.#publicKey);
     this.#saver = new Saver(this.#store, stateDir, () => this.#memory());
-    undo.defer(() => this.#saver.flush());
+    undo.defer(() => this.#saver?.close());
     undo.defer(() => this.#outside.close());
     await this.#outside.measure({ port: this.#store.state.port, nat: cached?.nat });
     await this.#store.update({ port: this.#outside.port });
@@ -216,7 +216,7 @@ export class Agent {
         cache: this.#cache!,
         signal: AbortSignal.any([signal, moved.signal]),
         onChange: () => {
-          this.#saver.soon();
+          this.#saver?.soon();
           this.#wake();
         },
         onState,
@@ -248,9 +248,9 @@ export class Agent {
     }
     log.info("registered as {ip} in VPC {vpc}", { ip: got, vpc: vpc.id });
     this.#outside.registered(onboarded.deviceToken, device.id);
-    await this.#store.update({ deviceId: device.id });
+    this.#saver?.update({ deviceId: device.id });
     // At once: a crash right behind it must find what it needs to start without the control plane.
-    await this.#saver.flush();
+    await this.#saver?.flush();
   }
 
   #adopt(
@@ -292,7 +292,7 @@ export class Agent {
       relay,
       caCerts: relayCaCerts,
       assigned: this.#store.state.loopback,
-      onAssigned: (assigned) => this.#saver.assigned(assigned),
+      onAssigned: (loopback) => this.#saver?.update({ loopback }),
       capture,
     });
     proxy.onChange = () => this.#wake();
@@ -359,6 +359,16 @@ export class Agent {
         return { host: hostname, port };
       }),
     ];
+  }
+
+  /** What a person should know of this host. */
+  #notes(): string[] {
+    const trouble = this.#saver?.trouble;
+    const unsaved = trouble === undefined ? [] : [
+      `state: cannot be saved in ${this.#config.stateDir}: ${trouble}; make room there: until then ` +
+      "a restart begins with older knowledge",
+    ];
+    return [...unsaved, ...this.#rooms.notes()];
   }
 
   /** What a restart begins with. */

@@ -10,8 +10,8 @@ import { type CachedVpc, type StateStore, writeCache } from "../onboarding/mod.t
 
 const log = getLogger(["nexd", "agent"]);
 
-/** How long after the first change, ms. */
-const DELAY = 100;
+/** How long after the first change, and after a write that failed, ms. */
+const DELAY = 100, RETRY = 5_000;
 
 /** The delayed writer of the state directory. */
 export class Saver {
@@ -19,7 +19,9 @@ export class Saver {
   readonly #dir: string;
   readonly #memory: () => CachedVpc | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #loopback: Record<string, string> | undefined;
+  #change: Parameters<StateStore["update"]>[0] = {};
+  #trouble: string | undefined;
+  #closed = false;
 
   /** @param memory what is known of the VPC at the time of writing */
   constructor(store: StateStore, dir: string, memory: () => CachedVpc | undefined) {
@@ -28,27 +30,47 @@ export class Saver {
     this.#memory = memory;
   }
 
-  /** The proxy's addresses have changed. */
-  assigned(loopback: Record<string, string>): void {
-    this.#loopback = loopback;
+  /** Why nothing can be saved, as long as it lasts. */
+  get trouble(): string | undefined {
+    return this.#trouble;
+  }
+
+  /** Something of the state itself has changed. */
+  update(change: Parameters<StateStore["update"]>[0]): void {
+    Object.assign(this.#change, change);
     this.soon();
   }
 
   /** Something has changed. */
   soon(): void {
-    this.#timer ??= setTimeout(() => void this.flush(), DELAY);
+    if (!this.#closed) this.#timer ??= setTimeout(() => void this.flush(), DELAY);
   }
 
-  /** Writes now; never throws. */
+  /** Writes now, and again later where that fails; never throws. */
   async flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    const change = this.#change;
+    this.#change = {};
     try {
-      if (this.#loopback !== undefined) await this.#store.update({ loopback: this.#loopback });
+      await this.#store.update(change);
+      // What a failed write has left out is not told by comparing.
+      if (this.#trouble !== undefined) await this.#store.save();
       const memory = this.#memory();
       if (memory !== undefined) await writeCache(this.#dir, memory);
+      if (this.#trouble !== undefined) log.info("saved again");
+      this.#trouble = undefined;
     } catch (error) {
-      log.warn("cannot save: {reason}", { reason: reasonOf(error) });
+      const reason = reasonOf(error);
+      if (reason !== this.#trouble) log.warn("cannot save: {reason}", { reason });
+      this.#trouble = reason;
+      if (!this.#closed) this.#timer ??= setTimeout(() => void this.flush(), RETRY);
     }
+  }
+
+  /** Writes for the last time. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.flush();
   }
 }
