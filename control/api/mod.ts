@@ -14,6 +14,7 @@ import { deviceRoutes } from "./devices.ts";
 import { eventRoutes } from "./events.ts";
 import { healthRoutes } from "./health.ts";
 import { regKeyRoutes } from "./reg_keys.ts";
+import { securityGroupRoutes } from "./security_groups.ts";
 import { vpcRoutes } from "./vpcs.ts";
 
 export type { ApiDeps } from "./context.ts";
@@ -45,6 +46,7 @@ export function createApp(deps: ApiDeps): App {
   vpcRoutes(app, deps);
   deviceRoutes(app, deps);
   deviceMetadataRoutes(app, deps);
+  securityGroupRoutes(app, deps);
   eventRoutes(app, deps);
   healthRoutes(app, deps);
   app.doc31("/openapi/doc.json", {

@@ -118,6 +118,20 @@ export interface SecurityGroup {
   revision: number;
 }
 
+/** A rule as a caller sends it: what is absent is empty. */
+export type SecurityRuleInput = { [K in keyof SecurityRule]?: SecurityRule[K] | null | undefined };
+
+/** Body of `POST /api/security-groups`. */
+export interface AddSecurityGroup {
+  vpc_id?: string | null | undefined;
+  description?: string | null | undefined;
+  inbound_rules?: SecurityRuleInput[] | null | undefined;
+  outbound_rules?: SecurityRuleInput[] | null | undefined;
+}
+
+/** Body of `PATCH /api/security-groups/{id}`: what is absent stays. */
+export type UpdateSecurityGroup = Omit<AddSecurityGroup, "vpc_id">;
+
 /** What a watch may ask for. */
 export type WatchKind = "device" | "security-group" | "device-metadata" | "vpc";
 

@@ -11,7 +11,7 @@ import { type Family, formatAddress, parseAddress, parseCidr, usable } from "./a
 import { createPool, giveBack, type Pool, takeLowest, takeThis } from "./pool.ts";
 
 export { advertise, CidrRefused, withdraw } from "./cidrs.ts";
-export { parseAddress } from "./address.ts";
+export { parseAddress, parseCidr } from "./address.ts";
 
 /** Ranges of every VPC that does not bring its own. */
 export const DEFAULT_IPV4_CIDR = "100.64.0.0/10";

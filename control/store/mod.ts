@@ -16,4 +16,4 @@ export {
   metadataQuery,
   vpcById,
 } from "./queries.ts";
-export type { DeviceRow, RegKeyRow, RevisionName, VpcRow } from "./tables.ts";
+export type { DeviceRow, RegKeyRow, RevisionName, SecurityGroupRow, VpcRow } from "./tables.ts";
