@@ -23,10 +23,11 @@ import {
   type MethodContext,
   methodOf,
   METHODS,
+  nameOf,
   type Verdict,
   type VpcRelay,
 } from "./methods.ts";
-import type { MethodName, Observed, PathEventCode, Peer, PeerHistory, Self } from "./types.ts";
+import type { MethodId, Observed, PathEventCode, Peer, PeerHistory, Self } from "./types.ts";
 
 /**
  * How long a better method may take to show life, ms. Short, because what is sent meanwhile is lost
@@ -89,19 +90,19 @@ export class PeerMachine {
   }
 
   /** Whether a method can be used now. */
-  verdict(name: MethodName): Verdict {
+  verdict(name: MethodId): Verdict {
     return methodOf(name).applicable(this.context());
   }
 
   /** Whether the current method may go on. Where the peer has moved to need not be usable by itself. */
-  #mayStay(current: MethodName): boolean {
+  #mayStay(current: MethodId): boolean {
     const { self, peer } = this.#s;
     if (this.h.adopted === undefined) return this.verdict(current).usable;
     return !self.relay && !peer.relay && !(self.relayOnly && methodOf(current).direct);
   }
 
   /** What methods look at. */
-  context(failed: MethodName[] = this.h.failed): MethodContext {
+  context(failed: MethodId[] = this.h.failed): MethodContext {
     const { self, peer, relay, vpcRelay, loopback } = this.#s;
     const directFailed = METHODS.some((m) => m.direct && failed.includes(m.name));
     return { self, peer, relay, vpcRelay, loopback, directFailed };
@@ -150,7 +151,7 @@ export class PeerMachine {
 
   #note(event: PathEventCode): void {
     const { h } = this;
-    h.events = withEvent(h.events, { at: this.#s.now, event, method: h.method ?? "none" });
+    h.events = withEvent(h.events, { at: this.#s.now, event, method: nameOf(h.method) });
   }
 
   #slot(): number {
@@ -174,14 +175,14 @@ export class PeerMachine {
   }
 
   /** The best usable method, one that has not failed before one that has. */
-  #first(failed: MethodName[]): Method | undefined {
+  #first(failed: MethodId[]): Method | undefined {
     const context = this.context(failed);
     const usable = METHODS.filter((method) => method.applicable(context).usable);
     return usable.find((method) => !failed.includes(method.name)) ?? usable[0];
   }
 
   /** The best usable method above another one. */
-  #better(current: MethodName): Method | undefined {
+  #better(current: MethodId): Method | undefined {
     const context = this.context();
     return METHODS.slice(0, METHODS.indexOf(methodOf(current)))
       .find((method) => method.applicable(context).usable);
@@ -241,7 +242,7 @@ export class PeerMachine {
     return true;
   }
 
-  #fail(current: MethodName): void {
+  #fail(current: MethodId): void {
     const { h } = this, { now } = this.#s;
     const event = this.health.failed ? "failed" : "suspect";
     const failed = [...new Set([...h.failed, current])];
@@ -270,7 +271,7 @@ export class PeerMachine {
     this.#note("chosen");
   }
 
-  #lookUp(current: MethodName): void {
+  #lookUp(current: MethodId): void {
     const { h } = this, { now } = this.#s;
     const slot = this.#slot();
     if (slot <= h.slot || slot % 2 ** Math.min(h.probesFailed, 3) !== 0) return;

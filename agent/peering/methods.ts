@@ -4,7 +4,7 @@
  * @module
  */
 import { ipOf } from "./published/mod.ts";
-import type { MethodName, PathCode, Peer, Self } from "./types.ts";
+import type { MethodId, MethodName, PathCode, Peer, Self } from "./types.ts";
 
 /** The WireGuard relay that forwards for the VPC, as this host sees it. */
 export interface VpcRelay {
@@ -37,7 +37,7 @@ export type Verdict =
 
 /** One way to reach a peer. */
 export interface Method {
-  name: MethodName;
+  name: MethodId;
   /** Goes straight to the peer. */
   direct: boolean;
   applicable(context: MethodContext): Verdict;
@@ -54,6 +54,18 @@ function sharedNat({ self, peer }: MethodContext): string | undefined {
   if (self.reflexive === undefined || peer.reflexive === undefined) return undefined;
   const mine = ipOf(self.reflexive);
   return mine === ipOf(peer.reflexive) ? mine : undefined;
+}
+
+/** Why the peer's outside IPv4 address is of no use; undefined when it may be. */
+function reflexive4({ self, peer }: MethodContext): string | undefined {
+  if (self.symmetric) return "this host's NAT is symmetric";
+  if (peer.symmetric) return "the peer's NAT is symmetric";
+  return peer.reflexive === undefined ? "the peer publishes no outside endpoint" : undefined;
+}
+
+/** Where a relay is for everybody; over IPv6 only where this host has that. */
+function outsideOf({ self, peer }: MethodContext): string | undefined {
+  return peer.reflexive ?? (self.reflexive6 === undefined ? undefined : peer.reflexive6);
 }
 
 /** Methods between two hosts of which neither is a relay. */
@@ -73,6 +85,9 @@ function byLocal(context: MethodContext, code: PathCode): Verdict {
   if (context.peer.local === undefined) return no("the peer publishes no local endpoint");
   const nat = sharedNat(context);
   if (nat === undefined) return no("not behind the same NAT");
+  const { self, peer } = context;
+  const six = self.local?.startsWith("[") || self.reflexive6 !== undefined;
+  if (peer.local!.startsWith("[") && !six) return no("the peer's local address is IPv6");
   return yes(code, `both are behind ${nat}, so the peer's local address is tried`);
 }
 
@@ -105,12 +120,12 @@ export const METHODS: readonly Method[] = [
     applicable(context) {
       const refused = atRelay(context, "peer");
       if (refused !== undefined) return refused;
-      if (context.peer.reflexive === undefined) {
+      if (outsideOf(context) === undefined) {
         return no("the relay publishes no outside endpoint");
       }
       return yes("peer-is-relay", "the peer is the VPC's relay, at its outside address");
     },
-    endpoint: ({ peer }) => peer.reflexive,
+    endpoint: outsideOf,
   },
   {
     name: "direct-local",
@@ -129,17 +144,31 @@ export const METHODS: readonly Method[] = [
     applicable(context) {
       const refused = betweenHosts(context);
       if (refused !== undefined) return refused;
-      const { self, peer } = context;
-      if (self.relayOnly) return no("this host uses relays only");
-      if (self.symmetric) return no("this host's NAT is symmetric");
-      if (peer.symmetric) return no("the peer's NAT is symmetric");
-      if (peer.reflexive === undefined) return no("the peer publishes no outside endpoint");
+      if (context.self.relayOnly) return no("this host uses relays only");
+      const why = reflexive4(context);
+      if (why !== undefined) return no(why);
       return yes(
         "both-cone",
         "neither side's NAT is symmetric, so the peer's outside address works",
       );
     },
     endpoint: ({ peer }) => peer.reflexive,
+  },
+  {
+    // Without NAT nothing but firewalls stands between two IPv6 hosts, and both of them send.
+    name: "reflexive-ipv6",
+    direct: true,
+    applicable(context) {
+      const refused = betweenHosts(context);
+      if (refused !== undefined) return refused;
+      const { self, peer } = context;
+      if (self.relayOnly) return no("this host uses relays only");
+      if (self.reflexive6 === undefined) return no("this host has no IPv6");
+      if (peer.reflexive6 === undefined) return no("the peer publishes no IPv6 endpoint");
+      const why = reflexive4(context);
+      return yes("both-ipv6", `both have IPv6, and over IPv4 ${why ?? "the peer did not answer"}`);
+    },
+    endpoint: ({ peer }) => peer.reflexive6,
   },
   {
     name: "via-relay",
@@ -192,6 +221,11 @@ export const METHODS: readonly Method[] = [
 ];
 
 /** The row of a method. */
-export function methodOf(name: MethodName): Method {
+export function methodOf(name: MethodId): Method {
   return METHODS.find((method) => method.name === name)!;
+}
+
+/** What a row is called outside of the planner. */
+export function nameOf(id: MethodId | undefined): MethodName | "none" {
+  return id === "reflexive-ipv6" ? "reflexive" : id ?? "none";
 }

@@ -5,7 +5,7 @@
  */
 import { followTraffic, slotOf } from "./health/mod.ts";
 import { PeerMachine } from "./machine.ts";
-import { methodOf, METHODS, type VpcRelay } from "./methods.ts";
+import { methodOf, METHODS, nameOf, type VpcRelay } from "./methods.ts";
 import type { Observed, Peer, PeerHistory, PeerPlan, Self } from "./types.ts";
 import { chooseCarrier, relayedPrefixes, type RelayState, viewOf } from "./vpc_relay.ts";
 
@@ -87,10 +87,12 @@ function machineOf(input: PlanInput, peer: Peer, vpcRelay: VpcRelay | undefined)
     self.reflexive,
     self.relay,
   ]);
+    peer.reflexive6,
   const h: PeerHistory = before === undefined
     ? {
       fingerprint,
       online: peer.online,
+    self.reflexive6,
       since: now,
       appliedAt: now,
       failed: [],
@@ -124,7 +126,7 @@ function describe(machine: PeerMachine, peer: Peer): Omit<PeerPlan, "allowedIps"
   const { h, health } = machine;
   const base = {
     peer,
-    method: h.method ?? "none" as const,
+    method: nameOf(h.method),
     healthy: health.healthy,
     keepaliveSeconds: machine.trying ? PROBE_KEEPALIVE_SECONDS : KEEPALIVE_SECONDS,
     configured: h.method !== "via-relay",
@@ -145,7 +147,7 @@ function describe(machine: PeerMachine, peer: Peer): Omit<PeerPlan, "allowedIps"
   const endpoint = methodOf(h.method).endpoint(machine.context());
   const planned = { ...base, ...(endpoint === undefined ? {} : { endpoint }) };
   if (h.probe !== undefined) {
-    const reason = `trying ${h.method} again; ${h.probe.from} works`;
+    const reason = `trying ${nameOf(h.method)} again; ${nameOf(h.probe.from)} works`;
     return { ...planned, code: "probing", reason };
   }
   const verdict = machine.verdict(h.method);

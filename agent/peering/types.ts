@@ -18,6 +18,8 @@ export interface Self {
   relay?: boolean;
   /** `ip:port` that STUN saw. */
   reflexive?: string;
+  /** `[ip]:port` that STUN saw. */
+  reflexive6?: string;
   /** `ip:port` on the local network. */
   local?: string;
   tunnelIpv4?: string;
@@ -45,6 +47,8 @@ export interface Peer {
   /** It is a WireGuard relay: it forwards for the whole VPC. */
   relay?: boolean;
   online: boolean;
+  /** Usable `[ip]:port` seen from outside. */
+  reflexive6?: string;
   /** What was left out of this peer, and why. */
   notes: string[];
 }
@@ -79,12 +83,20 @@ export type MethodName =
 export type PathCode =
   | "self-is-relay"
   | "peer-is-relay"
+/**
+ * A row of the planner's table: the outside address is tried over both IP versions, and is one
+ * method to everybody else.
+ */
+export type MethodId = MethodName | "reflexive-ipv6";
+
   | "same-nat"
   | "both-cone"
   | "vpc-relay"
   | "relay-only"
   | "both-symmetric"
   | "self-symmetric"
+  | "both-ipv6"
+  | "answered"
   | "peer-symmetric"
   | "no-endpoint"
   | "direct-failed"
@@ -175,7 +187,7 @@ export interface PeerHistory {
   online: boolean;
   /** When the peer was first planned, ms. */
   since: number;
-  method?: MethodName;
+  method?: MethodId;
   /** The choice was the peer's: it moved and WireGuard followed. */
   adopted?: string;
   adoptedAt?: number;
@@ -186,10 +198,10 @@ export interface PeerHistory {
   /** Since when it has been healthy without a break. */
   healthySince?: number;
   /** Methods that failed since the last reset. */
-  failed: MethodName[];
+  failed: MethodId[];
   traffic?: Traffic;
   /** A better method is being tried while `from` was healthy. */
-  probe?: { from: MethodName; startedAt: number };
+  probe?: { from: MethodId; startedAt: number };
   /** Probes in a row that led nowhere, or to a way that did not last. */
   probesFailed: number;
   /** When the search began anew because a device changed. */

@@ -81,11 +81,12 @@ export class Outside {
   }
 
   /** What the planner needs to know of it. */
-  get facts(): { symmetric: boolean; reflexive?: string; local?: string } {
-    const { reflexive } = this.#nat, local = this.#local;
+  get facts(): { symmetric: boolean; reflexive?: string; reflexive6?: string; local?: string } {
+    const { reflexive, reflexive6 } = this.#nat, local = this.#local;
     return {
       symmetric: isSymmetric(this.#nat, this.#parts.config.relayOnly),
       ...(reflexive === undefined ? {} : { reflexive }),
+      ...(reflexive6 === undefined ? {} : { reflexive6 }),
       ...(local === undefined ? {} : { local }),
     };
   }

@@ -14,7 +14,8 @@ export function isEndpoint(text: string | undefined): text is string {
 /**
  * What this host says of itself. The source of a measured endpoint is always `stun:`, also after a
  * change of the NAT: stock agents look for exactly that. They take the last endpoint that is not
- * `local`, so IPv4 comes last.
+ * `local`, so IPv4 comes last. A host that uses relays only does not tell its IPv6 address: the
+ * published kind of NAT keeps others off its IPv4 one, but says nothing of IPv6.
  */
 export function whereaboutsOf(
   local: string | undefined,
@@ -25,7 +26,7 @@ export function whereaboutsOf(
   return {
     endpoints: [
       ...(isEndpoint(local) ? [{ source: "local", address: local }] : []),
-      ...(isEndpoint(reflexive6) ? [{ source: "stun:", address: reflexive6 }] : []),
+      ...(isEndpoint(reflexive6) && !relayOnly ? [{ source: "stun:", address: reflexive6 }] : []),
       ...(isEndpoint(reflexive) ? [{ source: "stun:", address: reflexive }] : []),
     ],
     symmetric_nat: isSymmetric(nat, relayOnly),

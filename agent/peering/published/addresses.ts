@@ -79,8 +79,21 @@ export function rangesOf(texts: readonly string[]): Prefix[] {
   return texts.map(judgeRange).filter((verdict) => "address" in verdict);
 }
 
-/** Ranges nobody can be reached at, or that reach this host itself. */
-const UNREACHABLE = new Set(["unspecified", "loopback", "multicast", "broadcast", "linkLocal"]);
+/**
+ * Ranges nobody can be reached at, that reach this host itself, or that a translator on the way
+ * would turn into an IPv4 address nobody has judged.
+ */
+const UNREACHABLE = new Set([
+  "unspecified",
+  "loopback",
+  "multicast",
+  "broadcast",
+  "linkLocal",
+  "rfc6145",
+  "rfc6052",
+  "6to4",
+  "teredo",
+]);
 
 /** An endpoint that may be tried, or why it may not. */
 type EndpointVerdict =

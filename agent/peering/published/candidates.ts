@@ -147,12 +147,15 @@ function toPeer(
   if (device.relay) peer.relay = true;
   if (v4 !== undefined) peer.tunnelIpv4 = v4.address.toString();
   if (v6 !== undefined) peer.tunnelIpv6 = v6.address.toString();
-  const ownEndpoints = [self.local, self.reflexive].filter((text) => text !== undefined);
+  const ownEndpoints = [self.local, self.reflexive, self.reflexive6].filter((text) =>
+    text !== undefined
+  );
   for (const { source, address } of device.endpoints ?? []) {
     const verdict = judgeEndpoint(address, tunnel, ownEndpoints);
     if ("refused" in verdict) note(`endpoint ${address.slice(0, 64)} ${verdict.refused}`);
-    else if (source !== "local") peer.reflexive = verdict.text;
-    else peer.local ??= verdict.text;
+    else if (source === "local") peer.local ??= verdict.text;
+    else if (verdict.text.startsWith("[")) peer.reflexive6 = verdict.text;
+    else peer.reflexive = verdict.text;
   }
   return peer;
 }
