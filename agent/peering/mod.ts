@@ -8,10 +8,18 @@ export { plan } from "./plan.ts";
 export {
   chooseCandidates,
   chooseRelay,
+  contains,
   describeSelf,
+  type ExitWish,
   interfaceAddresses,
   ipOf,
+  isDefault,
   MAX_PEERS,
+  type NetworkWish,
+  parseAddress,
+  parsePrefix,
+  type Prefix,
+  rangesOf,
   type RelayTarget,
 } from "./published/mod.ts";
 export type { Observed, PathEvent, Peer, PeerHistory, PeerPlan, Self, Skipped } from "./types.ts";

@@ -88,6 +88,7 @@ function machineOf(input: PlanInput, peer: Peer, vpcRelay: VpcRelay | undefined)
     self.relay,
   ]);
     peer.reflexive6,
+    peer.reflexive6,
   const h: PeerHistory = before === undefined
     ? {
       fingerprint,

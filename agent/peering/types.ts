@@ -49,6 +49,8 @@ export interface Peer {
   online: boolean;
   /** Usable `[ip]:port` seen from outside. */
   reflexive6?: string;
+  /** Usable `[ip]:port` seen from outside. */
+  reflexive6?: string;
   /** What was left out of this peer, and why. */
   notes: string[];
 }
@@ -93,6 +95,8 @@ export type MethodId = MethodName | "reflexive-ipv6";
   | "both-cone"
   | "vpc-relay"
   | "relay-only"
+  | "both-ipv6"
+  | "answered"
   | "both-symmetric"
   | "self-symmetric"
   | "both-ipv6"

@@ -15,14 +15,13 @@ import {
   type Prefix,
   rangesOf,
 } from "./addresses.ts";
+import { type ExitWish, Networks } from "./networks.ts";
 import type { Peer, Self, Skipped } from "../types.ts";
 
 /** Most peers given to WireGuard. */
 export const MAX_PEERS = 4096;
 /** Most notes kept of one peer, and their length. */
 const MAX_NOTES = 8, MAX_NOTE = 240;
-/** Most advertised networks that a note names. */
-const MAX_NAMED = 3;
 
 /** The devices of the VPC, sorted out. */
 interface Candidates {
@@ -38,8 +37,24 @@ export interface RelayDevices {
   undecided: ReadonlySet<string>;
 }
 
-/** Sorts devices into peers and skipped ones; own device and deleted ones are in neither. */
-export function chooseCandidates(devices: Device[], self: Self, relays: RelayDevices): Candidates {
+/** What this host wants of networks behind peers. */
+export interface NetworkWish {
+  /** Networks that it advertises itself. */
+  own?: readonly string[];
+  /** It sends what has no other route to an exit node. */
+  exit?: ExitWish | undefined;
+}
+
+/**
+ * Sorts devices into peers and skipped ones; own device and deleted ones are in neither. Networks
+ * are taken as devices advertise them, everything else only from the exit node that `wish` asks for.
+ */
+export function chooseCandidates(
+  devices: Device[],
+  self: Self,
+  relays: RelayDevices,
+  wish: NetworkWish = {},
+): Candidates {
   const peers: Peer[] = [], skipped: Skipped[] = [];
   const tunnel = rangesOf([self.ipv4Cidr, self.ipv6Cidr]);
   const taken = new Map<string, string>();
@@ -47,6 +62,7 @@ export function chooseCandidates(devices: Device[], self: Self, relays: RelayDev
     const prefix = own === undefined ? undefined : parsePrefix(own);
     if (prefix !== undefined) taken.set(prefix.text, "this host");
   }
+  const networks = new Networks(tunnel, wish.own);
   const keys = new Set([self.publicKey]);
   // Sorted, so that who wins a conflict does not depend on the order of arrival.
   const ordered = [...devices].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
@@ -73,7 +89,7 @@ export function chooseCandidates(devices: Device[], self: Self, relays: RelayDev
     } else if (peers.length >= MAX_PEERS) {
       skip("too-many-peers", `the VPC has more than ${MAX_PEERS} devices`);
     } else {
-      const peer = toPeer(device, self, tunnel, taken);
+      const peer = toPeer(device, self, tunnel, taken, networks);
       if (peer === undefined) {
         skip("no-tunnel-address", "it has no tunnel address of its own inside the VPC");
       } else {
@@ -82,6 +98,7 @@ export function chooseCandidates(devices: Device[], self: Self, relays: RelayDev
       }
     }
   }
+  if (wish.exit !== undefined) networks.chooseExit(wish.exit);
   return { peers, skipped };
 }
 
@@ -98,6 +115,7 @@ function toPeer(
   self: Self,
   tunnel: Prefix[],
   taken: Map<string, string>,
+  networks: Networks,
 ): Peer | undefined {
   const notes: string[] = [];
   const note = (text: string) => {
@@ -118,13 +136,8 @@ function toPeer(
   if (allowedIps.length === 0) return undefined;
   const name = device.hostname || device.id;
   for (const text of allowedIps) taken.set(text, name);
-  // A route to what a peer advertises could take any address of this host's networks from it.
   const advertised = device.advertise_cidrs ?? [];
-  if (advertised.length > 0) {
-    const named = advertised.slice(0, MAX_NAMED).map((text) => text.slice(0, 43)).join(", ");
-    const more = advertised.length > MAX_NAMED ? ` and ${advertised.length - MAX_NAMED} more` : "";
-    note(`advertises ${named}${more}: routes to networks behind a peer are not taken`);
-  }
+  const behind = networks.take(advertised, name, note);
   const told = new Set(advertised.map((text) => parsePrefix(text)?.text));
   for (const text of device.allowed_ips) {
     const prefix = parsePrefix(text);
@@ -145,6 +158,8 @@ function toPeer(
   };
   // DERP relays and those of a kind not known yet are no peers: this one is WireGuard's.
   if (device.relay) peer.relay = true;
+  if (behind.networks.length > 0) peer.networks = behind.networks;
+  networks.offer(peer, behind.exits);
   if (v4 !== undefined) peer.tunnelIpv4 = v4.address.toString();
   if (v6 !== undefined) peer.tunnelIpv6 = v6.address.toString();
   const ownEndpoints = [self.local, self.reflexive, self.reflexive6].filter((text) =>

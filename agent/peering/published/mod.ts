@@ -4,7 +4,8 @@
  *
  * @module
  */
-export { contains, ipOf, parsePrefix, rangesOf } from "./addresses.ts";
-export { chooseCandidates, MAX_PEERS } from "./candidates.ts";
+export { contains, ipOf, parseAddress, parsePrefix, type Prefix, rangesOf } from "./addresses.ts";
+export { chooseCandidates, MAX_PEERS, type NetworkWish } from "./candidates.ts";
+export { type ExitWish, isDefault } from "./networks.ts";
 export { chooseRelay, type RelayTarget } from "./relays.ts";
 export { describeSelf, interfaceAddresses } from "./self.ts";
