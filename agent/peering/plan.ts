@@ -61,12 +61,18 @@ export function plan(input: PlanInput): PlanResult {
   for (const peer of input.peers) if (!machines.has(peer)) advance(peer, vpcRelay);
 
   const behind = input.peers.filter((peer) => machines.get(peer)!.h.method === "via-relay");
-  const plans = input.peers.map((peer) => ({
-    ...describe(machines.get(peer)!, peer),
-    allowedIps: peer === carrier?.peer
-      ? relayedPrefixes(input.self, peer, behind)
-      : peer.allowedIps,
-  }));
+  const plans = input.peers.map((peer) => {
+    const carries = peer === carrier?.peer ? [peer, ...behind] : [peer];
+    const networks = carries.flatMap((one) => one.networks ?? []);
+    return {
+      ...describe(machines.get(peer)!, peer),
+      allowedIps: [
+        ...(peer === carrier?.peer ? relayedPrefixes(input.self, peer, behind) : peer.allowedIps),
+        ...networks,
+      ],
+      ...(networks.length === 0 ? {} : { networks }),
+    };
+  });
   return {
     plans,
     history: new Map(input.peers.map((peer) => [peer.publicKey, machines.get(peer)!.h])),
@@ -81,19 +87,18 @@ function machineOf(input: PlanInput, peer: Peer, vpcRelay: VpcRelay | undefined)
   const fingerprint = JSON.stringify([
     peer.local,
     peer.reflexive,
+    peer.reflexive6,
     peer.symmetric,
     peer.relay,
     self.symmetric,
     self.reflexive,
+    self.reflexive6,
     self.relay,
   ]);
-    peer.reflexive6,
-    peer.reflexive6,
   const h: PeerHistory = before === undefined
     ? {
       fingerprint,
       online: peer.online,
-    self.reflexive6,
       since: now,
       appliedAt: now,
       failed: [],

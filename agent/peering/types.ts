@@ -39,18 +39,20 @@ export interface Peer {
   tunnelIpv6?: string;
   /** What may be routed to it: its tunnel addresses, as host prefixes. */
   allowedIps: string[];
+  /** Networks behind it that may be routed to it too; everything, when it is the exit node in use. */
+  networks?: string[];
+  /** It offers to be an exit node. */
+  exitNode?: boolean;
   /** Usable `ip:port` on its own network. */
   local?: string;
   /** Usable `ip:port` seen from outside. */
   reflexive?: string;
+  /** Usable `[ip]:port` seen from outside. */
+  reflexive6?: string;
   symmetric: boolean;
   /** It is a WireGuard relay: it forwards for the whole VPC. */
   relay?: boolean;
   online: boolean;
-  /** Usable `[ip]:port` seen from outside. */
-  reflexive6?: string;
-  /** Usable `[ip]:port` seen from outside. */
-  reflexive6?: string;
   /** What was left out of this peer, and why. */
   notes: string[];
 }
@@ -81,26 +83,24 @@ export type MethodName =
   | "via-relay"
   | "via-derp-relay";
 
-/** Why a method was chosen, or that there is none. For programs; people get `reason`. */
-export type PathCode =
-  | "self-is-relay"
-  | "peer-is-relay"
 /**
  * A row of the planner's table: the outside address is tried over both IP versions, and is one
  * method to everybody else.
  */
 export type MethodId = MethodName | "reflexive-ipv6";
 
+/** Why a method was chosen, or that there is none. For programs; people get `reason`. */
+export type PathCode =
+  | "self-is-relay"
+  | "peer-is-relay"
   | "same-nat"
   | "both-cone"
+  | "both-ipv6"
+  | "answered"
   | "vpc-relay"
   | "relay-only"
-  | "both-ipv6"
-  | "answered"
   | "both-symmetric"
   | "self-symmetric"
-  | "both-ipv6"
-  | "answered"
   | "peer-symmetric"
   | "no-endpoint"
   | "direct-failed"
@@ -128,6 +128,8 @@ export interface PeerPlan {
   endpoint?: string;
   /** Prefixes that WireGuard routes to the peer. */
   allowedIps: string[];
+  /** Those of them that are networks behind peers: they are routed apart from tunnel addresses. */
+  networks?: string[];
   /** Persistent keepalive; short during a probe, so that an idle path shows life in time. */
   keepaliveSeconds: number;
   /** WireGuard has this peer; not so behind the VPC's relay, which has its prefixes. */
