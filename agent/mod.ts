@@ -15,7 +15,7 @@ import {
 } from "./daemon/mod.ts";
 import { localEndpoint, NatWatch, probe } from "./netcheck/mod.ts";
 import { lockFile } from "./platform/mod.ts";
-import { cleanLeftover, openWireGuardGo } from "./wireguard/mod.ts";
+import { cleanLeftover, openDevice } from "./wireguard/mod.ts";
 import { Proxy } from "../proxy/mod.ts";
 
 export { AgentError } from "./errors.ts";
@@ -53,7 +53,7 @@ export async function runAgent(
     const agent = new Agent(config, {
       api,
       cleanLeftover,
-      openDevice: openWireGuardGo,
+      openDevice,
       newProxy: (settings) => new Proxy(settings),
       probe,
       natWatch: (settings) => new NatWatch(settings),

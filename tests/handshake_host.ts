@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { openWireGuardGo } from "../agent/wireguard/mod.ts";
+import { openDevice } from "../agent/wireguard/mod.ts";
 import { Proxy } from "../proxy/mod.ts";
 
 /** What a host is told on its command line, as JSON. */
@@ -35,7 +35,7 @@ async function run(host: HandshakeHost): Promise<void> {
   const { promise: told, resolve } = Promise.withResolvers<void>();
   Deno.addSignalListener("SIGUSR1", resolve);
   const privateKey = Uint8Array.fromBase64(host.privateKey);
-  const device = await openWireGuardGo({
+  const device = await openDevice({
     name: "wg0",
     privateKey,
     listenPort: PORT,

@@ -4,6 +4,7 @@
  * @module
  */
 
+export { type CommandOptions, type CommandResult, type RunCommand, runCommand } from "./command.ts";
 export { lockFile, tryLockFile, writeFileAtomic } from "./files.ts";
 export { runIp } from "./iproute.ts";
 export { errnoText, LINUX, type LinuxSockets, linuxSockets } from "./libc.ts";

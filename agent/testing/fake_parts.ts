@@ -16,6 +16,7 @@ import type { DeviceConfig, PeerConfig, PeerStats, WireGuardDevice } from "../wi
 /** A WireGuard device in memory. */
 class FakeDevice implements WireGuardDevice {
   readonly name: string;
+  readonly driver = "fake";
   readonly listenPort: number;
   readonly config: DeviceConfig;
   peers: PeerConfig[] = [];

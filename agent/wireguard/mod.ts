@@ -1,10 +1,10 @@
 /**
- * WireGuard devices: one interface for every driver. Here: wireguard-go.
+ * WireGuard devices: one interface for every driver.
  *
  * @module
  */
 
 export type { DeviceConfig, PeerConfig, PeerStats, WireGuardDevice } from "./types.ts";
-export { checkInterfaceName } from "./ip.ts";
-export { openWireGuardGo } from "./wireguard_go.ts";
-export { cleanLeftover } from "./leftover.ts";
+export { cleanLeftover } from "./linux/mod.ts";
+export { openDevice } from "./open.ts";
+export { checkInterfaceName, RangeConflict } from "./settings.ts";

@@ -5,7 +5,7 @@
  */
 
 import type { PeerConfig } from "./types.ts";
-import type { PeerSet } from "./uapi.ts";
+import type { PeerSet } from "./backend.ts";
 import { parseAllowedIp, parseEndpoint, PrefixError } from "./prefixes.ts";
 import { cleanText } from "../errors.ts";
 
@@ -18,6 +18,8 @@ export interface CheckedPeer {
   keepaliveSeconds: number;
   /** One spelling, sorted, held by this peer alone. */
   allowedIps: string[];
+  /** Those of them that the device routes; absent: all. */
+  routes?: string[];
 }
 
 /** Checked peers by public key in hex. */
@@ -80,11 +82,17 @@ export function checkPeers(
         checked.keepaliveSeconds = keepalive;
       } else skip(peer, ` keepalive ${keepalive}`, "not 0 to 65535 seconds");
       const prefixes: string[] = [];
+      const routed = routedOf(peer);
+      if (routed !== undefined) checked.routes = [...routed];
       if (peer.allowedIps.length > MAX_ALLOWED_IPS) {
         skip(peer, "", `only its first ${MAX_ALLOWED_IPS} allowed IPs are used`);
       }
       for (const text of peer.allowedIps.slice(0, MAX_ALLOWED_IPS)) {
-        attempt(() => prefixes.push(parseAllowedIp(text).cidr), (reason) => {
+        attempt(() => {
+          const { cidr, bits } = parseAllowedIp(text, { defaultRoute: routed !== undefined });
+          if (bits > 0 || !routed!.has(cidr)) prefixes.push(cidr);
+          else throw new PrefixError("a default route is not the device's to set");
+        }, (reason) => {
           skip(peer, ` allowed IP ${cleanText(text, 60)}`, reason);
         });
       }
@@ -104,9 +112,21 @@ export function checkPeers(
       if (holder === key) own.add(prefix);
       else skip(peer, ` allowed IP ${prefix}`, `peer ${keyFromHex(holder)} has it`);
     }
-    wanted.get(key)!.allowedIps = [...own].sort();
+    const checked = wanted.get(key)!;
+    checked.allowedIps = [...own].sort();
+    if (checked.routes) checked.routes = checked.routes.filter((prefix) => own.has(prefix));
   }
   return { wanted, skipped };
+}
+
+/** The prefixes that a peer's routes are limited to, in one spelling; malformed ones are none. */
+function routedOf(peer: PeerConfig): Set<string> | undefined {
+  if (peer.routes === undefined) return undefined;
+  const routed = new Set<string>();
+  for (const text of peer.routes.slice(0, MAX_ALLOWED_IPS)) {
+    attempt(() => routed.add(parseAllowedIp(text, { defaultRoute: true }).cidr), () => {});
+  }
+  return routed;
 }
 
 function attempt(action: () => void, refused: (reason: string) => void): void {
@@ -134,7 +154,8 @@ export function diffPeers(applied: PeerTable, wanted: PeerTable): PeerSet[] {
 
 /** A new peer starts with interval 0, so its keepalive also sends the first handshake. */
 function create(key: string, want: CheckedPeer): PeerSet {
-  return { publicKey: key, replaceAllowedIps: true, ...want };
+  const { routes: _, ...peer } = want;
+  return { publicKey: key, replaceAllowedIps: true, ...peer };
 }
 
 function update(key: string, have: CheckedPeer, want: CheckedPeer): PeerSet | undefined {
@@ -159,9 +180,33 @@ function update(key: string, have: CheckedPeer, want: CheckedPeer): PeerSet | un
   return Object.keys(change).length > 2 ? change : undefined;
 }
 
-/** Every prefix that the peers of `table` are allowed: the routes of the interface. */
+/** Whether a device that should have `applied` has other peers, keepalives or allowed IPs. */
+export function drifted(applied: PeerTable, seen: PeerTable): boolean {
+  if (applied.size !== seen.size) return true;
+  for (const [key, { keepaliveSeconds, allowedIps }] of applied) {
+    const peer = seen.get(key);
+    if (
+      peer?.keepaliveSeconds !== keepaliveSeconds || peer.allowedIps.length !== allowedIps.length ||
+      peer.allowedIps.some((prefix, i) =>
+        prefix !== allowedIps[i] && !allowedIps.includes(spell(prefix))
+      )
+    ) return true;
+  }
+  return false;
+}
+
+/** A device may spell a prefix in another way. */
+function spell(prefix: string): string {
+  let spelled = prefix;
+  attempt(() => spelled = parseAllowedIp(prefix, { defaultRoute: true }).cidr, () => {});
+  return spelled;
+}
+
+/** The routes of the interface: every prefix that the peers of `table` are allowed, unless they say less. */
 export function routesOf(table: PeerTable): Set<string> {
   const routes = new Set<string>();
-  for (const peer of table.values()) for (const prefix of peer.allowedIps) routes.add(prefix);
+  for (const peer of table.values()) {
+    for (const prefix of peer.routes ?? peer.allowedIps) routes.add(prefix);
+  }
   return routes;
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { PeerConfig } from "./types.ts";
 import { checkPeers, diffPeers, keyFromHex, keyToHex, type PeerTable, routesOf } from "./plan.ts";
-import type { PeerSet } from "./uapi.ts";
+import type { PeerSet } from "./backend.ts";
 
 const hex = (n: number) => n.toString(16).padStart(2, "0").repeat(32);
 const base64 = (n: number) => keyFromHex(hex(n));

@@ -38,12 +38,19 @@ const RESERVED: readonly (readonly [cidr: string, name: string])[] = [
 /** Shorter prefixes take over most of the Internet: that is an exit node's work, not a subnet's. */
 const SHORTEST = { 4: 8, 6: 7 } as const;
 
-/** A prefix fit to be allowed and routed to a peer. Throws {@linkcode PrefixError}. */
-export function parseAllowedIp(text: string): Prefix {
+/**
+ * A prefix fit to be allowed and routed to a peer. Throws {@linkcode PrefixError}.
+ *
+ * @param options `defaultRoute`: a default route is fit too; it can be allowed, not routed
+ */
+export function parseAllowedIp(text: string, options: { defaultRoute?: boolean } = {}): Prefix {
   const { address, bits } = split(text, { 4: 32, 6: 128 });
   const family = familyOf(address);
-  if (bits === 0) throw new PrefixError("a default route needs an exit node");
   const network = networkOf(address, bits);
+  if (bits === 0) {
+    if (!options.defaultRoute) throw new PrefixError("a default route needs an exit node");
+    return { cidr: `${network}/0`, family, bits };
+  }
   for (const [cidr, name] of RESERVED) {
     const reserved = ipaddr.parseCIDR(cidr);
     if (reserved[0].kind() !== network.kind()) continue;
@@ -116,4 +123,11 @@ function networkOf(address: Address, bits: number): Address {
     return byte & (0xff00 >> keep) & 0xff;
   });
   return ipaddr.fromByteArray(bytes);
+}
+
+/** Whether network `inner` lies in `outer`, or is it; both as from {@linkcode parseAllowedIp}. */
+export function within(inner: string, outer: string): boolean {
+  const [a, aBits] = ipaddr.parseCIDR(inner), [b, bBits] = ipaddr.parseCIDR(outer);
+  return a.kind() === b.kind() && aBits >= bBits &&
+    networkOf(a, bBits).toString() === networkOf(b, bBits).toString();
 }

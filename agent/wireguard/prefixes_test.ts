@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { parseAllowedIp, parseEndpoint, parseInterfaceAddress, PrefixError } from "./prefixes.ts";
-import { checkInterfaceName } from "./ip.ts";
+import { checkInterfaceName } from "./settings.ts";
 
 Deno.test("allowed IP is brought to one spelling", () => {
   for (

@@ -12,6 +12,11 @@ export interface PeerConfig {
   endpoint?: string;
   /** Prefixes in CIDR form; a bare address means the address alone. */
   allowedIps: string[];
+  /**
+   * Which of the allowed IPs the device itself routes; absent: all. A default route can be allowed
+   * only when it is not among these: whoever asks for it routes it, in a table of its own.
+   */
+  routes?: string[];
   /** Persistent keepalive, 0 (off) to 65535 seconds. */
   keepaliveSeconds: number;
 }
@@ -31,7 +36,7 @@ export interface PeerStats {
 
 /** What a device is opened with. */
 export interface DeviceConfig {
-  /** Interface name, by the rules of Linux (at most 15 characters). */
+  /** Wanted interface name, by the rules of Linux (at most 15 characters). */
   name: string;
   /** 32 bytes. */
   privateKey: Uint8Array;
@@ -41,13 +46,26 @@ export interface DeviceConfig {
   addresses: string[];
   /** Bytes, 576 to 65535; below 1280 there is no IPv6. Always set: never left to be guessed from a loopback endpoint. */
   mtu: number;
-  /** Where the daemon makes its control socket (default `/var/run/wireguard`). */
-  socketDir?: string;
+  /**
+   * Firewall mark of WireGuard's own packets, 32 bits (Linux), by which rules can keep them out of
+   * the tunnel; absent or 0: none.
+   */
+  mark?: number;
+  /** What drives it; absent: `auto`, the kernel where it can, else wireguard-go. */
+  driver?: "auto" | "kernel" | "wireguard-go";
+  /**
+   * The VPC's ranges. An interface is not opened while the host is in one of them by another
+   * interface: the routes of peers would cut it off from its neighbours.
+   */
+  ranges?: string[];
 }
 
 /** An open WireGuard interface. */
 export interface WireGuardDevice {
+  /** The real interface name: that of the system where it gives the names (macOS: `utunN`). */
   readonly name: string;
+  /** What drives it, for people: `kernel`, `wireguard-go`, `wireguard-nt`. */
+  readonly driver: string;
   /** The UDP port it really listens on. */
   readonly listenPort: number;
   /**
@@ -57,7 +75,10 @@ export interface WireGuardDevice {
    */
   setPeers(peers: PeerConfig[]): Promise<void>;
   stats(): Promise<PeerStats[]>;
-  /** Resolves with the reason when the daemon dies by itself; never after `close()`. */
+  /**
+   * Resolves with the reason when the daemon dies or the interface goes by itself; never after
+   * `close()`.
+   */
   readonly exited: Promise<string>;
   /** Removes interface, routes, socket and daemon. May be called again. */
   close(): Promise<void>;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { generatePrivateKey, publicKeyOf } from "../../relay/derp/mod.ts";
-import { checkHost, findDaemon } from "./daemon.ts";
+import { checkTun } from "./linux/permission.ts";
+import { findDaemon } from "./userspace/mod.ts";
 import type { PeerConfig, PeerStats } from "./mod.ts";
 import { obstacle, run, type TestHost, TestNet, until } from "./testing/net.ts";
 
@@ -222,14 +223,17 @@ Deno.test("wireguard-go says what is missing on the host and how to get it", asy
   });
   if (SKIP) return;
   const tun = "/dev/nexd-no-such-tun";
-  await assert.rejects(checkHost("wg0", tun), /Cannot open .*does not exist; run modprobe tun/);
+  await assert.rejects(checkTun(tun), /Cannot open .*does not exist; run modprobe tun/);
 });
 
 Deno.test("wireguard-go refuses to start without the permission for it", async () => {
   // deno-lint-ignore no-console
   if (SKIP) return console.log(`skip: ${SKIP}`);
-  const code = `import { checkHost } from "${new URL("./daemon.ts", import.meta.url)}";
-    await checkHost("wg0").catch((error) => Deno.stdout.write(new TextEncoder().encode(error.message)));`;
+  const code = `import { checkPermission } from "${new URL(
+    "./linux/permission.ts",
+    import.meta.url,
+  )}";
+    await checkPermission("wg0").catch((error) => Deno.stdout.write(new TextEncoder().encode(error.message)));`;
   const { stdout, stderr } = await run([
     "setpriv",
     "--bounding-set",

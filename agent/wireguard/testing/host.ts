@@ -9,7 +9,7 @@
 import {
   cleanLeftover,
   type DeviceConfig,
-  openWireGuardGo,
+  openDevice,
   type PeerConfig,
   type WireGuardDevice,
 } from "../mod.ts";
@@ -51,7 +51,7 @@ async function serve(): Promise<void> {
     switch (call.call) {
       case "open": {
         const privateKey = Uint8Array.fromBase64(call.config.privateKey);
-        device = await openWireGuardGo({ ...call.config, privateKey });
+        device = await openDevice({ ...call.config, privateKey });
         device.exited.then((exited) => say({ exited }));
         return { listenPort: device.listenPort };
       }

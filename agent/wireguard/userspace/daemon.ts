@@ -4,15 +4,13 @@
  * @module
  */
 
-import { AgentError, reasonOf } from "../errors.ts";
+import { AgentError, reasonOf } from "../../errors.ts";
 import { uapiRequest } from "./uapi_client.ts";
 import { GET_REQUEST } from "./uapi.ts";
-import { TOKEN_ENV } from "./leftover.ts";
 
 const NAMES = ["nexd-wireguard-go", "wireguard-go"];
 const READY_MS = 10_000;
 const STOP_MS = 2000;
-const CAP_NET_ADMIN = 12n;
 
 /** Looks the daemon up in PATH. Throws with the remedy when there is none. */
 export async function findDaemon(path: string = Deno.env.get("PATH") ?? ""): Promise<string> {
@@ -24,36 +22,11 @@ export async function findDaemon(path: string = Deno.env.get("PATH") ?? ""): Pro
     }
   }
   throw new AgentError(
-    "Cannot start WireGuard: wireguard-go is not in PATH; run apt-get install wireguard-go",
+    "Cannot start WireGuard: wireguard-go is not in PATH; " +
+      (Deno.build.os === "darwin"
+        ? "run brew install wireguard-go"
+        : "run apt-get install wireguard-go"),
   );
-}
-
-/** Throws with the remedy when this process may not make an interface, or the host has no TUN. */
-export async function checkHost(name: string, tunPath: string = "/dev/net/tun"): Promise<void> {
-  const status = await Deno.readTextFile("/proc/self/status").catch((error) => {
-    if (!(error instanceof Deno.errors.NotCapable)) return "";
-    throw new AgentError(
-      `Cannot create interface ${name}: Deno may not read /proc; run it with --allow-all`,
-    );
-  });
-  const capabilities = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1];
-  if (capabilities && (BigInt(`0x${capabilities}`) >> CAP_NET_ADMIN & 1n) === 0n) {
-    throw new AgentError(
-      `Cannot create interface ${name}: no permission (CAP_NET_ADMIN); run nexd as root`,
-    );
-  }
-  try {
-    (await Deno.open(tunPath, { read: true, write: true })).close();
-  } catch (error) {
-    if (error instanceof Deno.errors.PermissionDenied) {
-      throw new AgentError(`Cannot open ${tunPath}: permission denied; run nexd as root`);
-    }
-    throw new AgentError(
-      `Cannot open ${tunPath}: ${
-        error instanceof Deno.errors.NotFound ? "it does not exist" : reasonOf(error)
-      }; run modprobe tun, or give the container the device (--device /dev/net/tun)`,
-    );
-  }
 }
 
 /** A running wireguard-go. */
@@ -72,16 +45,16 @@ export class Daemon {
     });
   }
 
-  /** Starts it in the foreground as our child, carrying `token`. */
-  static spawn(path: string, name: string, token: string): Daemon {
+  /** Starts it in the foreground as our child, with nothing but `env` in its environment. */
+  static spawn(path: string, args: string[], env: Record<string, string>): Daemon {
     const child = new Deno.Command(path, {
-      args: ["-f", name],
+      args,
       clearEnv: true,
       env: {
         PATH: Deno.env.get("PATH") ?? "",
         WG_PROCESS_FOREGROUND: "1",
         LOG_LEVEL: "error",
-        [TOKEN_ENV]: token,
+        ...env,
       },
       stdin: "null",
       stdout: "piped",

@@ -1,15 +1,16 @@
 /**
- * What a crashed agent leaves: a wireguard-go daemon and, as long as it runs, its interface. Before
- * a daemon starts, a marker file names the interface, the agent, and a random token that the daemon
- * carries in its environment; so there is no moment at which ours cannot be told from anybody's.
+ * What a crashed agent leaves: a wireguard-go daemon and, as long as it runs, its interface, or an
+ * interface of the kernel's WireGuard. Before either is made, a marker file names the interface, the
+ * agent, and a random token that the daemon carries in its environment and the kernel's interface in
+ * its alias; so there is no moment at which ours cannot be told from anybody's.
  *
  * @module
  */
 
-import { AgentError, reasonOf } from "../errors.ts";
-import { writeFileAtomic } from "../platform/mod.ts";
-import { uapiRequest } from "./uapi_client.ts";
-import { checkInterfaceName } from "./ip.ts";
+import { AgentError, reasonOf } from "../../errors.ts";
+import { runIp, writeFileAtomic } from "../../platform/mod.ts";
+import { uapiRequest } from "../userspace/uapi_client.ts";
+import { checkInterfaceName } from "../settings.ts";
 
 /** Where the markers are: gone after a reboot, like what they mark. */
 const MARKER_DIR = "/run/nexd";
@@ -78,12 +79,26 @@ export async function cleanLeftover(name: string): Promise<boolean> {
   }
   const pids = await daemonsWith(marker.token);
   for (const pid of pids) await stopProcess(pid);
+  const link = await removeMarked(name, marker.token);
   const path = `${SOCKET_DIR}/${name}.sock`;
   // A daemon out of our sight, in another process namespace: it keeps its mark.
-  if (await socketState(path) === "alive") return false;
+  if (await socketState(path) === "alive" && !link) return false;
   const socket = await removeDeadSocket(path);
   await removeMarker(name);
-  return pids.length > 0 || socket;
+  return pids.length > 0 || socket || link;
+}
+
+/** The alias that marks an interface of the kernel's WireGuard. */
+export function aliasOf(token: string): string {
+  return `nexd:${token}`;
+}
+
+/** Removes the interface of that name if it carries our mark. False when there is none such. */
+export async function removeMarked(name: string, token: string): Promise<boolean> {
+  const { code, stdout } = await runIp(["-json", "link", "show", "dev", name]);
+  if (code !== 0 || !stdout.includes(`"ifalias":"${aliasOf(token)}"`)) return false;
+  const removed = await runIp(["link", "delete", "dev", name]);
+  return removed.code === 0;
 }
 
 /** Removes a socket file that nobody listens on. False when there is none, or somebody does. */

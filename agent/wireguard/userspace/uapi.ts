@@ -7,6 +7,7 @@
  *
  * @module
  */
+import type { PeerSet, PeerState, TunnelState } from "../backend.ts";
 
 /** An answer that is malformed, too large, or says no. */
 export class UapiError extends Error {
@@ -36,46 +37,6 @@ export interface DeviceSet {
   listenPort?: number;
   /** 0 removes the mark. */
   fwmark?: number;
-}
-
-/** One peer of a set request; what is absent stays as it is. */
-export interface PeerSet {
-  /** hex */
-  publicKey: string;
-  remove?: boolean;
-  /** Do nothing when the device does not have this peer. */
-  updateOnly?: boolean;
-  endpoint?: string;
-  keepaliveSeconds?: number;
-  /**
-   * Go through 0 to the interval. Only the step from 0 makes WireGuard send: a keepalive where there
-   * is a session, else a handshake.
-   */
-  wake?: boolean;
-  /** Forget the allowed IPs that are not in `allowedIps`. */
-  replaceAllowedIps?: boolean;
-  allowedIps?: string[];
-}
-
-/** A peer of a get answer. */
-export interface UapiPeer {
-  /** hex */
-  publicKey: string;
-  endpoint?: string;
-  /** Milliseconds since the epoch; 0: never. */
-  lastHandshake: number;
-  rxBytes: number;
-  txBytes: number;
-  keepaliveSeconds: number;
-  allowedIps: string[];
-}
-
-/** A get answer. The private and preshared keys in it are dropped while reading. */
-export interface UapiDevice {
-  /** 0: not listening. */
-  listenPort: number;
-  fwmark: number;
-  peers: UapiPeer[];
 }
 
 /** A whole set request. Values with a line break would be further lines: they are refused. */
@@ -113,9 +74,9 @@ export function parseSetAnswer(text: string): void {
 }
 
 /** Reads the answer to {@linkcode GET_REQUEST}. Unknown keys are skipped. Throws {@linkcode UapiError}. */
-export function parseGetAnswer(text: string): UapiDevice {
-  const device: UapiDevice = { listenPort: 0, fwmark: 0, peers: [] };
-  let peer: UapiPeer | undefined;
+export function parseGetAnswer(text: string): TunnelState {
+  const device: TunnelState = { listenPort: 0, fwmark: 0, peers: [] };
+  let peer: PeerState | undefined;
   let allowed = 0;
   for (const [key, value] of answerLines(text)) {
     if (key === "public_key") {

@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import {
-  encodeSet,
-  MAX_ANSWER,
-  parseGetAnswer,
-  parseSetAnswer,
-  type PeerSet,
-  UapiError,
-} from "./uapi.ts";
+import { encodeSet, MAX_ANSWER, parseGetAnswer, parseSetAnswer, UapiError } from "./uapi.ts";
+import type { PeerSet } from "../backend.ts";
 import { uapiRequest } from "./uapi_client.ts";
 
 const KEY = "ab".repeat(32);
