@@ -7,15 +7,21 @@
  *
  * @module
  */
-import type { Device, DeviceMetadata, Watch, WatchKind } from "../../control/api/types.ts";
+import type {
+  Device,
+  DeviceMetadata,
+  SecurityGroup,
+  Watch,
+  WatchKind,
+} from "../../control/api/types.ts";
 import { cleanText } from "../errors.ts";
-import { isObject, parseDevice, parseMetadata } from "./wire.ts";
+import { isObject, parseDevice, parseMetadata, parseSecurityGroup } from "./wire.ts";
 
 /** Most rows kept of a kind; a VPC of the default range could name more, an agent cannot use them. */
 const DEFAULT_MAX_ROWS = 16_384;
 
 /** The kinds an agent watches. */
-type AgentKind = Extract<WatchKind, "device" | "device-metadata">;
+type AgentKind = Extract<WatchKind, "device" | "security-group" | "device-metadata">;
 
 interface Row {
   revision: number;
@@ -88,13 +94,16 @@ class KindCache<T extends Row> {
 /** What {@link WatchCache.apply} found in an event. */
 type Applied = { changed: boolean } | { error: string };
 
-/** Devices and relay metadata of one VPC. */
+/** Devices, security groups and relay metadata of one VPC. */
 export class WatchCache {
   readonly #vpcId: string;
   readonly #kinds: {
     "device": KindCache<Device>;
+    "security-group": KindCache<SecurityGroup>;
     "device-metadata": KindCache<DeviceMetadata>;
   };
+  /** The control plane knows security groups. */
+  #groups = true;
 
   /**
    * @param seed rows of an earlier run, kept until the first backlog is complete
@@ -102,12 +111,17 @@ export class WatchCache {
    */
   constructor(
     vpcId: string,
-    seed: { devices?: Device[]; metadata?: DeviceMetadata[] } = {},
+    seed: {
+      devices?: Device[];
+      securityGroups?: SecurityGroup[];
+      metadata?: DeviceMetadata[];
+    } = {},
     max = DEFAULT_MAX_ROWS,
   ) {
     this.#vpcId = vpcId;
     this.#kinds = {
       "device": new KindCache(max, parseDevice, (row) => row.id, (row) => row.public_key === ""),
+      "security-group": new KindCache(max, parseSecurityGroup, (row) => row.id),
       "device-metadata": new KindCache(
         max,
         // Another tenant's rows may be sent for key "relay"; only that key is kept, and only
@@ -120,12 +134,13 @@ export class WatchCache {
       ),
     };
     this.#kinds.device.seed(seed.devices ?? []);
+    this.#kinds["security-group"].seed(seed.securityGroups ?? []);
     this.#kinds["device-metadata"].seed(seed.metadata ?? []);
   }
 
-  /** True once the whole backlog of devices and metadata has been seen. */
+  /** True once the whole backlog of every kind has been seen. */
   get synced(): boolean {
-    return this.#kinds.device.tail && this.#kinds["device-metadata"].tail;
+    return this.#asked().every((kind) => this.#kinds[kind].tail);
   }
 
   /** The devices of the VPC, own device included. */
@@ -133,6 +148,14 @@ export class WatchCache {
     return [...this.#kinds.device.rows.values()].filter((row) =>
       row.vpc_id === "" || row.vpc_id === this.#vpcId
     );
+  }
+
+  /**
+   * The security groups that are told of: the VPC's, from some control planes those of its whole
+   * organization. From one that refuses the kind: those of an earlier run.
+   */
+  securityGroups(): SecurityGroup[] {
+    return [...this.#kinds["security-group"].rows.values()];
   }
 
   /** Relay metadata of devices that are in {@link devices}. */
@@ -145,7 +168,7 @@ export class WatchCache {
 
   /** The watches to ask for now: the whole backlog first, later only what is newer. */
   watches(): Watch[] {
-    return (Object.keys(this.#kinds) as AgentKind[]).map((kind) => {
+    return this.#asked().map((kind) => {
       const { tail, revision } = this.#kinds[kind];
       return {
         kind,
@@ -157,6 +180,23 @@ export class WatchCache {
         },
       };
     });
+  }
+
+  /**
+   * The control plane refused a watch request because of this field of it. True when that was the
+   * kind of the security groups, which an agent can do without: it is not asked for again.
+   */
+  refused(field: string): boolean {
+    if (!this.#groups) return false;
+    const at = /^request\[(\d{1,2})\]\.kind$/.exec(field)?.[1];
+    if (at === undefined || this.#asked()[Number(at)] !== "security-group") return false;
+    this.#groups = false;
+    return true;
+  }
+
+  #asked(): AgentKind[] {
+    const kinds = Object.keys(this.#kinds) as AgentKind[];
+    return this.#groups ? kinds : kinds.filter((kind) => kind !== "security-group");
   }
 
   /** A new stream has begun. */

@@ -28,10 +28,11 @@ function device(id: string, revision: number, more: Partial<Device> = {}): Devic
 }
 
 const change = (value: unknown, kind = "device") => ({ kind, type: "change", value });
+const KINDS = ["device", "security-group", "device-metadata"];
 const tail = (kind: string) => ({ kind, type: "tail" });
 const ids = (cache: WatchCache) => cache.devices().map((d) => d.id).sort();
 const tailAll = (cache: WatchCache) => {
-  for (const kind of ["device", "device-metadata"]) cache.apply(tail(kind));
+  for (const kind of KINDS) cache.apply(tail(kind));
 };
 
 Deno.test("cache asks for the whole backlog first and resumes at the tail afterwards", () => {
@@ -39,6 +40,7 @@ Deno.test("cache asks for the whole backlog first and resumes at the tail afterw
   cache.begin();
   assert.deepEqual(cache.watches(), [
     { kind: "device", options: { "vpc-id": VPC } },
+    { kind: "security-group", options: { "vpc-id": VPC } },
     { kind: "device-metadata", options: { "vpc-id": VPC, key: "relay" } },
   ]);
   cache.apply(change(device("a", 7)));
@@ -53,7 +55,7 @@ Deno.test("cache asks for the whole backlog first and resumes at the tail afterw
     gt_revision: 7,
     options: { "vpc-id": VPC },
   });
-  assert.deepEqual(cache.watches()[1], {
+  assert.deepEqual(cache.watches()[2], {
     kind: "device-metadata",
     at_tail: true,
     options: { "vpc-id": VPC, key: "relay" },
@@ -145,4 +147,73 @@ Deno.test("cache holds the rows of an earlier run to what it asks of the stream'
   assert.deepEqual(ids(cache), ["a", "half"]);
   assert.deepEqual(cache.devices().find((d) => d.id === "half")!.endpoints, []);
   assert.deepEqual(cache.metadata().map((row) => row.key), ["relay"]);
+});
+
+const ssh = { ip_protocol: "tcp", from_port: 22, to_port: 22 };
+const group = (id: string, revision: number, more = {}) => ({
+  id,
+  vpc_id: VPC,
+  description: id,
+  revision,
+  ...more,
+});
+
+Deno.test("cache follows security groups and keeps those of an earlier run until the first tail", () => {
+  const cache = new WatchCache(VPC, { securityGroups: [group("a", 1), group("b", 2)] });
+  const names = () => cache.securityGroups().map((row) => row.id).sort();
+  assert.deepEqual(names(), ["a", "b"]);
+  cache.begin();
+  const rules = { inbound_rules: [ssh] };
+  assert.deepEqual(cache.apply(change(group("b", 3, rules), "security-group")), { changed: true });
+  cache.apply(tail("device"));
+  cache.apply(tail("device-metadata"));
+  assert.deepEqual([names(), cache.synced], [["a", "b"], false]);
+  cache.apply(tail("security-group"));
+  assert.deepEqual([cache.securityGroups(), cache.synced], [[group("b", 3, rules)], true]);
+  cache.apply({ kind: "security-group", type: "delete", value: group("b", 4) });
+  assert.deepEqual(names(), []);
+});
+
+Deno.test("cache does without security groups when the control plane refuses their kind", () => {
+  const cache = new WatchCache(VPC, { securityGroups: [group("a", 1)] });
+  const kinds = () => cache.watches().map((watch) => watch.kind);
+  for (const field of ["", "request[0].kind", "request[7].kind", "request[1].options.vpc-id"]) {
+    assert.equal(cache.refused(field), false, field);
+  }
+  assert.equal(cache.refused("request[1].kind"), true);
+  assert.deepEqual(kinds(), ["device", "device-metadata"]);
+  assert.equal(cache.refused("request[1].kind"), false, "that is the metadata's");
+  cache.begin();
+  cache.apply(tail("device"));
+  cache.apply(tail("device-metadata"));
+  assert.equal(cache.synced, true);
+  assert.deepEqual(cache.securityGroups().map((row) => row.id), ["a"]);
+});
+
+Deno.test("cache never reads a security group as less strict than it was written", () => {
+  const read = (more: object) => {
+    const cache = new WatchCache(VPC);
+    cache.apply(change(group("g", 1, more), "security-group"));
+    return cache.securityGroups()[0]!;
+  };
+  for (const none of [undefined, null]) {
+    assert.equal("inbound_rules" in read({ inbound_rules: none }), false);
+  }
+  assert.deepEqual(read({ inbound_rules: [] }).inbound_rules, []);
+  for (const list of [{}, "all", 0, false, [null], ["tcp"], [[]]]) {
+    for (const name of ["inbound_rules", "outbound_rules"] as const) {
+      assert.deepEqual(read({ [name]: list })[name], [
+        { ip_protocol: "?", from_port: -1, to_port: -1 },
+      ]);
+    }
+  }
+  const field = (rule: object) => read({ inbound_rules: [rule] }).inbound_rules![0]!;
+  assert.deepEqual(field({}), { ip_protocol: "", from_port: 0, to_port: 0 });
+  assert.equal(field({ ip_protocol: 6 }).ip_protocol, "?");
+  assert.equal(field({ ip_protocol: "t".repeat(200) }).ip_protocol, "?");
+  assert.equal(field({ from_port: "22" }).from_port, -1);
+  assert.equal(field({ to_port: 1.5 }).to_port, -1);
+  assert.deepEqual(field({ ip_ranges: "::1" }).ip_ranges, ["?"]);
+  assert.deepEqual(field({ ip_ranges: [7, "10.0.0.1"] }).ip_ranges, ["?", "10.0.0.1"]);
+  assert.equal(read({ inbound_rules: Array(10_000).fill(ssh) }).inbound_rules!.length, 512);
 });

@@ -9,4 +9,4 @@ export { type Api, ApiClient } from "./client.ts";
 export { DecodeError, JsonObjectDecoder } from "./decoder.ts";
 export { ApiFailure } from "./failure.ts";
 export { runWatch, type WatchState } from "./watch.ts";
-export { isObject, parseDevice, parseMetadata, parseVpc } from "./wire.ts";
+export { isObject, parseDevice, parseMetadata, parseSecurityGroup, parseVpc } from "./wire.ts";

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { getLogger } from "@logtape/logtape";
 import { reasonOf } from "../errors.ts";
 import { Backoff, pause } from "./backoff.ts";
 import { chunksOf } from "./body.ts";
@@ -11,6 +12,8 @@ import type { WatchCache } from "./cache.ts";
 import type { Api } from "./client.ts";
 import { isJsonSpace, JsonObjectDecoder } from "./decoder.ts";
 import { ApiFailure } from "./failure.ts";
+
+const log = getLogger(["nexd", "agent"]);
 
 /** A stream that lived this long was a good one: its end is normal and it is resumed at once, ms. */
 const GOOD_LIFE = 5_000;
@@ -75,6 +78,10 @@ export async function runWatch(options: WatchOptions): Promise<ApiFailure | unde
       if (thrown instanceof ApiFailure) {
         if (thrown.status === 401 || thrown.status === 403 || thrown.status === 404) return thrown;
         asked = (thrown.retryAfter ?? 0) * 1000;
+        if (thrown.status === 400 && options.cache.refused(thrown.detail.field ?? "")) {
+          log.warn("the control plane knows no security groups: rules of an earlier run stay");
+          continue;
+        }
       }
       error = reasonOf(thrown);
     }

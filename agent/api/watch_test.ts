@@ -330,3 +330,25 @@ Deno.test("watch ends a stream whose object has no end", async () => {
   await until(() => w.states.some((s) => /larger than/.test(s.error ?? "")), "refusal");
   await until(() => w.states.at(-1)!.state === "connected", "next stream");
 });
+
+Deno.test("watch goes on without security groups when the control plane refuses their kind", async () => {
+  const asked: string[][] = [];
+  await using w = await watching({
+    before: (control) => {
+      control.intercept = ({ path, body }) => {
+        if (path !== "/api/events") return undefined;
+        const kinds = (body as { kind: string }[]).map(({ kind }) => kind);
+        asked.push(kinds);
+        const at = kinds.indexOf("security-group");
+        if (at < 0) return undefined;
+        return json(400, { error: "invalid data in field", field: `request[${at}].kind` });
+      };
+    },
+  });
+  await until(() => w.cache.synced, "the rest to be told");
+  assert.deepEqual(w.names(), ["me"]);
+  assert.deepEqual(asked, [
+    ["device", "security-group", "device-metadata"],
+    ["device", "device-metadata"],
+  ]);
+});

@@ -10,12 +10,18 @@ import type {
   DeviceMetadata,
   Endpoint,
   RegKey,
+  SecurityGroup,
+  SecurityRule,
   TunnelIp,
   Vpc,
 } from "../../control/api/types.ts";
 import { cleanText } from "../errors.ts";
 
 const MAX_ID = 128, MAX_TEXT = 512, MAX_LIST = 64, MAX_CIDRS = 256;
+/** Of a security group's direction, and of one rule. What comes after lets nothing more through. */
+const MAX_RULES = 512, MAX_RANGES = 256;
+/** Stands for what could not be read, where an empty text would mean "any". */
+const UNREADABLE = "?";
 
 /** A JSON object, as opposed to null, an array or a scalar. */
 export function isObject(value: unknown): value is Record<string, unknown> {
@@ -123,4 +129,50 @@ export function parseMetadata(value: unknown): DeviceMetadata | undefined {
     value: isObject(value.value) ? value.value : {},
     revision: revision(value.revision),
   };
+}
+
+/**
+ * A security group, or undefined when it has no id. What cannot be read never becomes less strict: a
+ * list of rules that is none counts as one with an unusable rule, an unreadable field as unusable.
+ */
+export function parseSecurityGroup(value: unknown): SecurityGroup | undefined {
+  if (!isObject(value)) return undefined;
+  const id = text(value.id, MAX_ID);
+  if (id === "") return undefined;
+  const inbound = rules(value.inbound_rules), outbound = rules(value.outbound_rules);
+  return {
+    id,
+    vpc_id: text(value.vpc_id, MAX_ID),
+    description: cleanText(text(value.description)),
+    ...(inbound === undefined ? {} : { inbound_rules: inbound }),
+    ...(outbound === undefined ? {} : { outbound_rules: outbound }),
+    revision: revision(value.revision),
+  };
+}
+
+function rules(value: unknown): SecurityRule[] | undefined {
+  if (value === undefined || value === null) return undefined;
+  return (Array.isArray(value) ? value.slice(0, MAX_RULES) : [UNREADABLE]).map(rule);
+}
+
+function rule(value: unknown): SecurityRule {
+  if (!isObject(value)) return { ip_protocol: UNREADABLE, from_port: -1, to_port: -1 };
+  const ranges = value.ip_ranges ?? [];
+  const ip_ranges = (Array.isArray(ranges) ? ranges.slice(0, MAX_RANGES) : [UNREADABLE])
+    .map((range) => typeof range === "string" && range.length <= MAX_ID ? range : UNREADABLE);
+  const protocol = value.ip_protocol ?? "";
+  return {
+    ip_protocol: typeof protocol === "string" && protocol.length <= MAX_ID ? protocol : UNREADABLE,
+    from_port: port(value.from_port),
+    to_port: port(value.to_port),
+    ...(ip_ranges.length > 0 ? { ip_ranges } : {}),
+  };
+}
+
+function port(value: unknown): number {
+  return value === undefined || value === null
+    ? 0
+    : Number.isSafeInteger(value)
+    ? Number(value)
+    : -1;
 }

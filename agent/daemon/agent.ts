@@ -240,7 +240,11 @@ export class Agent {
   /** A registration succeeded: remember it, and who we are now. */
   async #registered(onboarded: Onboarded): Promise<void> {
     const { device, vpc } = onboarded;
-    const seed = { devices: this.#cache?.devices() ?? [], metadata: this.#cache?.metadata() ?? [] };
+    const seed = {
+      devices: this.#cache?.devices() ?? [],
+      securityGroups: this.#cache?.securityGroups() ?? [],
+      metadata: this.#cache?.metadata() ?? [],
+    };
     this.#adopt({ device, vpc }, this.#last?.vpc.id === vpc.id ? seed : {});
     const got = this.#self?.tunnelIpv4, asked = this.#config.requestIp;
     if (asked !== undefined && got !== asked) {
@@ -255,7 +259,7 @@ export class Agent {
 
   #adopt(
     { device, vpc }: Pick<CachedVpc, "device" | "vpc">,
-    seed: Partial<Pick<CachedVpc, "devices" | "metadata">>,
+    seed: Partial<Pick<CachedVpc, "devices" | "securityGroups" | "metadata">>,
   ): void {
     const before = this.#self;
     for (const note of this.#describe({ device, vpc })) log.warn("not used: {note}", { note });
@@ -376,6 +380,7 @@ export class Agent {
     return this.#last === undefined || this.#cache === undefined ? undefined : {
       ...this.#last,
       devices: this.#cache.devices(),
+      securityGroups: this.#cache.securityGroups(),
       metadata: this.#cache.metadata(),
       nat: this.#outside.nat,
     };

@@ -119,7 +119,7 @@ export class Reconciler {
       interfaceName: device.name,
       self,
       devices,
-      securityGroups: [],
+      securityGroups: cache.securityGroups(),
       synced: cache.synced,
       plans,
       relays: [this.#relay],

@@ -5,8 +5,8 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import type { Device, DeviceMetadata, Vpc } from "../../control/api/types.ts";
-import { isObject, parseDevice, parseMetadata, parseVpc } from "../api/mod.ts";
+import type { Device, DeviceMetadata, SecurityGroup, Vpc } from "../../control/api/types.ts";
+import { isObject, parseDevice, parseMetadata, parseSecurityGroup, parseVpc } from "../api/mod.ts";
 import { reasonOf } from "../errors.ts";
 import { keepAside, parseObject, readPrivate, writePrivate } from "./files.ts";
 
@@ -29,6 +29,7 @@ export interface CachedVpc {
   device: Device;
   vpc: Vpc;
   devices: Device[];
+  securityGroups: SecurityGroup[];
   metadata: DeviceMetadata[];
   nat: NatFacts;
 }
@@ -73,6 +74,7 @@ function parseCache(text: string): CachedVpc | string {
     device,
     vpc,
     devices: rows(value.devices, parseDevice),
+    securityGroups: rows(value.securityGroups, parseSecurityGroup),
     metadata: rows(value.metadata, parseMetadata),
     nat: {
       ...(typeof nat.reflexive === "string" ? { reflexive: nat.reflexive } : {}),

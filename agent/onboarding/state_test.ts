@@ -128,6 +128,13 @@ Deno.test("cache comes back private and without tokens, for the same key only", 
         revision: 1,
       },
       devices: [device, fakeDevice("b", "L", 2)],
+      securityGroups: [{
+        id: "g",
+        vpc_id: "v",
+        description: "ssh only",
+        inbound_rules: [{ ip_protocol: "tcp", from_port: 22, to_port: 22, ip_ranges: ["::/0"] }],
+        revision: 2,
+      }],
       metadata: [{ device_id: "b", key: "relay", value: { type: "derp" }, revision: 3 }],
       nat: { reflexive: "203.0.113.1:5", symmetric: true },
     };
