@@ -6,7 +6,6 @@
  */
 
 import { AgentError, reasonOf } from "../../errors.ts";
-import { runIp } from "../../platform/mod.ts";
 import type { Backend, Network, PeerSet, TunnelState } from "../backend.ts";
 import { checkConfig, checkRanges } from "../settings.ts";
 import type { DeviceConfig } from "../types.ts";
@@ -193,10 +192,9 @@ async function waitBound(socket: string, port: number): Promise<void> {
   throw portTaken(port);
 }
 
-/** After the daemon's end: what it could not remove itself. */
+/** After the daemon's end, and so its interface's: what it could not remove itself. */
 async function cleanUp(name: string, socket: string): Promise<void> {
   await removeDeadSocket(socket);
-  if (await linkExists(name)) await runIp(["link", "delete", "dev", name]);
   await removeMarker(name);
   openNames.delete(name);
 }

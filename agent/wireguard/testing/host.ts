@@ -53,7 +53,7 @@ async function serve(): Promise<void> {
         const privateKey = Uint8Array.fromBase64(call.config.privateKey);
         device = await openDevice({ ...call.config, privateKey });
         device.exited.then((exited) => say({ exited }));
-        return { listenPort: device.listenPort };
+        return { listenPort: device.listenPort, driver: device.driver };
       }
       case "setPeers":
         return await device!.setPeers(call.peers);

@@ -7,21 +7,28 @@
 
 import type { HostCall } from "./host.ts";
 
-/** Why the tests on real interfaces cannot run here; undefined when they can. */
-export async function obstacle(): Promise<string | undefined> {
+/** The drivers that are tested on real interfaces. */
+export type Driver = "kernel" | "wireguard-go";
+
+/** Why the tests on real interfaces of a driver cannot run here; undefined when they can. */
+export async function obstacle(driver: Driver): Promise<string | undefined> {
   if (Deno.uid() !== 0) return "needs root";
-  for (const tool of ["ip", "wireguard-go", "ping"]) {
+  for (const tool of ["ip", driver === "kernel" ? "wg" : "wireguard-go", "ping"]) {
     const found = await run(["sh", "-c", `command -v ${tool}`]);
     if (found.code !== 0) return `needs ${tool}`;
   }
-  try {
-    (await Deno.open("/dev/net/tun", { read: true, write: true })).close();
-  } catch {
-    return "needs /dev/net/tun";
-  }
   const probe = `nexd-p${id()}`;
   if ((await run(["ip", "netns", "add", probe])).code !== 0) return "cannot make a namespace";
-  await run(["ip", "netns", "delete", probe]);
+  try {
+    if (driver === "kernel") {
+      const link = ["link", "add", "dev", "wg0", "type", "wireguard"];
+      if ((await run(["ip", "-n", probe, ...link])).code !== 0) return "needs kernel WireGuard";
+    } else (await Deno.open("/dev/net/tun", { read: true, write: true })).close();
+  } catch {
+    return "needs /dev/net/tun";
+  } finally {
+    await run(["ip", "netns", "delete", probe]);
+  }
   return undefined;
 }
 

@@ -29,7 +29,7 @@ export class WgTool {
     await this.#call([
       ...["set", this.#name, "fwmark", String(settings.mark)],
       ...(settings.listenPort > 0 ? ["listen-port", String(settings.listenPort)] : []),
-      ...["private-key", "/dev/stdin"],
+      ...["private-key", "/proc/self/fd/0"],
     ], settings.privateKey.toBase64() + "\n");
   }
 

@@ -3,32 +3,62 @@ import { generatePrivateKey, publicKeyOf } from "../../relay/derp/mod.ts";
 import { checkTun } from "./linux/permission.ts";
 import { findDaemon } from "./userspace/mod.ts";
 import type { PeerConfig, PeerStats } from "./mod.ts";
-import { obstacle, run, type TestHost, TestNet, until } from "./testing/net.ts";
+import type { HostCall } from "./testing/host.ts";
+import { type Driver, obstacle, run, type TestHost, TestNet, until } from "./testing/net.ts";
 
-const SKIP = await obstacle();
+const DRIVERS: Driver[] = ["wireguard-go", "kernel"];
+const SKIP = new Map<Driver, string | undefined>();
+for (const driver of DRIVERS) SKIP.set(driver, await obstacle(driver));
 
-function test(name: string, body: (net: TestNet) => Promise<void>): void {
-  Deno.test(name, async () => {
-    // deno-lint-ignore no-console
-    if (SKIP) return console.log(`skip: ${SKIP}`);
-    await using net = await TestNet.create();
-    await body(net);
-  });
+interface Bench extends Pick<TestNet, "a" | "b"> {
+  driver: Driver;
+  open(host: TestHost, side: "a" | "b", change?: Partial<Settings>): Promise<Opened>;
+}
+
+/** Defines a test for each driver. */
+function test(
+  name: string,
+  body: (bench: Bench) => Promise<void>,
+  drivers: Driver[] = DRIVERS,
+): void {
+  for (const driver of drivers) {
+    Deno.test(`${driver} ${name}`, async () => {
+      const reason = SKIP.get(driver);
+      // deno-lint-ignore no-console
+      if (reason) return console.log(`skip: ${reason}`);
+      await using net = await TestNet.create();
+      const { a, b } = net;
+      await body({ a, b, driver, open: (host, side, more) => open(driver, host, side, more) });
+    });
+  }
 }
 
 const KEYS = { a: generatePrivateKey(), b: generatePrivateKey() };
 const PORT = 51820;
 
-function open(host: TestHost, side: "a" | "b", listenPort = PORT): Promise<{ listenPort: number }> {
+type Settings = Extract<HostCall, { call: "open" }>["config"];
+interface Opened {
+  listenPort: number;
+  driver: string;
+}
+
+function open(
+  driver: Driver | "auto",
+  host: TestHost,
+  side: "a" | "b",
+  change: Partial<Settings> = {},
+): Promise<Opened> {
   const n = side === "a" ? 1 : 2;
   return host.call({
     call: "open",
     config: {
       name: host.device,
       privateKey: KEYS[side].toBase64(),
-      listenPort,
+      listenPort: PORT,
       addresses: [`100.64.0.${n}/32`, `fd00:6e78::${n}/64`],
       mtu: 1380,
+      driver,
+      ...change,
     },
   });
 }
@@ -54,9 +84,9 @@ const routes = async (host: TestHost) => {
   return (v4.stdout + v6.stdout).split("\n").map((line) => line.split(" ")[0]).filter(Boolean);
 };
 
-test("wireguard-go carries traffic both ways and leaves nothing when closed", async ({ a, b }) => {
-  assert.deepEqual(await open(a, "a"), { listenPort: PORT });
-  const { listenPort } = await open(b, "b", 0);
+test("carries traffic both ways and leaves nothing when closed", async ({ open, driver, a, b }) => {
+  assert.deepEqual(await open(a, "a"), { listenPort: PORT, driver });
+  const { listenPort } = await open(b, "b", { listenPort: 0 });
   assert.ok(listenPort > 0);
   await setPeers(b, peer("a"));
   await setPeers(a, peer("b", `${b.address}:${listenPort}`));
@@ -83,7 +113,7 @@ test("wireguard-go carries traffic both ways and leaves nothing when closed", as
   }
 });
 
-test("wireguard-go keeps the session when the endpoint changes", async ({ a, b }) => {
+test("keeps the session when the endpoint changes", async ({ open, a, b }) => {
   await open(a, "a");
   await open(b, "b");
   await b.run("ip", "address", "add", "192.0.2.20/24", "dev", "eth0");
@@ -108,7 +138,7 @@ test("wireguard-go keeps the session when the endpoint changes", async ({ a, b }
   assert.equal((await stats(a))[0]!.lastHandshake, before!.lastHandshake);
 });
 
-test("wireguard-go routes follow the allowed IPs and touch no other route", async ({ a }) => {
+test("routes follow the allowed IPs and touch no other route", async ({ open, a }) => {
   await open(a, "a");
   await a.run("ip", "route", "add", "10.9.0.0/16", "dev", "eth0");
   await setPeers(a, peer("b", undefined, ["10.8.0.0/16", "10.9.0.0/16", "0.0.0.0/0", "bad"]));
@@ -130,7 +160,7 @@ test("wireguard-go routes follow the allowed IPs and touch no other route", asyn
   assert.match((await a.run("ip", "route", "show", "10.9.0.0/16")).stdout, /dev eth0/);
 });
 
-test("wireguard-go goes without IPv6 where it is disabled", async ({ a }) => {
+test("goes without IPv6 where it is disabled", async ({ open, a }) => {
   const conf = "/proc/sys/net/ipv6/conf";
   const { code, stderr } = await a.run(
     "sh",
@@ -143,7 +173,7 @@ test("wireguard-go goes without IPv6 where it is disabled", async ({ a }) => {
   assert.deepEqual(await routes(a), ["100.64.0.2"]);
 });
 
-test("wireguard-go tells at once when its daemon is killed, and opens again", async ({ a }) => {
+test("tells at once when its daemon is killed, and opens again", async ({ open, a }) => {
   await open(a, "a");
   Deno.kill((await a.daemons())[0]!, "SIGKILL");
   assert.match(String((await a.next()).exited), /wireguard-go ended \(signal SIGKILL\)/);
@@ -151,17 +181,86 @@ test("wireguard-go tells at once when its daemon is killed, and opens again", as
   await a.call({ call: "close" });
   await open(a, "a");
   await a.call({ call: "close" });
+}, ["wireguard-go"]);
+
+test("tells within two seconds when its interface is removed by hand", async ({ open, a, b }) => {
+  await open(a, "a");
+  await open(b, "b");
+  const since = Date.now();
+  await a.run("ip", "link", "delete", "dev", a.device);
+  assert.match(String((await a.next()).exited), /was removed|wireguard-go ended/);
+  assert.ok(Date.now() - since < 2000, `${Date.now() - since} ms`);
+  // An interface that takes its name is not ours.
+  await a.run("ip", "link", "add", a.device, "type", "veth");
+  await a.call({ call: "close" });
+  assert.equal((await a.run("ip", "link", "show", a.device)).code, 0);
+  await a.run("ip", "link", "delete", a.device);
+  await open(a, "a");
+  await setPeers(b, peer("a"));
+  await setPeers(a, peer("b", `${b.address}:${PORT}`));
+  assert.ok(await until(() => ping(a, "100.64.0.2"), "a ping through the new interface"));
 });
 
-test("wireguard-go cleans up after a crashed agent, and only then", async ({ a }) => {
+test("sets its peers again when others changed them", async ({ open, a }) => {
   await open(a, "a");
-  const [daemon] = await a.daemons();
+  await setPeers(a, peer("b", "192.0.2.2:1000"));
+  const key = publicKeyOf(KEYS.b).toBase64();
+  assert.equal((await a.run("wg", "set", a.device, "peer", key, "remove")).code, 0);
+  assert.deepEqual(await stats(a), []);
+  await setPeers(a, peer("b", "192.0.2.2:1000"));
+  assert.deepEqual((await stats(a))[0]?.allowedIps, ["100.64.0.2/32", "fd00:6e78::2/128"]);
+  const foreign = generatePrivateKey().toBase64();
+  await a.run("wg", "set", a.device, "peer", foreign, "allowed-ips", "10.0.0.0/8");
+  assert.equal((await stats(a)).length, 2);
+  await setPeers(a, peer("b", "192.0.2.2:1000"));
+  assert.deepEqual((await stats(a)).map((row) => row.publicKey), [key]);
+});
+
+test("marks its own packets, and routes no more than it is told", async ({ open, a, b }) => {
+  await open(a, "a", { mark: 0x6e640000 });
+  await open(b, "b");
+  assert.equal((await a.run("wg", "show", a.device, "fwmark")).stdout.trim(), "0x6e640000");
+  // Without the mark there is no way.
+  await a.run("ip", "route", "add", "table", "77", "192.0.2.0/24", "dev", "eth0");
+  await a.run("ip", "rule", "add", "fwmark", "0x6e640000/0xffff0000", "lookup", "77");
+  await a.run("ip", "route", "del", "192.0.2.0/24", "dev", "eth0");
+  await setPeers(b, peer("a"));
+  const more = ["10.8.0.0/16", "0.0.0.0/0", "::/0"];
+  const routed = ["100.64.0.2", "fd00:6e78::2"];
+  await setPeers(a, { ...peer("b", `${b.address}:${PORT}`, more), routes: routed });
+  assert.deepEqual(await routes(a), routed);
+  assert.ok((await stats(a))[0]!.allowedIps.includes("0.0.0.0/0"));
+  assert.ok(await until(() => ping(a, "100.64.0.2"), "a ping by the marked way"));
+});
+
+test("keeps off the networks that the host is in", async ({ open, a }) => {
+  await assert.rejects(
+    open(a, "a", { ranges: ["192.0.0.0/8"] }),
+    /Cannot create interface \S+: 192.0.0.0\/8 of the VPC and 192.0.2.0\/24 of this host's eth0 overlap; use/,
+  );
+  await assert.rejects(open(a, "a", { addresses: ["192.0.2.9/32"] }), /overlap/);
+  assert.notEqual((await a.run("ip", "link", "show", a.device)).code, 0);
+  await open(a, "a", { ranges: ["100.64.0.0/10"] });
+  await setPeers(a, peer("b", undefined, ["192.0.2.7/32", "10.8.0.0/24"]));
+  assert.deepEqual(await routes(a), ["10.8.0.0/24", "100.64.0.2", "fd00:6e78::2"]);
+  // The host comes into a network, and leaves it.
+  await a.run("ip", "address", "add", "10.8.0.5/16", "dev", "eth0");
+  await setPeers(a, peer("b", undefined, ["10.8.0.0/24"]));
+  assert.deepEqual(await routes(a), ["100.64.0.2", "fd00:6e78::2"]);
+  await a.run("ip", "address", "del", "10.8.0.5/16", "dev", "eth0");
+  await setPeers(a, peer("b", undefined, ["10.8.0.0/24"]));
+  assert.deepEqual(await routes(a), ["10.8.0.0/24", "100.64.0.2", "fd00:6e78::2"]);
+});
+
+test("cleans up after a crashed agent, and only then", async ({ open, driver, a }) => {
+  const daemons = driver === "kernel" ? 0 : 1;
+  await open(a, "a");
   await assert.rejects(
     a.call({ call: "cleanLeftover", name: a.device }),
     /belongs to a running nexd/,
   );
   await a.end("crash");
-  assert.deepEqual(await a.daemons(), [daemon]);
+  assert.equal((await a.daemons()).length, daemons);
   a.start();
   assert.equal(await a.call({ call: "cleanLeftover", name: a.device }), true);
   assert.deepEqual(await a.daemons(), []);
@@ -173,11 +272,26 @@ test("wireguard-go cleans up after a crashed agent, and only then", async ({ a }
   await a.end("crash");
   a.start();
   await open(a, "a");
-  assert.equal((await a.daemons()).length, 1);
+  assert.equal((await a.daemons()).length, daemons);
   await a.call({ call: "close" });
+
+  // An interface that took the name meanwhile is not ours.
+  await open(a, "a");
+  await a.end("crash");
+  for (const pid of await a.daemons()) Deno.kill(pid, "SIGKILL");
+  await until(
+    async () => {
+      await a.run("ip", "link", "delete", a.device);
+      return (await a.run("ip", "link", "add", a.device, "type", "veth")).code === 0;
+    },
+    "the name to be free",
+  );
+  a.start();
+  await a.call({ call: "cleanLeftover", name: a.device });
+  assert.equal((await a.run("ip", "link", "show", a.device)).code, 0);
 });
 
-test("wireguard-go refuses a name or port that is taken", async ({ a, b }) => {
+test("refuses a name or port that is taken", async ({ open, driver, a, b }) => {
   await a.run("ip", "link", "add", a.device, "type", "veth");
   await assert.rejects(open(a, "a"), /it exists and is not nexd's; .*ip link delete/);
   assert.equal((await a.run("ip", "link", "show", a.device)).code, 0);
@@ -185,35 +299,31 @@ test("wireguard-go refuses a name or port that is taken", async ({ a, b }) => {
 
   await open(b, "b");
   await assert.rejects(
-    b.call({
-      call: "open",
-      config: {
-        name: a.device,
-        privateKey: KEYS.a.toBase64(),
-        listenPort: PORT,
-        addresses: [],
-        mtu: 1380,
-      },
-    }),
+    open(b, "a", { name: a.device, addresses: [] }),
     new RegExp(`UDP port ${PORT}: port in use`),
   );
   assert.notEqual((await b.run("ip", "link", "show", a.device)).code, 0);
 
-  // The control sockets of all namespaces lie in one directory.
+  // Marks and control sockets of all namespaces lie in one directory.
   await assert.rejects(
-    a.call({
-      call: "open",
-      config: {
-        name: b.device,
-        privateKey: KEYS.a.toBase64(),
-        listenPort: 0,
-        addresses: [],
-        mtu: 1380,
-      },
-    }),
+    open(a, "a", { name: b.device, listenPort: 0, addresses: [] }),
     /another WireGuard daemon answers|belongs to a running nexd/,
   );
-  assert.equal((await b.daemons()).length, 1);
+  assert.equal((await b.daemons()).length, driver === "kernel" ? 0 : 1);
+});
+
+Deno.test("kernel driver says in one sentence what is missing", async () => {
+  const reason = SKIP.get("wireguard-go") ??
+    (SKIP.get("kernel") === undefined ? "this kernel has WireGuard" : undefined);
+  // deno-lint-ignore no-console
+  if (reason !== undefined) return console.log(`skip: ${reason}`);
+  await using net = await TestNet.create();
+  await assert.rejects(
+    open("kernel", net.a, "a"),
+    /^Error: Cannot use the kernel's WireGuard: .*; run modprobe wireguard, or let wireguard-go/,
+  );
+  const { driver } = await open("auto", net.a, "a");
+  assert.equal(driver, "wireguard-go");
 });
 
 Deno.test("wireguard-go says what is missing on the host and how to get it", async () => {
@@ -221,14 +331,14 @@ Deno.test("wireguard-go says what is missing on the host and how to get it", asy
     exitCode: 1,
     message: /wireguard-go is not in PATH; run apt-get install wireguard-go/,
   });
-  if (SKIP) return;
+  if (SKIP.get("wireguard-go")) return;
   const tun = "/dev/nexd-no-such-tun";
   await assert.rejects(checkTun(tun), /Cannot open .*does not exist; run modprobe tun/);
 });
 
 Deno.test("wireguard-go refuses to start without the permission for it", async () => {
   // deno-lint-ignore no-console
-  if (SKIP) return console.log(`skip: ${SKIP}`);
+  if (Deno.uid() !== 0) return console.log("skip: needs root");
   const code = `import { checkPermission } from "${new URL(
     "./linux/permission.ts",
     import.meta.url,
