@@ -35,8 +35,10 @@ function withoutFfi(): boolean {
 Deno.test("a packet from the relay to WireGuard allocates nothing", () => {
   if (withoutFfi()) return;
   const key = publicKeyOf(generatePrivateKey());
-  const table = new KeyTable<{ fd: number; first: number; last: number; packets: number }>();
-  table.set(key, { fd: 1_000_000, first: -1, last: -1, packets: 0 });
+  const table = new KeyTable<
+    { fd: number; first: number; last: number; memory: number; packets: number }
+  >();
+  table.set(key, { fd: 1_000_000, first: -1, last: -1, memory: 0, packets: 0 });
   const calls: BatchCalls = { recvmmsg: () => -1, sendmmsg: (_, __, n) => n, errno: () => 0 };
   const sender = new BatchSender(calls, new CaptureDrops());
   sender.setPort(51820);

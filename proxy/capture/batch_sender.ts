@@ -5,7 +5,14 @@
  * one size (the last may be shorter) becomes one message with UDP_SEGMENT (generic segmentation
  * offload, udp(7)), which costs the system little more than one packet; all messages of a socket
  * leave in one sendmmsg(2). Nothing is copied here and nothing is allocated.
+ *
+ * When WireGuard does not keep up, its receive buffer would overflow and lose whatever comes. So what
+ * waits there is looked at, and full-size packets are only sent while enough room is left for small
+ * ones: handshakes, acknowledgements, pings and voice get through beside a bulk transfer. Where
+ * several peers share what room there is, each has its part, and what one does not need is the
+ * others'.
  */
+import type { Backlog } from "./backlog.ts";
 import { addressOf, type BatchCalls, HEADER, MSG_DONTWAIT, pinned, writePointer } from "./libc.ts";
 import { type CaptureDrops, MAX_UDP_PAYLOAD } from "./types.ts";
 
@@ -17,6 +24,19 @@ const MAX_MESSAGES = 64;
 
 /** The kernel takes 64 segments (128 since 6.9) of at most one datagram's size together. */
 const MAX_SEGMENTS = 64;
+
+/** Packets up to this long are never held back for a full buffer. Bytes. */
+export const SMALL_PACKET = 256;
+
+/** What the kernel counts for a packet in a receive buffer beside its bytes, about. */
+const PACKET_MEMORY = 900;
+
+/**
+ * Full-size packets fill the receive buffer up to this part of it, and no further than to this many
+ * bytes of memory, some 115 packets: what waits longer only delays what comes behind it.
+ */
+const BACKLOG_SHARE = 0.75;
+const MAX_BACKLOG = 256 * 1024;
 
 const AF_INET = 2;
 const SOL_UDP = 17;
@@ -37,6 +57,13 @@ export interface SendingSocket {
   first: number;
   /** Last entry that waits; -1 for none. */
   last: number;
+  /** Memory that its waiting full-size packets will take in WireGuard's receive buffer, about. */
+  memory: number;
+}
+
+/** Tells how full WireGuard's receive buffer is. */
+export interface Gauge {
+  measure(): Backlog | undefined;
 }
 
 /** See the top of the file. */
@@ -60,10 +87,15 @@ export class BatchSender {
   #buffer: Uint8Array | undefined;
   #bufferAddress = 0;
   #ready = false;
+  readonly #gauge: Gauge | undefined;
+  /** Memory of the full-size packets that wait, and what there was room for when last looked. */
+  #memory = 0;
+  #room = 0;
   /** Whether runs are sent with UDP_SEGMENT: until the system refuses. */
   segmentation = true;
 
-  constructor(calls: BatchCalls, drops: CaptureDrops) {
+  constructor(calls: BatchCalls, drops: CaptureDrops, gauge?: Gauge) {
+    this.#gauge = gauge;
     this.#calls = calls;
     this.#drops = drops;
     for (let i = 0; i < MAX_MESSAGES; i++) {
@@ -112,16 +144,31 @@ export class BatchSender {
     if (socket.first < 0) {
       socket.first = entry;
       this.#touched[this.#touchedCount++] = socket;
+      socket.memory = 0;
     } else this.#next[socket.last] = entry;
     socket.last = entry;
+    if (length > SMALL_PACKET) {
+      socket.memory += length + PACKET_MEMORY;
+      this.#memory += length + PACKET_MEMORY;
+    }
   }
 
   /** Sends everything. */
   flush(): void {
+    const share = this.#shareRoom();
     for (let i = 0; i < this.#touchedCount; i++) {
       const socket = this.#touched[i]!;
+      let left = socket.memory <= share ? Infinity : share;
       let count = 0;
       for (let entry = socket.first; entry >= 0; entry = this.#next[entry]!) {
+        if (left !== Infinity && this.#lengths[entry]! > SMALL_PACKET) {
+          const memory = this.#lengths[entry]! + PACKET_MEMORY;
+          if (memory > left) {
+            this.#drops.wireguard_full++;
+            continue;
+          }
+          left -= memory;
+        }
         writePointer(this.#vectorWords, count * 4, this.#addresses[entry]!);
         this.#vectorWords[count * 4 + 2] = this.#lengths[entry]!;
         count++;
@@ -132,6 +179,27 @@ export class BatchSender {
     }
     this.#touchedCount = 0;
     this.#entries = 0;
+    this.#memory = 0;
+  }
+
+  /** Memory that each socket's full-size packets may take now; Infinity when there is room for all. */
+  #shareRoom(): number {
+    if (this.#gauge === undefined || this.#memory === 0) return Infinity;
+    // Room does not shrink but by what is sent from here: it is looked at again when it is used up.
+    if (this.#room < this.#memory) {
+      const backlog = this.#gauge.measure();
+      this.#room = backlog === undefined
+        ? MAX_BACKLOG
+        : Math.min(MAX_BACKLOG, backlog.capacity * BACKLOG_SHARE) - backlog.waiting;
+      if (backlog === undefined) return Infinity;
+    }
+    if (this.#room >= this.#memory) {
+      this.#room -= this.#memory;
+      return Infinity;
+    }
+    const share = fairShare(this.#touched, this.#touchedCount, Math.max(0, this.#room));
+    this.#room = 0;
+    return share;
   }
 
   #sendVectors(fd: number, count: number): void {
@@ -193,5 +261,28 @@ export class BatchSender {
       message++;
     }
     return message;
+  }
+}
+
+/**
+ * The most that each may have so that all together have `room`: who needs less leaves the rest to the
+ * others (max-min fairness).
+ */
+function fairShare(sockets: readonly SendingSocket[], count: number, room: number): number {
+  let share = room / count;
+  for (;;) {
+    let satisfied = 0;
+    let left = room;
+    for (let i = 0; i < count; i++) {
+      const { memory } = sockets[i]!;
+      if (memory > share) continue;
+      satisfied++;
+      left -= memory;
+    }
+    if (satisfied === count) return share;
+    const next = left / (count - satisfied);
+    // Each turn satisfies one more at least, or is the last; a few make it fair enough.
+    if (next <= share * 1.01) return share;
+    share = next;
   }
 }

@@ -30,7 +30,7 @@ function setUp(alter: (real: BatchCalls) => BatchCalls) {
     receiver.close();
     from.close();
   };
-  return { sender, socket: { fd, first: -1, last: -1 }, drops, receive, close };
+  return { sender, socket: { fd, first: -1, last: -1, memory: 0 }, drops, receive, close };
 }
 
 /** Packets of each message of a call. */

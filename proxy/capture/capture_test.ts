@@ -177,6 +177,7 @@ for (const kind of ["portable", "linux"] as const) {
       too_large: 0,
       empty: 0,
       send_error: 0,
+      wireguard_full: 0,
     });
   });
 
@@ -216,6 +217,7 @@ for (const kind of ["portable", "linux"] as const) {
       too_large: 1,
       empty: 1,
       send_error: 2,
+      wireguard_full: 0,
     });
   });
 

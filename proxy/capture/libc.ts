@@ -7,6 +7,15 @@ const SYMBOLS = {
   __errno_location: { parameters: [], result: "pointer" },
 } as const;
 
+const NETLINK_SYMBOLS = {
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
+} as const;
+
+const AF_NETLINK = 16;
+const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
+const NETLINK_SOCK_DIAG = 4;
+
 /** What the Linux capture needs of the system; a test may give its own. */
 export interface BatchCalls {
   /** Messages received into `headers`, or -1. */
@@ -59,6 +68,19 @@ function open(): BatchCalls | null {
 /** The calls, or undefined where FFI is not permitted, or not on 64-bit Linux. */
 export function batchCalls(): BatchCalls | undefined {
   return (calls ??= open()) ?? undefined;
+}
+
+/** A socket that answers questions about sockets (sock_diag(7)), or undefined without FFI. */
+export function netlinkSocket(): { fd: number; close: () => void } | undefined {
+  const path = libcPath();
+  if (path === undefined) return undefined;
+  try {
+    const { socket, close } = Deno.dlopen(path, NETLINK_SYMBOLS).symbols;
+    const fd = socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_SOCK_DIAG);
+    return fd < 0 ? undefined : { fd, close: () => void close(fd) };
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -3,6 +3,7 @@
  * it in batches on the same descriptor.
  */
 import { datagramFd, nextFd, setReceiveBuffer } from "../../relay/net/mod.ts";
+import { BacklogGauge } from "./backlog.ts";
 import { BatchSender, type SendingSocket } from "./batch_sender.ts";
 import { type BatchCalls, HEADER, MSG_DONTWAIT, MSG_TRUNC, pinned, writePointer } from "./libc.ts";
 import {
@@ -26,6 +27,7 @@ const VIEW_STEP = 64;
 class LinuxSocket<T> implements CaptureSocket, SendingSocket {
   first = -1;
   last = -1;
+  memory = 0;
   /** Done when nothing reads any more: only then does the system let go of the address. */
   reading: Promise<void> = Promise.resolve();
 
@@ -54,6 +56,7 @@ export class LinuxCapture<T> implements Capture<T> {
   readonly #calls: BatchCalls;
   readonly #handler: CaptureHandler<T>;
   readonly #sockets = new Set<LinuxSocket<T>>();
+  readonly #gauge: BacklogGauge;
   readonly #sender: BatchSender;
   #port = 0;
   // One batch of slots serves every socket: it is read and passed on without a pause.
@@ -67,7 +70,8 @@ export class LinuxCapture<T> implements Capture<T> {
   constructor(handler: CaptureHandler<T>, calls: BatchCalls) {
     this.#handler = handler;
     this.#calls = calls;
-    this.#sender = new BatchSender(calls, this.drops);
+    this.#gauge = new BacklogGauge(calls);
+    this.#sender = new BatchSender(calls, this.drops, this.#gauge);
     const vectors = new Uint32Array(this.#vectors.bytes.buffer);
     for (let i = 0; i < BATCH; i++) {
       writePointer(vectors, i * 4, this.#slots.address + i * MAX_DATAGRAM);
@@ -98,6 +102,7 @@ export class LinuxCapture<T> implements Capture<T> {
   setWireguardPort(port: number): void {
     this.#port = port;
     this.#sender.setPort(port);
+    this.#gauge.setPort(port);
   }
 
   async #read(socket: LinuxSocket<T>): Promise<void> {
@@ -167,6 +172,7 @@ export class LinuxCapture<T> implements Capture<T> {
   }
 
   async close(): Promise<void> {
+    this.#gauge.close();
     await Promise.all([...this.#sockets].map((socket) => socket.close()));
   }
 }

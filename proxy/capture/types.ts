@@ -51,6 +51,8 @@ export class CaptureDrops {
   empty = 0;
   /** The system refused to send. */
   send_error = 0;
+  /** WireGuard does not keep up, and its receive buffer is full but for small packets. */
+  wireguard_full = 0;
 }
 
 /** A way to talk to WireGuard's socket. */
