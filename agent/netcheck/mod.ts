@@ -6,6 +6,8 @@
  */
 
 export { localEndpoint } from "./local.ts";
+export { PathProber, type PathProberOptions, type PathTarget } from "./pathprobe/mod.ts";
+export { openRawPort, SharedPort } from "./ports/mod.ts";
 export { probe, type ProbeOptions, type ProbeResult } from "./probe.ts";
 export type { ServerReport } from "./round.ts";
 export type { View } from "./view.ts";

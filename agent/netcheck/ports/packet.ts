@@ -1,6 +1,7 @@
 /**
  * What goes through a raw UDP socket, as bytes: the UDP header and its checksum (RFC 768), the
- * kernel's address structures, and the filter that lets nothing in but STUN answers to one port.
+ * kernel's address structures, and the filter that lets nothing in but STUN answers and path probes
+ * to one port.
  *
  * @module
  */
@@ -15,6 +16,11 @@ const PROTOCOL_UDP = 17;
 const COOKIE = 0x2112a442;
 /** Class bit of STUN message types that success and error answers have and requests have not. */
 const ANSWER_BIT = 0x0100;
+/**
+ * First four bytes of a path probe. WireGuard's messages begin with a byte from 1 to 4, those of STUN
+ * with two zero bits, DTLS and QUIC with other ones: none takes it for its own.
+ */
+export const PROBE_MAGIC = 0xd36e7870;
 
 /** Bytes of a kernel address structure of a family. */
 export const SOCKADDR_LENGTH = { 4: 16, 6: 28 } as const;
@@ -137,16 +143,18 @@ const SKIP_IP_HEADER = 0xb1;
 const JUMP_EQUAL = 0x15, JUMP_BITS = 0x45, RETURN = 0x06;
 
 /**
- * A classic BPF program, as the kernel reads it: it passes STUN answers to `port` and nothing else.
- * Without it every packet to WireGuard would be copied to the socket, too.
+ * A classic BPF program, as the kernel reads it: it passes STUN answers and path probes to `port`
+ * and nothing else. Without it every packet to WireGuard would be copied to the socket, too.
  */
-export function stunFilter(family: Family, port: number): Uint8Array {
+export function filterFor(family: Family, port: number): Uint8Array {
   // IPv4 raw sockets see the IP header, whose length varies; IPv6 ones start at UDP.
   const [half, word] = family === 4 ? [LOAD_HALF_X, LOAD_WORD_X] : [LOAD_HALF, LOAD_WORD];
   const program: [code: number, yes: number, no: number, value: number][] = [
     ...(family === 4 ? [[SKIP_IP_HEADER, 0, 0, 0] as [number, number, number, number]] : []),
     [half, 0, 0, 2],
-    [JUMP_EQUAL, 0, 5, port],
+    [JUMP_EQUAL, 0, 7, port],
+    [word, 0, 0, 8],
+    [JUMP_EQUAL, 4, 0, PROBE_MAGIC],
     [word, 0, 0, 12],
     [JUMP_EQUAL, 0, 3, COOKIE],
     [half, 0, 0, 8],

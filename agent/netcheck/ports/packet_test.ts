@@ -4,11 +4,11 @@ import { encodeBindingRequest, encodeBindingResponse } from "../../../relay/stun
 import {
   addressBytes,
   addressText,
+  filterFor,
   ipv4Source,
   locateUdp,
   SOCKADDR_LENGTH,
   sockaddrAddress,
-  stunFilter,
   udpChecksum,
   writeSockaddr,
   writeUdp,
@@ -109,17 +109,21 @@ Deno.test("a receiver that sums a datagram with its checksum finds no error, and
   ));
 });
 
-Deno.test("the filter passes STUN answers to the port, and nothing else", () => {
+Deno.test("the filter passes STUN answers and path probes to the port, and nothing else", () => {
   const wireguard = new Uint8Array(148);
   wireguard[0] = 1;
   const cookieAtOtherPlace = new Uint8Array([0, ...ANSWER]);
   const failure = ANSWER.slice();
   failure[1] = 0x11; // Binding error
   for (const family of [4, 6] as const) {
-    const program = stunFilter(family, PORT);
+    const program = filterFor(family, PORT);
     const passes = (packet: Uint8Array) => runFilter(program, packet) > 0;
     assert(passes(received(family, ANSWER)));
     assert(passes(received(family, failure)));
+    const probe = new Uint8Array([0xd3, 0x6e, 0x78, 0x70, ...new Uint8Array(44)]);
+    assert(passes(received(family, probe)), "a path probe");
+    assert(!passes(received(family, probe, PORT + 1)));
+    assert(!passes(received(family, probe.with(0, 4))));
     if (family === 4) assert(passes(received(4, ANSWER, PORT, 10)), "with IP options");
     assert(!passes(received(family, ANSWER, PORT + 1)));
     assert(!passes(received(family, encodeBindingRequest(TXID))), "a request");

@@ -1,8 +1,8 @@
 /**
- * STUN from WireGuard's own port while WireGuard has it. A raw socket sends UDP packets with that
- * source port, so that the NAT takes them for WireGuard's; of what arrives a filter in the kernel
- * gives it a copy of the STUN answers. WireGuard sees those as well and drops them, as they are no
- * message of its protocol.
+ * Packets of our own from WireGuard's port while WireGuard has it. A raw socket sends UDP packets with
+ * that source port, so that the NAT takes them for WireGuard's; of what arrives a filter in the
+ * kernel gives it a copy of STUN answers and path probes. WireGuard sees those as well and drops
+ * them, as they are no message of its protocol.
  *
  * One socket for each IP version and all buffers live as long as the port. While answers are awaited
  * one call waits on one thread of the runtime's pool, for both; otherwise none does.
@@ -15,11 +15,11 @@ import { type Family, type StunPort, type Take, Unreachable } from "./types.ts";
 import {
   addressBytes,
   addressText,
+  filterFor,
   ipv4Source,
   locateUdp,
   SOCKADDR_LENGTH,
   sockaddrAddress,
-  stunFilter,
   UDP_HEADER,
   writeSockaddr,
   writeUdp,
@@ -168,7 +168,7 @@ class RawPort implements StunPort {
     const fd = calls.socket(domain, type, LINUX.IPPROTO_UDP);
     if (fd < 0) return errnoText(calls.errno());
     // The filter comes first: what arrives before it is there would pass.
-    const program = stunFilter(family, this.port);
+    const program = filterFor(family, this.port);
     const fprog = new Uint8Array(16); // struct sock_fprog { u16 len; struct sock_filter *filter }
     const view = new DataView(fprog.buffer);
     view.setUint16(0, program.length / 8, true);
