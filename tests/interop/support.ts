@@ -105,6 +105,8 @@ export interface GoAgentOptions {
   regKey: string;
   /** Not the ordinary STUN servers but these. */
   stunServers?: string[];
+  /** Directories of the lab with a `ca.crt` that it trusts as well. */
+  moreRoots?: string[];
 }
 
 /** The unmodified Go agent on a lab's host. */
@@ -126,7 +128,8 @@ export class GoAgent {
   async start(...args: string[]): Promise<{ id: string; registered: boolean }> {
     const { dir } = this.lab;
     const roots = `${dir}/roots-${this.host}.pem`;
-    const cas = [`${dir}/relay/ca.crt`, `${dir}/control/certs/ca.crt`];
+    const more = (this.options.moreRoots ?? []).map((root) => `${dir}/${root}/ca.crt`);
+    const cas = [`${dir}/relay/ca.crt`, `${dir}/control/certs/ca.crt`, ...more];
     Deno.writeTextFileSync(roots, cas.map((path) => Deno.readTextFileSync(path)).join(""));
     const { regKey, stunServers = [`relay:${STUN_PORT}`, `control:${STUN_PORT}`] } = this.options;
     this.#process = await this.lab.host(this.host).spawn([
