@@ -4,15 +4,7 @@
  * @module
  */
 import { ApiClient } from "./api/mod.ts";
-import { describeAgent, renderPeers, renderStatus } from "./ctl/mod.ts";
-import {
-  Agent,
-  type AgentConfig,
-  freeUdpPort,
-  readConfig,
-  socketPathOf,
-  type Values,
-} from "./daemon/mod.ts";
+import { Agent, type AgentConfig, freeUdpPort, readConfig, type Values } from "./daemon/mod.ts";
 import { localEndpoint, NatWatch, probe } from "./netcheck/mod.ts";
 import { lockFile } from "./platform/mod.ts";
 import { cleanLeftover, openDevice } from "./wireguard/mod.ts";
@@ -79,18 +71,4 @@ export async function runAgent(
   } finally {
     api.close();
   }
-}
-
-/** `nexd status`: what the running agent knows. Throws when none runs. */
-export async function runStatus(values: Values, context: Context): Promise<void> {
-  const status = await describeAgent(socketPathOf(values));
-  if (context.json) context.print(JSON.stringify(status));
-  else renderStatus(status, Date.now()).forEach((line) => context.print(line));
-}
-
-/** `nexd peers list`: the running agent's peers; with `--json` one object a peer. */
-export async function runPeersList(values: Values, context: Context): Promise<void> {
-  const status = await describeAgent(socketPathOf(values));
-  if (context.json) status.peers.forEach((peer) => context.print(JSON.stringify(peer)));
-  else renderPeers(status, Date.now()).forEach((line) => context.print(line));
 }

@@ -9,6 +9,8 @@
 /** One flag: its spelling, environment name, kind and help text. */
 export interface OptionSpec {
   name: string;
+  /** A second spelling, one letter. */
+  alias?: string;
   env?: string;
   kind: "string" | "boolean" | "integer" | "list";
   default?: string | number | boolean | string[];

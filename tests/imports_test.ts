@@ -8,6 +8,8 @@ import { skip } from "../scripts/lab/support.ts";
 const ROOMS: Record<string, { may: string[]; types?: string[] }> = {
   "main.ts": {
     may: [
+      "agent/commands/mod.ts",
+      "agent/commands/table.ts",
       "agent/mod.ts",
       "agent/options.ts",
       "agent/relay_node/mod.ts",

@@ -5,17 +5,22 @@
  */
 import { JsonObjectDecoder } from "../api/mod.ts";
 import { AgentError, reasonOf } from "../errors.ts";
-import type { AgentStatus } from "./types.ts";
+import type { AgentStatus, ExitNodesStatus, PeerStatus } from "./types.ts";
 
-/** Largest answer, bytes, and how long it may take, ms. */
+/** Largest answer, bytes, and how long it may take when nothing else is said, ms. */
 const MAX_ANSWER = 64 << 20, TIMEOUT = 5_000;
 
 /**
  * Calls one method and returns its result text.
  *
+ * @param options `param`: its argument; `timeoutMs`: how long it may take
  * @throws {AgentError} when no agent answers there, or it reports an error
  */
-export async function callAgent(path: string, method: string): Promise<string> {
+export async function callAgent(
+  path: string,
+  method: string,
+  { param = "", timeoutMs = TIMEOUT } = {},
+): Promise<string> {
   let conn: Deno.Conn;
   try {
     conn = await Deno.connect({ transport: "unix", path });
@@ -29,9 +34,9 @@ export async function callAgent(path: string, method: string): Promise<string> {
       { cause: error },
     );
   }
-  const timer = setTimeout(() => conn.close(), TIMEOUT);
+  const timer = setTimeout(() => conn.close(), timeoutMs);
   try {
-    const request = JSON.stringify({ method: `NexdCtl.${method}`, params: [""], id: 1 });
+    const request = JSON.stringify({ method: `NexdCtl.${method}`, params: [param], id: 1 });
     await conn.write(new TextEncoder().encode(`${request}\n`));
     const decoder = new JsonObjectDecoder(MAX_ANSWER);
     const buffer = new Uint8Array(64 << 10);
@@ -39,10 +44,11 @@ export async function callAgent(path: string, method: string): Promise<string> {
       const [reply] = decoder.push(buffer.subarray(0, n));
       if (reply === undefined) continue;
       if (typeof reply.result === "string") return reply.result;
-      throw new Error(String(reply.error));
+      throw new AgentError(`The agent refused: ${reasonOf(reply.error)}`);
     }
     throw new Error("it closed the connection");
   } catch (error) {
+    if (error instanceof AgentError) throw error;
     throw new AgentError(`The agent on ${path} gave no answer: ${reasonOf(error)}`, {
       cause: error,
     });
@@ -57,4 +63,14 @@ export async function callAgent(path: string, method: string): Promise<string> {
 /** Everything a running agent tells. */
 export async function describeAgent(path: string): Promise<AgentStatus> {
   return JSON.parse(await callAgent(path, "Describe"));
+}
+
+/** One peer of a running agent, as it is now. */
+export async function describePeer(path: string, publicKey: string): Promise<PeerStatus> {
+  return JSON.parse(await callAgent(path, "DescribePeer", { param: publicKey }));
+}
+
+/** The exit nodes that a running agent knows. */
+export async function describeExitNodes(path: string): Promise<ExitNodesStatus> {
+  return JSON.parse(await callAgent(path, "ExitNodes"));
 }

@@ -1,9 +1,18 @@
 /**
- * The local control socket, both ends, and what `nexd status` prints.
+ * The local control socket, both ends, and what people read of an agent's status.
  *
  * @module
  */
-export { callAgent, describeAgent } from "./client.ts";
+export { callAgent, describeAgent, describeExitNodes, describePeer } from "./client.ts";
+export type { Controls } from "./methods.ts";
+export { socketPathOf } from "./path.ts";
 export { renderPeers, renderStatus } from "./render.ts";
 export { isAnswering, serveControl } from "./server.ts";
-export type { AgentStatus, NetcheckStatus, PeerStatus } from "./types.ts";
+export { ageText, bytesText, cut, facts, msText, spanText, table, wrap } from "./text.ts";
+export type {
+  AgentStatus,
+  ExitNodesStatus,
+  ExitNodeStatus,
+  NetcheckStatus,
+  PeerStatus,
+} from "./types.ts";

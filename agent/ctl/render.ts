@@ -4,40 +4,16 @@
  * @module
  */
 import { cleanText } from "../errors.ts";
+import { ageText, bytesText, cut, facts, msText, spanText, table, wrap } from "./text.ts";
 import type { AgentStatus, NetcheckStatus, PeerStatus } from "./types.ts";
 
-const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
-
-/** Bytes with a binary unit. */
-function bytesText(bytes: number): string {
-  let value = bytes, unit = 0;
-  for (; value >= 1024 && unit < UNITS.length - 1; unit++) value /= 1024;
-  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
-}
-
-/** How long ago, in one unit; `never` for null. */
-function ageText(then: number | null, now: number): string {
-  if (then === null) return "never";
-  const seconds = Math.max(0, Math.round((now - then) / 1000));
-  if (seconds < 120) return `${seconds}s ago`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)}m ago`;
-  return `${Math.round(seconds / 3600)}h ago`;
-}
-
-/** Rows as aligned columns; the last column is not padded. */
-export function table(header: string[], rows: string[][]): string[] {
-  const all = [header, ...rows];
-  const widths = header.map((_, i) => Math.max(...all.map((row) => (row[i] ?? "").length)));
-  return all.map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ").trimEnd());
-}
-
 /** `nexd status`. */
-export function renderStatus(status: AgentStatus, now: number): string[] {
-  const { control, relay } = status;
-  const rtt = relay?.rttMs === undefined ? "" : `, ${relay.rttMs.toFixed(1)} ms`;
-  const facts: [string, string][] = [
+export function renderStatus(status: AgentStatus, now: number, columns = 80): string[] {
+  const { control, relay, login } = status;
+  const lines: [string, string][] = [
     ["status", status.status + because(status.error)],
-    ["host", `${status.hostname}  ${status.public_key}`],
+    ...(login === undefined ? [] : loginText(login)),
+    ["host", `${cut(cleanText(status.hostname), 22)}  ${status.public_key}`],
     [
       "tunnel",
       [status.tunnel_ipv4, status.tunnel_ipv6].filter((ip) => ip !== "").join("  ") || "-",
@@ -56,16 +32,21 @@ export function renderStatus(status: AgentStatus, now: number): string[] {
       ? []
       : [["stun", stunText(status.netcheck, now)] as [string, string]]),
     ["control", `${control.url}  ${control.state}${because(control.error)}`],
-    [
-      "relay",
-      relay === null
-        ? "none"
-        : `${relay.host}:${relay.port}  ${relay.state}${rtt}${because(relay.error)}  ` +
-          `capture ${status.capture}`,
-    ],
+    ["relay", relay === null ? "none" : relayText(relay, status.capture)],
+    ...(relay?.reason === undefined ? [] : [["", relay.reason] as [string, string]]),
+    ...(status.host ?? []).map((note, i): [string, string] => [i === 0 ? "changes" : "", note]),
   ];
-  const lines = facts.map(([name, text]) => `${name.padEnd(10)} ${text}`);
-  return [...lines, "", ...renderPeers(status, now)];
+  return [...facts(lines, columns), "", ...renderWays(status, now, columns)];
+}
+
+function loginText({ url, code }: NonNullable<AgentStatus["login"]>): [string, string][] {
+  return [["sign in", url], ...(code === undefined ? [] : [["code", code] as [string, string]])];
+}
+
+function relayText(relay: NonNullable<AgentStatus["relay"]>, capture: string): string {
+  const rtt = relay.rttMs === undefined ? "" : `, ${msText(relay.rttMs)}`;
+  return `${relay.host}:${relay.port}  ${relay.state}${rtt}${because(relay.error)}  ` +
+    `capture ${capture}`;
 }
 
 /** How the NAT's kind and address are known, and what is wrong with that. */
@@ -79,7 +60,7 @@ function stunText(netcheck: NetcheckStatus, now: number): string {
   const rtts = good.flatMap(({ rtt_ms }) => rtt_ms ?? []);
   const parts = [
     `${good.length} of ${servers.length} answered`,
-    ...(rtts.length === 0 ? [] : [`${Math.min(...rtts).toFixed(1)} ms`]),
+    ...(rtts.length === 0 ? [] : [msText(Math.min(...rtts))]),
     ageText(last_round_ms, now),
     ...(netcheck.error === undefined ? [] : [`failing: ${failureOf(netcheck)}`]),
     ...(published === "current" ? [] : [`not published yet${because(publish_error)}`]),
@@ -97,35 +78,49 @@ function because(error: string | undefined): string {
   return error === undefined ? "" : ` (${error})`;
 }
 
-/** `nexd peers list`. */
-export function renderPeers(status: AgentStatus, now: number): string[] {
-  if (status.peers.length === 0 && status.skipped.length === 0) return ["no peers"];
+const HEADER = ["PEER", "TUNNEL IP", "METHOD", "SEEN", "RX", "TX", "OK"];
+
+/** The table of peers, a line each below the header, and who is no peer. */
+function peerTable(status: AgentStatus, now: number, columns: number): [string[], string[]] {
   const rows = status.peers.map((peer: PeerStatus) => [
     peer.hostname,
-    peer.tunnel_ipv4 || peer.tunnel_ipv6,
+    peer.tunnel_ipv4 || peer.tunnel_ipv6 || "-",
     peer.method,
-    peer.endpoint || "-",
-    peer.relay ?? "-",
-    ageText(peer.last_handshake_ms, now),
+    peer.last_handshake_ms === null ? "never" : spanText(now - peer.last_handshake_ms),
     bytesText(peer.rx_bytes),
     bytesText(peer.tx_bytes),
     peer.healthy ? "yes" : "no",
-    peer.reason,
   ]);
-  const header = [
-    "PEER",
-    "TUNNEL IP",
-    "METHOD",
-    "ENDPOINT",
-    "RELAY",
-    "HANDSHAKE",
-    "RX",
-    "TX",
-    "HEALTHY",
-    "WHY",
-  ];
-  const left = status.skipped.map((peer) =>
-    `not used: ${peer.hostname || peer.public_key}: ${peer.reason}`
+  const left = status.skipped.flatMap((peer) =>
+    wrap(`not used: ${cleanText(peer.hostname || peer.public_key, 63)}: ${peer.reason}`, {
+      columns,
+    })
   );
-  return [...(rows.length > 0 ? table(header, rows) : []), ...left];
+  return [rows.length > 0 ? table(HEADER, rows, { columns }) : [], left];
+}
+
+/** `nexd peers list`: SEEN is how long ago the last handshake was. */
+export function renderPeers(status: AgentStatus, now: number, columns = 80): string[] {
+  const [rows, left] = peerTable(status, now, columns);
+  return rows.length + left.length === 0 ? ["no peers"] : [...rows, ...left];
+}
+
+/** The same, and below each peer where it is, why this way, and why not a better one. */
+function renderWays(status: AgentStatus, now: number, columns: number): string[] {
+  const [[header = "", ...rows], left] = peerTable(status, now, columns);
+  if (rows.length + left.length === 0) return ["no peers"];
+  return [
+    ...(rows.length === 0 ? [] : [header]),
+    ...rows.flatMap((row, i) => [row, ...wayLines(status.peers[i]!, columns)]),
+    ...left,
+  ];
+}
+
+function wayLines(peer: PeerStatus, columns: number): string[] {
+  const at = peer.endpoint === "" ? "" : `at ${peer.endpoint}: `;
+  return [
+    `${at}${peer.reason}`,
+    ...(peer.better ?? []).map(({ method, reason }) => `not ${method}: ${reason}`),
+    ...(peer.notes ?? []).map((note) => `note: ${note}`),
+  ].flatMap((line) => wrap(line, { columns, indent: "    " }));
 }

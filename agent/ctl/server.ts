@@ -1,13 +1,13 @@
 /**
- * The local control socket: JSON-RPC 1.0 over a unix stream socket, as Nexodus' tools speak it,
- * plus `Describe` with everything as one JSON text. Only this user and root can connect (0600).
+ * The local control socket: JSON-RPC 1.0 over a unix stream socket, as Nexodus' tools speak it. Only
+ * this user and root can connect (0600).
  *
  * @module
  */
 import { getLogger } from "@logtape/logtape";
 import { JsonObjectDecoder } from "../api/mod.ts";
 import { AgentError, reasonOf } from "../errors.ts";
-import type { AgentStatus } from "./types.ts";
+import { type Controls, METHODS } from "./methods.ts";
 
 const log = getLogger(["nexd", "ctl"]);
 
@@ -38,7 +38,7 @@ export async function isAnswering(path: string): Promise<boolean> {
  */
 export async function serveControl(
   path: string,
-  describe: () => AgentStatus,
+  controls: Controls,
 ): Promise<ControlSocket> {
   if (await isAnswering(path)) {
     throw new AgentError(
@@ -73,7 +73,7 @@ export async function serveControl(
         continue;
       }
       connections.add(conn);
-      void serve(conn, describe)
+      void serve(conn, controls)
         .catch((error) => log.debug("control connection: {error}", { error: reasonOf(error) }))
         .finally(() => {
           connections.delete(conn);
@@ -97,7 +97,7 @@ function close(conn: Deno.Conn): void {
   } catch { /* closed already */ }
 }
 
-async function serve(conn: Deno.Conn, describe: () => AgentStatus): Promise<void> {
+async function serve(conn: Deno.Conn, controls: Controls): Promise<void> {
   const decoder = new JsonObjectDecoder(MAX_REQUEST);
   const buffer = new Uint8Array(4096);
   const encoder = new TextEncoder();
@@ -107,7 +107,7 @@ async function serve(conn: Deno.Conn, describe: () => AgentStatus): Promise<void
       const n = await conn.read(buffer);
       if (n === null) return;
       for (const request of decoder.push(buffer.subarray(0, n))) {
-        const bytes = encoder.encode(`${JSON.stringify(answer(request, describe))}\n`);
+        const bytes = encoder.encode(`${JSON.stringify(await answer(request, controls))}\n`);
         for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
       }
     } finally {
@@ -117,51 +117,18 @@ async function serve(conn: Deno.Conn, describe: () => AgentStatus): Promise<void
 }
 
 /** One reply: `{"id", "result": string | null, "error": string | null}`. */
-function answer(request: Record<string, unknown>, describe: () => AgentStatus): unknown {
+async function answer(request: Record<string, unknown>, controls: Controls): Promise<unknown> {
   const id = request.id ?? null;
   const name = typeof request.method === "string" ? request.method : "";
   const method = name.startsWith("NexdCtl.") ? METHODS[name.slice("NexdCtl.".length)] : undefined;
   if (method === undefined) {
     return { id, result: null, error: `rpc: can't find method ${name.slice(0, 100)}` };
   }
+  const [param] = Array.isArray(request.params) ? request.params : [];
   try {
-    return { id, result: method(describe()), error: null };
+    const result = await method(controls, typeof param === "string" ? param : "");
+    return { id, result, error: null };
   } catch (error) {
     return { id, result: null, error: reasonOf(error) };
   }
-}
-
-const METHODS: Record<string, ((status: AgentStatus) => string) | undefined> = {
-  __proto__: null as never,
-  Status: (status) => `Status: ${status.status}\n`,
-  Version: (status) => status.version,
-  GetTunnelIPv4: (status) => status.tunnel_ipv4,
-  GetTunnelIPv6: (status) => status.tunnel_ipv6,
-  ListPeers: listPeers,
-  Describe: (status) => JSON.stringify(status),
-};
-
-/** The peers in the shape of Nexodus' agent; a DERP relay counts as a relay. */
-function listPeers(status: AgentStatus): string {
-  const peers = status.peers.map((peer) => [peer.public_key, {
-    PublicKey: peer.public_key,
-    Endpoint: peer.endpoint,
-    AllowedIPs: peer.allowed_ips,
-    LatestHandshake: goTime(peer.last_handshake_ms),
-    Tx: peer.tx_bytes,
-    Rx: peer.rx_bytes,
-    Healthy: peer.healthy,
-  }]);
-  return JSON.stringify({
-    "relay-present": status.relay?.state === "connected",
-    "relay-required": status.nat === "symmetric" ||
-      status.peers.some((peer) => peer.method === "via-derp-relay"),
-    peers: Object.fromEntries(peers),
-  });
-}
-
-/** A time as Go prints it (`2006-01-02 15:04:05.999 +0000 UTC`); never is the zero time. */
-function goTime(ms: number | null): string {
-  if (ms === null) return "0001-01-01 00:00:00 +0000 UTC";
-  return `${new Date(ms).toISOString().replace("T", " ").replace("Z", "")} +0000 UTC`;
 }

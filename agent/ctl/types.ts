@@ -33,8 +33,34 @@ export interface PeerStatus {
   allowed_ips: string[];
   /** What happened to the way to it, oldest first; the newest 16. `at` is ms since the epoch. */
   history?: readonly { at: number; event: string; method: string }[];
+  /** Better ways than the one in use, best first, and why each is not it. */
+  better?: { method: string; reason: string }[];
   /** What was left out of this peer, and why. */
   notes?: string[];
+}
+
+/** A peer that offers to be an exit node. */
+export interface ExitNodeStatus {
+  hostname: string;
+  /** base64 */
+  public_key: string;
+  endpoint: string;
+  allowed_ips: string[];
+}
+
+/** Exit nodes, and whether this host uses one. */
+export interface ExitNodesStatus {
+  /** All traffic of this host is to go through one. */
+  enabled: boolean;
+  nodes: ExitNodeStatus[];
+}
+
+/** What a person has to do before the agent can go on. */
+interface LoginStatus {
+  /** Sign in here. */
+  url: string;
+  /** Where the link does not hold it already. */
+  code?: string;
 }
 
 /** A device of the VPC that is not used as a peer. */
@@ -125,6 +151,8 @@ export interface AgentStatus {
   reflexive6?: string;
   relay_only: boolean;
   control: { url: string; state: string; error?: string };
+  /** While the status is WaitingForAuth. */
+  login?: LoginStatus;
   relay: RelayStatus | null;
   capture: string;
   /** Packets the proxy dropped, by reason. */

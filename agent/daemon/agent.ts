@@ -154,7 +154,10 @@ export class Agent {
     await ensureStateDir(stateDir);
     const lock = await this.#doors.lock(`${stateDir}/nexd.lock`);
     undo.defer(() => lock.release());
-    const socket = await serveControl(socketPath, () => this.status());
+    const socket = await serveControl(socketPath, {
+      describe: () => this.status(),
+      ...this.#doors.controls,
+    });
     undo.defer(() => socket.close());
     if (await this.#doors.cleanLeftover(interfaceName)) {
       log.info("removed what a crashed agent left on {name}", { name: interfaceName });

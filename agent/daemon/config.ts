@@ -3,16 +3,9 @@
  *
  * @module
  */
+import { socketPathOf } from "../ctl/mod.ts";
 import { usageError } from "../errors.ts";
-import {
-  homeDir,
-  isRoot,
-  readHostPort,
-  readSignIn,
-  readText,
-  type SignIn,
-  type Values,
-} from "../onboarding/mod.ts";
+import { readHostPort, readSignIn, readText, type SignIn, type Values } from "../onboarding/mod.ts";
 import { readCaFile } from "../platform/mod.ts";
 import { checkInterfaceName } from "../wireguard/mod.ts";
 import { readRouting } from "./routing_flags.ts";
@@ -54,12 +47,6 @@ export interface AgentConfig extends SignIn {
   relayCaCerts: string[];
   capture: "auto" | "portable" | "linux";
   version: string;
-}
-
-/** Where the control socket is when `--unix-socket` does not say. */
-export function socketPathOf(values: Values): string {
-  return readText(values, "unix-socket") ??
-    (isRoot() ? "/var/run/nexd.sock" : `${homeDir()}/.nexodus/nexd.sock`);
 }
 
 /**

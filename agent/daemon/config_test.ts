@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { AgentError } from "../errors.ts";
 import { AGENT_OPTIONS, RELAY_MODE_OPTIONS, ROUTER_OPTIONS } from "../options.ts";
-import { readConfig, socketPathOf, type Values } from "./mod.ts";
+import { socketPathOf } from "../ctl/mod.ts";
+import { readConfig, type Values } from "./mod.ts";
 
 /** Values as the command line gives them when no flag is set. */
 const DEFAULTS: Values = Object.fromEntries(AGENT_OPTIONS.map((o) => [o.name, o.default]));

@@ -5,6 +5,7 @@
  */
 import type { Proxy, ProxyOptions, ProxyStatus } from "../../proxy/mod.ts";
 import type { Api } from "../api/mod.ts";
+import type { Controls } from "../ctl/mod.ts";
 import type { HostRoom } from "../host/mod.ts";
 import type { NatWatch, NatWatchOptions, ProbeOptions, ProbeResult } from "../netcheck/mod.ts";
 import type { DeviceConfig, WireGuardDevice } from "../wireguard/mod.ts";
@@ -37,6 +38,8 @@ export interface Doors {
   /** Address published as the local endpoint. */
   localEndpoint(override?: string): Promise<string>;
   /** What is changed on the host beside WireGuard. */
+  /** What the control socket lets tools do beside asking. */
+  controls?: Omit<Controls, "describe">;
   rooms: readonly HostRoom[];
   lock(path: string): Promise<{ release(): void }>;
   /** The wanted UDP port if it is free (0: any free one), else undefined. */

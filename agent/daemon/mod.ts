@@ -5,6 +5,6 @@
  */
 export { Agent, TUNNEL_MTU } from "./agent.ts";
 export type { Values } from "../onboarding/mod.ts";
-export { type AgentConfig, readConfig, socketPathOf } from "./config.ts";
+export { type AgentConfig, readConfig } from "./config.ts";
 export type { Doors, NatWatcher, RelayProxy } from "./doors.ts";
 export { freeUdpPort } from "./port.ts";

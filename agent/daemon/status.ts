@@ -5,7 +5,7 @@
  */
 import type { AgentStatus, NetcheckStatus, PeerStatus } from "../ctl/mod.ts";
 import type { ControlState, NatFacts } from "../onboarding/mod.ts";
-import type { PeerPlan, Self } from "../peering/mod.ts";
+import { type BetterWay, explainer, type PeerPlan, type Self } from "../peering/mod.ts";
 import type { PeerStats } from "../wireguard/mod.ts";
 import type { AgentConfig } from "./config.ts";
 import type { ProxyStatus } from "../../proxy/mod.ts";
@@ -26,12 +26,18 @@ interface StatusParts {
   error: string | undefined;
   /** Of the host's rooms. */
   notes: string[];
+  /** ms since the epoch */
+  now: number;
 }
 
 /** The status of now. */
 export function statusOf(parts: StatusParts): AgentStatus {
   const { config, self, nat, proxy, outcome, control } = parts;
   const symmetric = nat.symmetric;
+  const relay = proxy === undefined ? {} : { relay: proxy.relay.host };
+  const explain = self === undefined
+    ? () => []
+    : explainer({ self, ...relay, plans: outcome.plans, now: parts.now });
   return {
     status: parts.running ? "Running" : "Starting",
     version: config.version,
@@ -52,7 +58,7 @@ export function statusOf(parts: StatusParts): AgentStatus {
     capture: proxy?.capture ?? "",
     drops: proxy?.drops ?? {},
     ...(parts.netcheck === undefined ? {} : { netcheck: parts.netcheck }),
-    peers: outcome.plans.map((plan) => peerStatus(plan, outcome.stats, proxy)),
+    peers: outcome.plans.map((plan) => peerStatus(plan, outcome.stats, proxy, explain(plan))),
     skipped: outcome.skipped.map(({ hostname, publicKey, code, reason }) => ({
       hostname,
       public_key: publicKey,
@@ -68,6 +74,7 @@ function peerStatus(
   plan: PeerPlan,
   stats: ReadonlyMap<string, PeerStats>,
   proxy: ProxyStatus | undefined,
+  better: BetterWay[],
 ): PeerStatus {
   const { peer } = plan;
   const seen = stats.get(peer.publicKey);
@@ -92,6 +99,7 @@ function peerStatus(
       : { tx_packets: packets.txPackets, rx_packets: packets.rxPackets }),
     allowed_ips: plan.allowedIps,
     history: plan.history,
+    ...(better.length > 0 ? { better } : {}),
     ...(peer.notes.length > 0 ? { notes: peer.notes } : {}),
   };
 }

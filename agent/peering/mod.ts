@@ -4,6 +4,7 @@
  * @module
  */
 export { HANDSHAKE_LIFE, NEVER_HEALTHY_LIMIT, WAS_HEALTHY_LIMIT } from "./health/mod.ts";
+export { type BetterWay, explainer } from "./explain.ts";
 export { plan } from "./plan.ts";
 export {
   chooseCandidates,

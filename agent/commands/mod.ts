@@ -1,0 +1,22 @@
+/**
+ * The commands of `table.ts`, by name.
+ *
+ * @module
+ */
+import { completion } from "./completion.ts";
+import type { Command } from "./context.ts";
+import { peersPing, peersPing6 } from "./peers_ping.ts";
+import { ping } from "./ping.ts";
+import { peersList, status } from "./status.ts";
+
+export type { Command, CommandContext } from "./context.ts";
+
+/** All of them. */
+export const COMMANDS: Readonly<Record<string, Command>> = {
+  status,
+  peersList,
+  peersPing,
+  peersPing6,
+  ping,
+  completion,
+};
