@@ -141,6 +141,7 @@ export class Agent {
 
   /**
    * Runs until the signal aborts, then removes everything it made on the host.
+      now: this.#doors.now(),
    *
    * @param onRunning called once, when the tunnel is up
    * @throws {AgentError} what ended it otherwise, in one sentence
