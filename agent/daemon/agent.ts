@@ -136,12 +136,12 @@ export class Agent {
         { plans: [], skipped: [], stats: new Map(), relayReason: "" },
       error: this.#error,
       notes: this.#notes(),
+      now: this.#doors.now(),
     });
   }
 
   /**
    * Runs until the signal aborts, then removes everything it made on the host.
-      now: this.#doors.now(),
    *
    * @param onRunning called once, when the tunnel is up
    * @throws {AgentError} what ended it otherwise, in one sentence

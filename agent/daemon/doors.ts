@@ -37,9 +37,9 @@ export interface Doors {
   natWatch(options: NatWatchOptions): NatWatcher;
   /** Address published as the local endpoint. */
   localEndpoint(override?: string): Promise<string>;
-  /** What is changed on the host beside WireGuard. */
   /** What the control socket lets tools do beside asking. */
   controls?: Omit<Controls, "describe">;
+  /** What is changed on the host beside WireGuard. */
   rooms: readonly HostRoom[];
   lock(path: string): Promise<{ release(): void }>;
   /** The wanted UDP port if it is free (0: any free one), else undefined. */
