@@ -7,6 +7,7 @@ import { ApiClient } from "./api/mod.ts";
 import { Agent, type AgentConfig, freeUdpPort, readConfig, type Values } from "./daemon/mod.ts";
 import { localEndpoint, NatWatch, probe } from "./netcheck/mod.ts";
 import { lockFile } from "./platform/mod.ts";
+import { routing } from "./routing/mod.ts";
 import { cleanLeftover, openDevice } from "./wireguard/mod.ts";
 import { Proxy } from "../proxy/mod.ts";
 
@@ -41,6 +42,7 @@ export async function runAgent(
     insecureSkipTlsVerify: config.insecureSkipTlsVerify,
     version: config.version,
   });
+  const routes = routing(config);
   try {
     const agent = new Agent(config, {
       api,
@@ -50,11 +52,13 @@ export async function runAgent(
       probe,
       natWatch: (settings) => new NatWatch(settings),
       localEndpoint,
-      rooms: [],
+      rooms: [routes],
+      networks: () => routes.wish(),
       lock: lockFile,
       freeUdpPort,
       now: Date.now,
     });
+    routes.onChange = () => agent.wake();
     await agent.run(context.signal, (status) => {
       const { tunnel_ipv4, tunnel_ipv6 } = status;
       context.print(

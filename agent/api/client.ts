@@ -19,7 +19,7 @@ import { type Transport, unverifiedTransport, verifiedTransport } from "./transp
 import { isObject, parseDevice, parseMetadata, parseRegKey, parseVpc } from "./wire.ts";
 
 /** Largest answer to a plain call, bytes. */
-const MAX_BODY = 1 << 20;
+const MAX_BODY = 1 << 20, MAX_LIST = 32 << 20;
 /** How long a plain call may take, and how long the stream's headers may, ms (the API's own figure). */
 const CALL_TIMEOUT = 30_000;
 
@@ -45,6 +45,8 @@ export interface Api {
   getRegKey(token: string, signal?: AbortSignal): Promise<RegKey>;
   /** `GET /api/vpcs/{id}`. */
   getVpc(token: string, id: string, signal?: AbortSignal): Promise<Vpc>;
+  /** `GET /api/vpcs/{id}/devices`. */
+  listDevices(token: string, vpcId: string, signal?: AbortSignal): Promise<Device[]>;
   /** `POST /api/devices`; an {@link ApiFailure} of status 409 carries the existing id. */
   createDevice(token: string, body: AddDevice, signal?: AbortSignal): Promise<Device>;
   /** `PATCH /api/devices/{id}`. */
@@ -100,6 +102,17 @@ export class ApiClient implements Api {
     return this.#call("GET", `/api/vpcs/${encodeURIComponent(id)}`, token, {
       signal,
       parse: parseVpc,
+    });
+  }
+
+  listDevices(token: string, vpcId: string, signal?: AbortSignal): Promise<Device[]> {
+    return this.#call("GET", `/api/vpcs/${encodeURIComponent(vpcId)}/devices`, token, {
+      signal,
+      limit: MAX_LIST,
+      parse: (value) =>
+        Array.isArray(value)
+          ? value.map(parseDevice).filter((device) => device !== undefined)
+          : undefined,
     });
   }
 
@@ -187,6 +200,8 @@ export class ApiClient implements Api {
       signal: AbortSignal | undefined;
       body?: unknown;
       parse: (value: unknown) => T | undefined;
+      /** Longest answer, bytes. */
+      limit?: number;
     },
   ): Promise<T> {
     const url = new URL(path, this.#url);
@@ -196,7 +211,7 @@ export class ApiClient implements Api {
     if (response.status !== 200 && response.status !== 201) {
       throw await this.#refusal(response, method, url, signal);
     }
-    const text = await readBounded(response, url, signal);
+    const text = await readBounded(response, url, signal, options.limit);
     let value: T | undefined;
     try {
       value = options.parse(JSON.parse(text));
@@ -244,16 +259,21 @@ export class ApiClient implements Api {
   }
 }
 
-/** Reads a body as text, at most {@link MAX_BODY} bytes. */
-async function readBounded(response: Response, url: URL, signal: AbortSignal): Promise<string> {
+/** Reads a body as text, at most `limit` bytes. */
+async function readBounded(
+  response: Response,
+  url: URL,
+  signal: AbortSignal,
+  limit = MAX_BODY,
+): Promise<string> {
   if (response.body === null) return "";
   const decoder = new TextDecoder();
   let text = "", size = 0;
   try {
     for await (const chunk of chunksOf(response.body, signal)) {
       size += chunk.length;
-      if (size > MAX_BODY) {
-        throw new ApiFailure(`The answer of ${url.host} is larger than ${MAX_BODY} bytes`, {
+      if (size > limit) {
+        throw new ApiFailure(`The answer of ${url.host} is larger than ${limit} bytes`, {
           kind: "protocol",
         });
       }

@@ -13,7 +13,7 @@ import { parseHostPort } from "../../relay/net/mod.ts";
 import { type ApiFailure, pause, runWatch, WatchCache, type WatchState } from "../api/mod.ts";
 import { type AgentStatus, serveControl } from "../ctl/mod.ts";
 import { reasonOf } from "../errors.ts";
-import type { UnderlayServer } from "../host/mod.ts";
+import { UNDERLAY_MARK, type UnderlayServer } from "../host/mod.ts";
 import {
   type CachedVpc,
   ControlLink,
@@ -118,6 +118,11 @@ export class Agent {
       now: doors.now,
       refusedPause: this.#times.refused,
     });
+  }
+
+  /** Something that a pass looks at has changed. */
+  wake(): void {
+    this.#wake();
   }
 
   /** What the control socket tells. */
@@ -237,6 +242,8 @@ export class Agent {
       hostname: this.#config.hostname,
       symmetricNat: symmetric_nat,
       endpoints,
+      relay: this.#config.mode === "relay",
+      advertiseCidrs: this.#config.advertiseCidrs,
       ...(this.#config.requestIp === undefined ? {} : { requestIp: this.#config.requestIp }),
     }, signal);
   }
@@ -280,6 +287,7 @@ export class Agent {
     const { self, notes } = describeSelf(device, vpc, {
       publicKey: this.#publicKey,
       relayOnly: this.#config.relayOnly,
+      relay: this.#config.mode === "relay",
       ...this.#outside.facts,
     });
     this.#self = self;
@@ -317,6 +325,8 @@ export class Agent {
       listenPort: this.#outside.port,
       addresses: interfaceAddresses(this.#self!),
       mtu: TUNNEL_MTU,
+      mark: UNDERLAY_MARK,
+      driver: this.#config.driver,
     };
   }
 
@@ -338,6 +348,7 @@ export class Agent {
           publicRelay: this.#config.publicRelay,
           relayCaCerts: this.#config.relayCaCerts,
           rooms: this.#rooms,
+          networks: this.#doors.networks?.() ?? {},
           host: { ...this.#last!, servers: this.#servers() },
         });
         this.#error = undefined;

@@ -29,7 +29,7 @@ export interface AgentConfig extends SignIn {
   relayOnly: boolean;
   /** What this host is in its VPC: `relay` is a WireGuard relay, `router` brings networks with it. */
   mode: "agent" | "relay" | "router";
-  /** Networks behind this host, canonical; `0.0.0.0/0` of an exit node is one of them. */
+  /** Networks behind this host, canonical; those of an exit node hold everything. */
   advertiseCidrs: string[];
   /** Forward between the VPC and the advertised networks. */
   networkRouter: boolean;

@@ -109,7 +109,7 @@ Deno.test("config of a router and an exit node holds their networks, canonical a
   assert.deepEqual(config.advertiseCidrs, ["172.16.42.0/24", "2001:db8:1::/48", "10.1.0.0/16"]);
   assert(config.networkRouter && config.disableNat && config.mode === "router");
   const exit = await read({ "exit-node": true });
-  assert.deepEqual([exit.advertiseCidrs, exit.exitNode], [["0.0.0.0/0"], true]);
+  assert.deepEqual([exit.advertiseCidrs, exit.exitNode], [["0.0.0.0/0", "::/0"], true]);
   const wrong = (values: Values, message: RegExp) =>
     assert.rejects(read(values), (error) => {
       assert(error instanceof AgentError && error.exitCode === 2);

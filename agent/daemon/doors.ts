@@ -8,6 +8,7 @@ import type { Api } from "../api/mod.ts";
 import type { Controls } from "../ctl/mod.ts";
 import type { HostRoom } from "../host/mod.ts";
 import type { NatWatch, NatWatchOptions, ProbeOptions, ProbeResult } from "../netcheck/mod.ts";
+import type { NetworkWish } from "../peering/mod.ts";
 import type { DeviceConfig, WireGuardDevice } from "../wireguard/mod.ts";
 
 /** The proxy between WireGuard and the relay, as far as the daemon uses it. */
@@ -41,6 +42,8 @@ export interface Doors {
   controls?: Omit<Controls, "describe">;
   /** What is changed on the host beside WireGuard. */
   rooms: readonly HostRoom[];
+  /** What this host wants of networks behind peers. */
+  networks?(): NetworkWish;
   lock(path: string): Promise<{ release(): void }>;
   /** The wanted UDP port if it is free (0: any free one), else undefined. */
   freeUdpPort(wanted: number): Promise<number | undefined>;

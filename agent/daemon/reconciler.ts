@@ -12,6 +12,7 @@ import type { HostFacts } from "../host/mod.ts";
 import {
   chooseCandidates,
   chooseRelay,
+  type NetworkWish,
   type Observed,
   type Peer,
   type PeerHistory,
@@ -43,6 +44,7 @@ interface Parts {
   publicRelay: { host: string; port: number };
   relayCaCerts: string[];
   rooms: HostRooms;
+  networks: NetworkWish;
   /** What the rooms are told beside what the pass finds. */
   host: Pick<HostFacts, "device" | "vpc" | "servers">;
 }
@@ -98,7 +100,7 @@ export class Reconciler {
       publicRelay: parts.publicRelay,
     });
     if (choice.relay !== undefined) this.#useRelay(choice.relay, choice.reason, parts);
-    const { peers, skipped } = chooseCandidates(devices, self, choice);
+    const { peers, skipped } = chooseCandidates(devices, self, choice, parts.networks);
     await this.#addToProxy(peers, self, proxy);
 
     const stats = new Map((await device.stats()).map((row) => [row.publicKey, row]));
@@ -130,6 +132,8 @@ export class Reconciler {
       plans.filter((p) => p.configured).map((p) => ({
         publicKey: p.peer.publicKey,
         allowedIps: p.allowedIps,
+        // Networks behind peers are routed apart, so that they never take the host's own from it.
+        routes: p.allowedIps.filter((prefix) => !p.networks?.includes(prefix)),
         keepaliveSeconds: p.keepaliveSeconds,
         ...(p.endpoint === undefined ? {} : { endpoint: p.endpoint }),
       })),

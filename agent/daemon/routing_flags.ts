@@ -9,7 +9,7 @@ import { readList, type Values } from "../onboarding/mod.ts";
 import type { AgentConfig } from "./config.ts";
 
 /** What an exit node advertises. */
-const EVERYWHERE = "0.0.0.0/0";
+const EVERYWHERE = ["0.0.0.0/0", "::/0"];
 /** Networks that one host may bring. */
 const MAX_CIDRS = 256;
 
@@ -46,8 +46,8 @@ export function readRouting(values: Values, mode: AgentConfig["mode"]): Routing 
   if (mode === "router" && named.length === 0 && !routing.exitNode) {
     throw usageError("nexd router has nothing to route; give --advertise-cidr CIDR or --exit-node");
   }
-  if (routing.exitNode && !routing.advertiseCidrs.includes(EVERYWHERE)) {
-    routing.advertiseCidrs.push(EVERYWHERE);
+  if (routing.exitNode) {
+    routing.advertiseCidrs = [...new Set([...routing.advertiseCidrs, ...EVERYWHERE])];
   }
   return routing;
 }

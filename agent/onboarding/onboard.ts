@@ -7,7 +7,7 @@
 import type { AddDevice, Device, Endpoint, Vpc } from "../../control/api/types.ts";
 import { keyToBase64 } from "../../relay/derp/mod.ts";
 import { type Api, ApiFailure, Backoff, pause } from "../api/mod.ts";
-import { AgentError } from "../errors.ts";
+import { AgentError, cleanText } from "../errors.ts";
 import type { Credential } from "./join.ts";
 import { openSealedToken } from "./sealed_token.ts";
 
@@ -18,8 +18,10 @@ interface SelfDescription {
   symmetricNat: boolean;
   /** `local` first, then `stun:` when the reflexive address is known. */
   endpoints: Endpoint[];
-  /** This host relays for the others. */
+  /** This host relays for the others, by WireGuard. */
   relay?: boolean;
+  /** Networks behind this host; left out, it has none. */
+  advertiseCidrs?: readonly string[];
   /** Tunnel address to ask for at the first registration. */
   requestIp?: string;
 }
@@ -75,7 +77,10 @@ export async function onboard(
         ? `The VPC ${vpcId} of the registration key is gone; create a new key and pass it with --reg-key`
         : undefined,
   );
+  if (self.relay) await checkOnlyRelay(api, token, vpcId, self.publicKey, signal);
+  const cidrs = self.advertiseCidrs ?? [];
   const update = {
+    ...(cidrs.length === 0 ? {} : { advertise_cidrs: [...cidrs] }),
     vpc_id: vpcId,
     hostname: self.hostname,
     relay: self.relay ?? false,
@@ -119,8 +124,38 @@ export async function onboard(
         "use the registration key that it was registered with, or delete the device",
     );
   }
-  const deviceToken = openSealedToken(device.bearer_token, self.publicKey);
+  if (self.relay) {
+    // A device's own token may not write metadata.
+    await api.putMetadata(token, device.id, "relay", { type: "wireguard" }, signal);
+  }
+  if (cidrs.length === 0 && (device.advertise_cidrs ?? []).length > 0) {
+    // It was a router before: peers must not go on sending it what it does not carry any more.
+    await api.updateDevice(token, device.id, { advertise_cidrs: [] }, signal);
+    device.advertise_cidrs = [];
+  }
+  const deviceToken = openSealedToken(device.bearer_token!, self.publicKey);
   return { device, vpc, deviceToken };
+}
+
+/** A VPC has one relay: with two, peers could not tell which of them carries what. */
+async function checkOnlyRelay(
+  api: Api,
+  token: string,
+  vpcId: string,
+  publicKey: Uint8Array,
+  signal?: AbortSignal,
+): Promise<void> {
+  const own = keyToBase64(publicKey);
+  const other = (await api.listDevices(token, vpcId, signal)).find((device) =>
+    device.relay && device.public_key !== own && device.public_key !== ""
+  );
+  if (other === undefined) return;
+  throw new OnboardRefusal(
+    `The VPC has a relay already, ${
+      cleanText(other.hostname, 64) || other.id
+    }; delete that device ` +
+      "first, or run nexd without relay",
+  );
 }
 
 async function explain<T>(

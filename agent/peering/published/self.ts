@@ -12,7 +12,7 @@ import type { Self } from "../types.ts";
 /** What this host knows of itself. */
 type OwnFacts = Pick<
   Self,
-  "publicKey" | "symmetric" | "relayOnly" | "reflexive" | "reflexive6" | "local"
+  "publicKey" | "symmetric" | "relayOnly" | "relay" | "reflexive" | "reflexive6" | "local"
 >;
 
 /**
