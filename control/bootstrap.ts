@@ -3,6 +3,7 @@ import { hashPassword, hashToken, newPassword, newRegKey } from "./auth/mod.ts";
 import { readText, writePrivate } from "./state_dir.ts";
 import type { Store } from "./store/mod.ts";
 import { createRegKey, createUser } from "./tenants.ts";
+import { createAccount, userOf } from "./users/mod.ts";
 
 const log = getLogger(["nexd", "control"]);
 
@@ -38,14 +39,15 @@ export async function bootstrap(
   admin: { username: string; password?: string | undefined },
 ): Promise<Bootstrap> {
   const file = `${stateDir}/bootstrap.json`;
-  const user = await store.db.selectFrom("users").select(["id", "username"])
+  const account = await store.db.selectFrom("accounts").selectAll()
     .orderBy("created_at").limit(1).executeTakeFirst();
-  if (user) {
+  if (account) {
     if (admin.password !== undefined) {
       log.info("the first user exists already: the password given at this start is not used");
     }
     const regKey = await keptRegKey(store, file);
-    const { id: userId, username } = user;
+    const { username } = account;
+    const userId = await userOf(store, account);
     return { userId, username, first: false, ...(regKey === undefined ? {} : { regKey }) };
   }
   const password = admin.password ?? newPassword();
@@ -60,7 +62,8 @@ export async function bootstrap(
   };
   await writePrivate(file, `${JSON.stringify(kept, null, 2)}\n`);
   const userId = await store.write(async (write) => {
-    const id = await createUser(write, { username: admin.username, passwordHash });
+    const account = await createAccount(write, { username: admin.username, passwordHash });
+    const id = await createUser(write, { username: account.username, subject: account.id });
     const description = "made at the first start";
     await createRegKey(write, { ownerId: id, vpcId: id, description, token: regKey });
     return id;

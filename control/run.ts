@@ -1,6 +1,9 @@
-import { ensureSelfSigned, loadManual } from "../relay/cert/mod.ts";
+import { getLogger } from "@logtape/logtape";
+import { ensureSelfSigned, loadManual, reasonOf } from "../relay/cert/mod.ts";
 import { type ControlSettings, type ControlValues, settings } from "./config.ts";
 import { type Control, type ControlConfig, startControl } from "./server.ts";
+
+const log = getLogger(["nexd", "control"]);
 
 /** What the command line gives to a command. */
 export interface ControlContext {
@@ -37,11 +40,18 @@ export async function runControl(values: ControlValues, context: ControlContext)
 }
 
 function certificateSource(config: ControlSettings): ControlConfig["certificate"] {
-  const api = `api.${config.hostname}`;
+  const { certDir, hostname } = config;
+  const [api, auth] = [`api.${hostname}`, `auth.${hostname}`];
   if (config.certMode === "manual") {
-    return () => loadManual(config.certDir, config.hostname, [api]);
+    return () =>
+      loadManual(certDir, hostname, [api, auth]).catch(async (error) => {
+        // Registration keys need no sign-in, so a certificate for the two older names will do.
+        const certificate = await loadManual(certDir, hostname, [api]);
+        log.warn("users cannot sign in: {reason}", { reason: reasonOf(error) });
+        return certificate;
+      });
   }
-  return () => ensureSelfSigned(config.certDir, [config.hostname, api, `auth.${config.hostname}`]);
+  return () => ensureSelfSigned(certDir, [hostname, api, auth]);
 }
 
 function asJson(control: Control): string {

@@ -1,6 +1,5 @@
 import { getLogger } from "@logtape/logtape";
 import { type ApiDeps, createApp } from "./api/mod.ts";
-import type { UserAuthenticator } from "./auth/mod.ts";
 import { type Bootstrap, bootstrap } from "./bootstrap.ts";
 import { ControlError } from "./errors.ts";
 import {
@@ -16,6 +15,7 @@ import {
   type StreamTimes,
 } from "./events/mod.ts";
 import { DEFAULT_HOLD, Holder, type HoldOptions } from "./http/mod.ts";
+import { type Issuer, openIssuer } from "./issuer/mod.ts";
 import { loadSecret, openStateDir } from "./state_dir.ts";
 import { Store } from "./store/mod.ts";
 
@@ -26,17 +26,15 @@ const CLOSE_TIMEOUT = 500;
 
 /** What a control plane is started with. */
 export interface ControlConfig {
-  /** DNS name; the API is at `api.` before it. */
+  /** DNS name; the API is at `api.` before it, what users sign in at is at `auth.`. */
   hostname: string;
   /** Where to listen; an empty hostname is every address, port 0 any free one. */
   addr: { hostname: string; port: number };
   stateDir: string;
-  /** PEM chain and key for `hostname` and `api.` before it; `caPath` names a private CA's file. */
+  /** PEM chain and key for `hostname`, and for `api.` and `auth.` before it; `caPath` names a private CA's file. */
   certificate: () => Promise<{ cert: string; key: string; caPath?: string }>;
   /** Of the first user, where there is none yet. */
   admin?: { username?: string; password?: string | undefined };
-  /** Checks bearer values of users; without it there are only registration keys and devices. */
-  users?: UserAuthenticator;
   hold?: Partial<HoldOptions>;
   stream?: Partial<StreamTimes>;
   streamLimits?: Partial<StreamLimits>;
@@ -74,7 +72,10 @@ export async function startControl(config: ControlConfig): Promise<Control> {
     const store = await Store.open(dir.database);
     closers.push(() => store.close());
     const secret = await loadSecret(dir.path, store);
-    const deps = dependencies(config, store, secret);
+    let port = config.addr.port;
+    const url = (name: string) => `https://${name}${port === 443 ? "" : `:${port}`}`;
+    const issuer = await openIssuer({ store, secret, url: () => url(`auth.${config.hostname}`) });
+    const deps = dependencies(config, { store, secret, issuer });
     closers.push(() => {
       deps.online.close();
       deps.feed.close();
@@ -82,16 +83,16 @@ export async function startControl(config: ControlConfig): Promise<Control> {
     await deps.online.start();
     const server = listen(config, certificate, deps);
     closers.push(() => server.close());
+    port = server.address.port;
     // Last of all: a start that fails makes no user whose password nobody gets to see.
     const first = await bootstrap(store, dir.path, {
       username: config.admin?.username ?? "admin",
       password: config.admin?.password,
     });
-    const { port } = server.address;
     log.info("listening on {hostname} port {port}", { ...server.address });
     return {
       ...first,
-      serviceUrl: `https://${config.hostname}${port === 443 ? "" : `:${port}`}`,
+      serviceUrl: url(config.hostname),
       address: server.address,
       ...(certificate.caPath === undefined ? {} : { caPath: certificate.caPath }),
       store,
@@ -104,7 +105,10 @@ export async function startControl(config: ControlConfig): Promise<Control> {
   }
 }
 
-function dependencies(config: ControlConfig, store: Store, secret: Uint8Array): ApiDeps {
+function dependencies(
+  config: ControlConfig,
+  { store, secret, issuer }: { store: Store; secret: Uint8Array; issuer: Issuer },
+): ApiDeps {
   const online = new OnlineTracker(store, { ...DEFAULT_ONLINE_TIMES, ...config.online });
   return {
     store,
@@ -114,7 +118,7 @@ function dependencies(config: ControlConfig, store: Store, secret: Uint8Array): 
     streams: new StreamRegistry({ ...DEFAULT_STREAM_LIMITS, ...config.streamLimits }, online),
     holder: new Holder({ ...DEFAULT_HOLD, ...config.hold }),
     streamTimes: { ...DEFAULT_STREAM_TIMES, ...config.stream },
-    users: config.users,
+    issuer,
   };
 }
 

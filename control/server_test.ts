@@ -146,7 +146,7 @@ Deno.test("an agent joins over HTTPS with what the first start made", async () =
   });
   const { token } = await running.register();
   assert.equal((await running.call("GET", "/api/devices", token)).body.length, 1);
-  const user = await control.store.db.selectFrom("users").selectAll().executeTakeFirstOrThrow();
+  const user = await control.store.db.selectFrom("accounts").selectAll().executeTakeFirstOrThrow();
   assert.ok(await verifyPassword("correct horse", user.password_hash));
 });
 

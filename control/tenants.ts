@@ -9,21 +9,27 @@ import type { RegKeyRow, VpcRow, Write } from "./store/mod.ts";
  */
 export async function createUser(
   write: Write,
-  user: { username: string; passwordHash: string; id?: string },
+  user: {
+    username: string;
+    fullName?: string;
+    id?: string;
+    /** The `sub` of the tokens that speak for the user. */
+    subject?: string;
+  },
 ): Promise<string> {
   const id = user.id ?? crypto.randomUUID();
   const created_at = new Date().toISOString();
   await write.db.insertInto("users").values({
     id,
     username: user.username,
-    full_name: "",
+    full_name: user.fullName ?? "",
     picture: "",
-    password_hash: user.passwordHash,
     created_at,
+    subject: user.subject ?? null,
   }).execute();
   await write.db.insertInto("organizations").values({
     id,
-    name: user.username,
+    name: await freeName(write, user.username, id),
     description: `${user.username}'s organization`,
     created_at,
   }).execute();
@@ -31,6 +37,13 @@ export async function createUser(
     .values({ user_id: id, organization_id: id, roles_json: JSON.stringify(["owner"]) }).execute();
   await createVpc(write, { id, organizationId: id, description: "default vpc" });
   return id;
+}
+
+/** A name for an organization: somebody else's may have the user's name already. */
+async function freeName(write: Write, wanted: string, id: string): Promise<string> {
+  const taken = await write.db.selectFrom("organizations").select("id")
+    .where("name", "=", wanted).executeTakeFirst();
+  return taken ? `${wanted} ${id}` : wanted;
 }
 
 /** Makes a VPC, by default with the ranges that all VPCs share, and its security group. */

@@ -14,10 +14,15 @@ import {
   StreamRegistry,
   type StreamTimes,
 } from "./events/mod.ts";
-import { openToken } from "./auth/mod.ts";
+import { hashPassword, openToken } from "./auth/mod.ts";
 import { DEFAULT_HOLD, Holder, type HoldOptions } from "./http/mod.ts";
+import { openIssuer } from "./issuer/mod.ts";
 import { Store } from "./store/mod.ts";
 import { createRegKey, createUser } from "./tenants.ts";
+import { createAccount, type GateOptions } from "./users/mod.ts";
+
+/** URL of the issuer. */
+export const ISSUER = "https://auth.control.test";
 
 /** An answer, read. */
 export interface Answer {
@@ -33,6 +38,9 @@ export interface TestOptions {
   stream?: Partial<StreamTimes>;
   limits?: Partial<StreamLimits>;
   online?: Partial<OnlineTimes>;
+  gate?: Partial<GateOptions>;
+  /** Of the issuer, ms since the epoch. */
+  now?: () => number;
 }
 
 /** The application over a database in memory, with one user `ada` and one registration key. */
@@ -49,9 +57,18 @@ export class TestControl {
   static async start(options: TestOptions = {}): Promise<TestControl> {
     const store = await Store.open(":memory:");
     const online = new OnlineTracker(store, { graceMs: 20, startGraceMs: 20, ...options.online });
+    const secret = randomBytes(32);
+    const issuer = await openIssuer({
+      store,
+      secret,
+      url: () => ISSUER,
+      ...(options.gate ? { gate: options.gate } : {}),
+      ...(options.now ? { now: options.now } : {}),
+    });
     const deps: ApiDeps = {
       store,
-      secret: randomBytes(32),
+      secret,
+      issuer,
       feed: new Feed(store),
       online,
       streams: new StreamRegistry({ ...DEFAULT_STREAM_LIMITS, ...options.limits }, online),
@@ -59,7 +76,7 @@ export class TestControl {
       streamTimes: { ...DEFAULT_STREAM_TIMES, ...options.stream },
       users: (bearer) => {
         const userId = control.#users.get(bearer);
-        return Promise.resolve(userId === undefined ? undefined : { userId });
+        return userId === undefined ? issuer.users(bearer) : Promise.resolve({ userId });
       },
     };
     const control = new TestControl(deps, createApp(deps));
@@ -75,10 +92,33 @@ export class TestControl {
   /** Makes a user whose bearer value is `token`; the id is also that of the default VPC. */
   async addUser(username: string, token: string, id?: string): Promise<string> {
     const userId = await this.store.write((write) =>
-      createUser(write, { username, passwordHash: "", ...(id ? { id } : {}) })
+      createUser(write, { username, ...(id ? { id } : {}) })
     );
     this.#users.set(token, userId);
     return userId;
+  }
+
+  /** Makes an account that signs in with a password; its user is made when it is first seen. */
+  async addAccount(username: string, password: string): Promise<string> {
+    const passwordHash = await hashPassword(password);
+    const { id } = await this.store.write((write) =>
+      createAccount(write, { username, passwordHash, fullName: "Ada Ferrer" })
+    );
+    return id;
+  }
+
+  /** Sends a form, as a client at `from`. */
+  async form(
+    path: string,
+    fields: Record<string, string>,
+    { from = "192.0.2.1", headers = {} }: { from?: string; headers?: Record<string, string> } = {},
+  ): Promise<Answer> {
+    const response = await this.app.request(`${ISSUER}${path}`, {
+      method: "POST",
+      headers,
+      body: new URLSearchParams(fields),
+    }, { remoteAddr: { transport: "tcp", hostname: from, port: 1 } });
+    return await read(response);
   }
 
   async addRegKey(key: Partial<Parameters<typeof createRegKey>[1]> = {}): Promise<string> {
@@ -95,15 +135,7 @@ export class TestControl {
 
   /** Sends a request with a bearer value, or with the whole header after `raw `. */
   async call(method: string, path: string, bearer?: string, body?: unknown): Promise<Answer> {
-    const response = await this.fetch(method, path, bearer, body);
-    const text = await response.text();
-    const isJson = response.headers.get("content-type")?.startsWith("application/json");
-    return {
-      status: response.status,
-      headers: response.headers,
-      text,
-      body: isJson ? JSON.parse(text) : undefined,
-    };
+    return await read(await this.fetch(method, path, bearer, body));
   }
 
   async fetch(method: string, path: string, bearer?: string, body?: unknown): Promise<Response> {
@@ -153,6 +185,17 @@ export class TestControl {
     this.deps.feed.close();
     await this.store.close();
   }
+}
+
+async function read(response: Response): Promise<Answer> {
+  const text = await response.text();
+  const isJson = response.headers.get("content-type")?.startsWith("application/json");
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    body: isJson ? JSON.parse(text) : undefined,
+  };
 }
 
 /** A watch response, read event by event. */

@@ -2,6 +2,7 @@ import type { UserAuthenticator } from "../auth/mod.ts";
 import type { DeviceDeps } from "../devices/mod.ts";
 import type { Feed, OnlineTracker, StreamRegistry, StreamTimes } from "../events/mod.ts";
 import type { Holder } from "../http/mod.ts";
+import type { Issuer } from "../issuer/mod.ts";
 
 /** What the routes work with. */
 export interface ApiDeps extends DeviceDeps {
@@ -10,6 +11,8 @@ export interface ApiDeps extends DeviceDeps {
   online: OnlineTracker;
   holder: Holder;
   streamTimes: StreamTimes;
-  /** Checks bearer values of users; without it there are only registration keys and devices. */
+  /** Signs users in; without it there are only registration keys and devices. */
+  issuer?: Issuer | undefined;
+  /** Checks bearer values of users in place of the issuer. */
   users?: UserAuthenticator | undefined;
 }

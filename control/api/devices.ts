@@ -4,6 +4,7 @@ import { confinedTo, mayChange, type Principal } from "../auth/mod.ts";
 import {
   presentDevice,
   presentDevices,
+  presentOwn,
   registerDevice,
   removeDevice,
   updateDevice,
@@ -75,7 +76,7 @@ export function deviceRoutes(app: App, deps: ApiDeps): void {
     const { device, notice } = await registerDevice(deps, principal, body as AddDevice);
     if (notice) log.warn("device {id}: {notice}", { id: device.id, notice });
     return json(
-      presentDevice(deps.secret, principal, device),
+      presentOwn(deps.secret, principal, device),
       201,
       notice ? { "x-nexd-notice": notice } : {},
     );
@@ -107,7 +108,7 @@ export function deviceRoutes(app: App, deps: ApiDeps): void {
   }, async (c, { params, body }) => {
     const principal = c.get("principal");
     const row = await updateDevice(deps, principal, params.id, body as UpdateDevice);
-    return json(presentDevice(deps.secret, principal, row));
+    return json(presentOwn(deps.secret, principal, row));
   });
 
   endpoint(app, {

@@ -249,10 +249,10 @@ Deno.test("advertised networks that go are freed and those that stay are kept", 
 Deno.test("a deleted device answers once, and everything it had is free", async () => {
   await using control = await TestControl.start();
   const { device, token } = await control.register({ advertise_cidrs: ["10.1.0.0/16"] });
-  await control.register();
+  const other = await control.register();
   const path = `/api/devices/${device.id}`;
   assert.equal((await control.call("DELETE", path, control.regKey)).status, 403);
-  assert.equal((await control.call("DELETE", path, token)).status, 403);
+  assert.equal((await control.call("DELETE", path, other.token)).status, 403);
   const deleted = await control.call("DELETE", path, control.user);
   assert.equal(deleted.status, 200);
   assert.equal(deleted.body.public_key, "");

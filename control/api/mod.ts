@@ -13,15 +13,17 @@ import { deviceMetadataRoutes } from "./device_metadata.ts";
 import { deviceRoutes } from "./devices.ts";
 import { eventRoutes } from "./events.ts";
 import { healthRoutes } from "./health.ts";
+import { organizationRoutes } from "./organizations.ts";
 import { regKeyRoutes } from "./reg_keys.ts";
 import { securityGroupRoutes } from "./security_groups.ts";
+import { userRoutes } from "./users.ts";
 import { vpcRoutes } from "./vpcs.ts";
 
 export type { ApiDeps } from "./context.ts";
 
 const log = getLogger(["nexd", "control", "api"]);
 
-/** On every answer. The API serves no pages, so a browser is told to do nothing with its answers. */
+/** On every answer that says nothing else: what is no page is nothing for a browser. */
 const HEADERS: readonly (readonly [string, string])[] = [
   ["cache-control", "no-cache, no-store, max-age=0, must-revalidate"],
   ["x-content-type-options", "nosniff"],
@@ -42,6 +44,9 @@ export function createApp(deps: ApiDeps): App {
   });
   app.use(heldBack(deps));
   app.use("/api/*", authorized(deps));
+  deps.issuer?.routes(app);
+  userRoutes(app, deps);
+  organizationRoutes(app, deps);
   regKeyRoutes(app);
   vpcRoutes(app, deps);
   deviceRoutes(app, deps);
@@ -74,7 +79,9 @@ const requests: MiddlewareHandler<Env> = async (c, next) => {
   const start = performance.now();
   c.set("requestId", id);
   await next();
-  for (const [name, value] of HEADERS) c.res.headers.set(name, value);
+  for (const [name, value] of HEADERS) {
+    if (!c.res.headers.has(name)) c.res.headers.set(name, value);
+  }
   c.res.headers.set("x-request-id", id);
   log.debug("{method} {path} {status} {ms} ms ({id})", {
     method: c.req.method,
@@ -97,10 +104,15 @@ function heldBack(deps: ApiDeps): MiddlewareHandler<Env> {
 /** Finds the caller and checks that it may send this method to this path. */
 function authorized(deps: ApiDeps): MiddlewareHandler<Env> {
   return async (c, next) => {
-    const principal = await authenticate(c.req.header("authorization"), deps);
+    const principal = await authenticate(c.req.header("authorization"), {
+      store: deps.store,
+      users: deps.users ?? deps.issuer?.users,
+    });
     if ("refused" in principal) throw unauthorized(principal);
     // The path as it was sent: one that only decodes to a known path is not let through.
-    const scope = verdict(principal.kind, c.req.method, new URL(c.req.url).pathname);
+    const { kind } = principal;
+    const scopes = kind === "user" ? principal.scopes : undefined;
+    const scope = verdict(kind, c.req.method, new URL(c.req.url).pathname, scopes);
     if (scope === "refuse") throw new Problem(403);
     if (scope === "unknown") throw noRoute();
     c.set("principal", principal);

@@ -68,6 +68,21 @@ export interface UpdateDevice {
   revision?: number;
 }
 
+/** A user; the id is also that of its own organization, VPC and security group. */
+export interface User {
+  id: string;
+  full_name: string;
+  picture: string;
+  username: string;
+}
+
+/** An organization: its members share its VPCs. */
+export interface Organization {
+  id: string;
+  name: string;
+  description: string;
+}
+
 /** A VPC: the address ranges that its devices share. */
 export interface Vpc {
   id: string;

@@ -6,6 +6,7 @@ import {
   findVpc,
   listDevices,
   listMetadata,
+  listVpcs,
   type Reader,
   toMetadata,
   toVpc,
@@ -28,6 +29,17 @@ const notFoundAnswer = answers("No VPC that the caller may see", errorSchema);
 
 /** VPCs, and what all their devices show. */
 export function vpcRoutes(app: App, deps: ApiDeps): void {
+  endpoint(app, {
+    method: "get",
+    path: "/api/vpcs",
+    summary: "The VPCs that the caller may see, ordered by description",
+    responses: { 200: answers("The VPCs", z.array(vpcSchema)) },
+  }, async (c) => {
+    const principal = c.get("principal");
+    const rows = await listVpcs(deps.store.db, principal.ownerId, confinedTo(principal));
+    return json(rows.map(toVpc));
+  });
+
   endpoint(app, {
     method: "get",
     path: "/api/vpcs/{id}",

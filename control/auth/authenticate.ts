@@ -8,8 +8,16 @@ export interface Refusal {
   reason?: string;
 }
 
-/** Checks a bearer value that is none of ours and tells whose it is: how users sign in. */
-export type UserAuthenticator = (bearer: string) => Promise<{ userId: string } | undefined>;
+/**
+ * Checks a bearer value that is neither a key's nor a device's and tells whose it is: how users sign in.
+ * Without `scopes` the user may do everything that is his.
+ */
+export type UserAuthenticator = (
+  bearer: string,
+) => Promise<{ userId: string; scopes?: readonly string[] } | undefined>;
+
+/** Longest token of a user, in characters: ours are under a thousand. */
+const MAX_USER_TOKEN = 8192;
 
 /** Finds out who sent a request from its `Authorization` header. */
 export async function authenticate(
@@ -28,8 +36,11 @@ export async function authenticate(
   if (token.startsWith("RK:")) return await regKey(token, deps.store, (deps.now ?? Date.now)());
   if (token.startsWith("DT:")) return await device(token, deps.store);
   if (token.startsWith("ST:")) return { refused: "site-token" };
+  if (token.length > MAX_USER_TOKEN) return { refused: "malformed" };
   const user = await deps.users?.(token);
-  return user ? { kind: "user", ownerId: user.userId } : { refused: "invalid-token" };
+  if (!user) return { refused: "invalid-token" };
+  const { userId: ownerId, scopes } = user;
+  return { kind: "user", ownerId, ...(scopes === undefined ? {} : { scopes }) };
 }
 
 async function regKey(token: string, store: Store, now: number): Promise<Principal | Refusal> {

@@ -4,7 +4,8 @@ import type { DeviceRow, RegKeyRow } from "../store/mod.ts";
 export type Principal =
   | { kind: "reg-key"; ownerId: string; regKey: RegKeyRow; token: string }
   | { kind: "device"; ownerId: string; device: DeviceRow }
-  | { kind: "user"; ownerId: string };
+  /** `scopes`: what the user's token may do, where it is limited to that. */
+  | { kind: "user"; ownerId: string; scopes?: readonly string[] };
 
 /**
  * The one VPC that a caller is confined to, or undefined for all VPCs of its owner. A registration

@@ -3,20 +3,23 @@ import type { Principal } from "./principal.ts";
 /** `unknown`: no rule names this path, so the router answers that it does not exist. */
 export type Verdict = "allow" | "refuse" | "unknown";
 
-/** First path segments below `/api` that the API has, whether this server serves them or not. */
-const RESOURCES = new Set([
-  "organizations",
-  "vpcs",
-  "service-networks",
-  "invitations",
-  "security-groups",
-  "reg-keys",
-  "devices",
-  "sites",
-  "users",
-  "fflags",
-  "events",
-  "ca",
+/**
+ * First path segments below `/api` that the API has, whether this server serves them or not, and the
+ * resource that a user's token must have the scope `read:` or `write:` of; null where any token will do.
+ */
+const RESOURCES: ReadonlyMap<string, string | null> = new Map([
+  ["organizations", "organizations"],
+  ["vpcs", "organizations"],
+  ["service-networks", "organizations"],
+  ["invitations", "organizations"],
+  ["security-groups", "organizations"],
+  ["reg-keys", "organizations"],
+  ["devices", "devices"],
+  ["sites", "devices"],
+  ["users", "users"],
+  ["fflags", null],
+  ["events", null],
+  ["ca", null],
 ]);
 
 /** What every agent may do. `*` stands for exactly one path segment. */
@@ -51,7 +54,8 @@ const RULES: Record<Exclude<Principal["kind"], "user">, readonly string[]> = {
     "PUT devices/*/metadata/*",
     "POST sites",
   ],
-  device: [...SHARED, "POST vpcs/*/events", "POST events", "POST ca/sign"],
+  // A device may take itself away: the handler sees to it that it is itself.
+  device: [...SHARED, "DELETE devices/*", "POST vpcs/*/events", "POST events", "POST ca/sign"],
 };
 
 const COMPILED = Object.fromEntries(
@@ -66,12 +70,25 @@ const COMPILED = Object.fromEntries(
 
 /**
  * Whether a caller of this kind may send `method` to `path` (undecoded, from `/`). Paths are compared
- * segment by segment and whole; nothing is matched as part of a longer text.
+ * segment by segment and whole, and so are scopes; nothing is matched as part of a longer text.
+ *
+ * @param scopes of a user's token, where it is limited
  */
-export function verdict(kind: Principal["kind"], method: string, path: string): Verdict {
+export function verdict(
+  kind: Principal["kind"],
+  method: string,
+  path: string,
+  scopes?: readonly string[],
+): Verdict {
   const [empty, api, ...segments] = path.split("/");
-  if (empty !== "" || api !== "api" || !RESOURCES.has(segments[0] ?? "")) return "unknown";
-  if (kind === "user") return "allow";
+  const resource = RESOURCES.get(segments[0] ?? "");
+  if (empty !== "" || api !== "api" || resource === undefined) return "unknown";
+  if (kind === "user") {
+    if (scopes === undefined || resource === null) return "allow";
+    return scopes.includes(`${method === "GET" ? "read" : "write"}:${resource}`)
+      ? "allow"
+      : "refuse";
+  }
   const fits = COMPILED[kind]!.some((rule) =>
     rule.method === method && rule.segments.length === segments.length &&
     rule.segments.every((part, i) => part === "*" ? segments[i] !== "" : part === segments[i])

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { presentDevice, presentDevices } from "./present.ts";
+export { presentDevice, presentDevices, presentOwn } from "./present.ts";
 export { type DeviceDeps, registerDevice } from "./register.ts";
 export { removeDevice } from "./remove.ts";
 export { updateDevice } from "./update.ts";

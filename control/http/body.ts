@@ -20,8 +20,31 @@ export async function readJson(request: Request, timeoutMs = BODY_TIMEOUT): Prom
   }
 }
 
-async function readBytes(request: Request, timeoutMs: number): Promise<Uint8Array> {
-  if (Number(request.headers.get("content-length") ?? 0) > MAX_BODY) throw tooLarge();
+/** Largest form, in bytes: a name, a password and a token. */
+const MAX_FORM = 16 * 1024;
+
+/**
+ * Reads the body of an HTML form. Throws a {@linkcode Problem}: 415 for another content type, 413
+ * above 16 KiB, 408 when it takes longer than `timeoutMs`.
+ */
+export async function readForm(
+  request: Request,
+  timeoutMs = BODY_TIMEOUT,
+): Promise<URLSearchParams> {
+  const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
+  if (type !== "application/x-www-form-urlencoded") {
+    throw new Problem(415, { error: "send a form: application/x-www-form-urlencoded" });
+  }
+  const bytes = await readBytes(request, timeoutMs, MAX_FORM);
+  return new URLSearchParams(new TextDecoder().decode(bytes));
+}
+
+async function readBytes(
+  request: Request,
+  timeoutMs: number,
+  limit = MAX_BODY,
+): Promise<Uint8Array> {
+  if (Number(request.headers.get("content-length") ?? 0) > limit) throw tooLarge(limit);
   if (!request.body) return new Uint8Array();
   const reader = request.body.getReader();
   const chunks: Uint8Array[] = [];
@@ -38,7 +61,7 @@ async function readBytes(request: Request, timeoutMs: number): Promise<Uint8Arra
       const { done, value } = await Promise.race([reader.read(), late]);
       if (done) break;
       size += value.length;
-      if (size > MAX_BODY) throw tooLarge();
+      if (size > limit) throw tooLarge(limit);
       chunks.push(value);
     }
   } catch (error) {
@@ -58,6 +81,6 @@ async function readBytes(request: Request, timeoutMs: number): Promise<Uint8Arra
   return bytes;
 }
 
-function tooLarge(): Problem {
-  return new Problem(413, { error: `request body is larger than ${MAX_BODY} bytes` });
+function tooLarge(limit: number): Problem {
+  return new Problem(413, { error: `request body is larger than ${limit} bytes` });
 }

@@ -15,4 +15,4 @@ export {
   notFound,
   Problem,
 } from "./problem.ts";
-export { MAX_BODY } from "./body.ts";
+export { MAX_BODY, readForm } from "./body.ts";

@@ -12,7 +12,7 @@ async function withVpc(
   const store = await Store.open(":memory:");
   try {
     const vpc = await store.write(async (write) => {
-      const organizationId = await createUser(write, { username: "ada", passwordHash: "" });
+      const organizationId = await createUser(write, { username: "ada" });
       return await createVpc(write, {
         organizationId,
         description: "test",

@@ -1,5 +1,21 @@
-import type { Device, DeviceMetadata, RegKey, SecurityGroup, Vpc } from "../api/types.ts";
-import type { DeviceRow, MetadataRow, RegKeyRow, SecurityGroupRow, VpcRow } from "./tables.ts";
+import type {
+  Device,
+  DeviceMetadata,
+  Organization,
+  RegKey,
+  SecurityGroup,
+  User,
+  Vpc,
+} from "../api/types.ts";
+import type {
+  DeviceRow,
+  MetadataRow,
+  OrganizationRow,
+  RegKeyRow,
+  SecurityGroupRow,
+  UserRow,
+  VpcRow,
+} from "./tables.ts";
 
 /** A device as the API shows it, without a token; keys in the order that stock servers use. */
 export function toDevice(row: DeviceRow): Device {
@@ -23,6 +39,16 @@ export function toDevice(row: DeviceRow): Device {
     online: row.online !== 0,
     online_at: row.online_at,
   };
+}
+
+/** A user as the API shows it. */
+export function toUser({ id, full_name, picture, username }: UserRow): User {
+  return { id, full_name, picture, username };
+}
+
+/** An organization as the API shows it. */
+export function toOrganization({ id, name, description }: OrganizationRow): Organization {
+  return { id, name, description };
 }
 
 /** A VPC as the API shows it. */

@@ -78,8 +78,40 @@ const INITIAL = [
   `CREATE INDEX advertised_cidrs_device ON advertised_cidrs (device_id)`,
 ];
 
+const accounts: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    for (const statement of ACCOUNTS) await sql.raw(statement).execute(db);
+  },
+};
+
+const ACCOUNTS = [
+  // Who signs in here is one thing, the user of the API another: a user may be deleted and made
+  // again for the same account, and an account of another issuer has a user too.
+  `CREATE TABLE accounts (
+     id TEXT PRIMARY KEY, username TEXT NOT NULL UNIQUE, full_name TEXT NOT NULL,
+     email TEXT NOT NULL, password_hash TEXT NOT NULL, generation INTEGER NOT NULL,
+     created_at TEXT NOT NULL)`,
+  `INSERT INTO accounts SELECT id, username, full_name, '', password_hash, 1, created_at FROM users`,
+  `ALTER TABLE users ADD COLUMN subject TEXT`,
+  `UPDATE users SET subject = id`,
+  `CREATE UNIQUE INDEX users_subject ON users (subject)`,
+  `ALTER TABLE users DROP COLUMN password_hash`,
+  `CREATE TABLE signing_keys (generation INTEGER PRIMARY KEY, created_at TEXT NOT NULL)`,
+  `CREATE TABLE device_codes (
+     code_hash TEXT PRIMARY KEY, user_code TEXT NOT NULL UNIQUE, client_id TEXT NOT NULL,
+     scope TEXT NOT NULL, device_name TEXT NOT NULL, address TEXT NOT NULL,
+     account_id TEXT REFERENCES accounts (id), denied INTEGER NOT NULL,
+     created_at TEXT NOT NULL, expires_at TEXT NOT NULL) WITHOUT ROWID`,
+  `CREATE INDEX device_codes_expiry ON device_codes (expires_at)`,
+  `CREATE TABLE ended_sessions (
+     id TEXT PRIMARY KEY, expires_at TEXT NOT NULL) WITHOUT ROWID`,
+];
+
 /** Every migration of this version, by name; the names sort in the order of their making. */
-export const MIGRATIONS: Readonly<Record<string, Migration>> = { "0001_initial": initial };
+export const MIGRATIONS: Readonly<Record<string, Migration>> = {
+  "0001_initial": initial,
+  "0002_accounts": accounts,
+};
 
 /** A static list, so that a compiled or bundled program carries its migrations. */
 export const migrationProvider: MigrationProvider = {

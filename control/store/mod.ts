@@ -5,15 +5,36 @@
  * @module
  */
 export { type Change, type Reader, Store, Write } from "./store.ts";
-export { toDevice, toMetadata, toRegKey, toSecurityGroup, toVpc } from "./convert.ts";
+export {
+  toDevice,
+  toMetadata,
+  toOrganization,
+  toRegKey,
+  toSecurityGroup,
+  toUser,
+  toVpc,
+} from "./convert.ts";
 export {
   findDevice,
+  findOrganization,
   findSecurityGroup,
   findVpc,
   listDevices,
   listMetadata,
+  listOrganizations,
+  listVpcs,
   type MetadataFilter,
   metadataQuery,
   vpcById,
 } from "./queries.ts";
-export type { DeviceRow, RegKeyRow, RevisionName, SecurityGroupRow, VpcRow } from "./tables.ts";
+export type {
+  AccountRow,
+  DeviceCodeRow,
+  DeviceRow,
+  OrganizationRow,
+  RegKeyRow,
+  RevisionName,
+  SecurityGroupRow,
+  UserRow,
+  VpcRow,
+} from "./tables.ts";

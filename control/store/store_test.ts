@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { Kysely, SqliteDialect } from "kysely";
+import { Migrator } from "kysely/migration";
 import { createUser } from "../tenants.ts";
+import { MIGRATIONS } from "./migrations.ts";
 import { type Change, Store } from "./mod.ts";
+import { openSqlite } from "./sqlite.ts";
 
 async function withStore(test: (store: Store) => Promise<void>): Promise<void> {
   const store = await Store.open(":memory:");
@@ -62,7 +66,7 @@ Deno.test("a database that was just migrated serves at once, and opens again", a
   try {
     for (const username of ["ada", "sol"]) {
       const store = await Store.open(`${dir}/control.db`);
-      await store.write((write) => createUser(write, { username, passwordHash: "" }));
+      await store.write((write) => createUser(write, { username }));
       assert.ok(store.ready());
       await store.close();
       assert.equal(store.ready(), false);
@@ -84,4 +88,38 @@ Deno.test("rows keep their references", async () => {
       /FOREIGN KEY/,
     );
   });
+});
+
+Deno.test("a database of the first version keeps its users, who can sign in", async () => {
+  const path = await Deno.makeTempFile();
+  try {
+    const sqlite = openSqlite(path);
+    const db = new Kysely<Record<string, Record<string, unknown>>>({
+      dialect: new SqliteDialect({ database: sqlite }),
+    });
+    const first = { "0001_initial": MIGRATIONS["0001_initial"]! };
+    const provider = { getMigrations: () => Promise.resolve(first) };
+    const { error } = await new Migrator({ db, provider }).migrateToLatest();
+    assert.equal(error, undefined);
+    const named = {
+      username: "ada",
+      full_name: "",
+      picture: "",
+      created_at: "2026-01-01T00:00:00Z",
+    };
+    await db.insertInto("users").values({ id: "u1", password_hash: "hash", ...named }).execute();
+    await db.destroy();
+    const store = await Store.open(path);
+    const account = await store.db.selectFrom("accounts").selectAll().executeTakeFirstOrThrow();
+    assert.deepEqual([account.username, account.password_hash, account.generation], [
+      "ada",
+      "hash",
+      1,
+    ]);
+    const user = await store.db.selectFrom("users").selectAll().executeTakeFirstOrThrow();
+    assert.deepEqual([user.id, user.subject], ["u1", account.id]);
+    await store.close();
+  } finally {
+    await Deno.remove(path);
+  }
 });

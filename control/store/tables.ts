@@ -5,15 +5,12 @@
 export interface Tables {
   meta: { key: string; value: string };
   revisions: { name: RevisionName; value: number };
-  users: {
-    id: string;
-    username: string;
-    full_name: string;
-    picture: string;
-    password_hash: string;
-    created_at: string;
-  };
-  organizations: { id: string; name: string; description: string; created_at: string };
+  accounts: AccountRow;
+  users: UserRow;
+  signing_keys: { generation: number; created_at: string };
+  device_codes: DeviceCodeRow;
+  ended_sessions: { id: string; expires_at: string };
+  organizations: OrganizationRow;
   memberships: { user_id: string; organization_id: string; roles_json: string };
   vpcs: VpcRow;
   security_groups: SecurityGroupRow;
@@ -34,6 +31,56 @@ export interface Tables {
 
 /** Each of these has its own counter, as each is its own kind of watch. */
 export type RevisionName = "devices" | "device_metadata" | "security_groups" | "vpcs";
+
+/** Who signs in at this control plane. */
+export interface AccountRow {
+  id: string;
+  username: string;
+  full_name: string;
+  email: string;
+  /** `""`: no password opens it. */
+  password_hash: string;
+  /** Part of every token of the account: a higher number ends all of them. */
+  generation: number;
+  created_at: string;
+}
+
+/** A user of the API: made when an account is first seen there. */
+export interface UserRow {
+  id: string;
+  username: string;
+  full_name: string;
+  picture: string;
+  created_at: string;
+  /** The `sub` of the tokens that speak for it. */
+  subject: string | null;
+}
+
+export interface OrganizationRow {
+  id: string;
+  name: string;
+  description: string;
+  created_at: string;
+}
+
+/** A device's request to be let in, until somebody has decided and it has asked again. */
+export interface DeviceCodeRow {
+  /** SHA-256 of the device code, hex. */
+  code_hash: string;
+  /** What a person types, `BCDF-GHJK`. */
+  user_code: string;
+  client_id: string;
+  scope: string;
+  /** What the host calls itself; `""` when it does not say. */
+  device_name: string;
+  /** IP address that asked. */
+  address: string;
+  /** Who let it in; null as long as nobody has. */
+  account_id: string | null;
+  denied: number;
+  created_at: string;
+  expires_at: string;
+}
 
 export interface VpcRow {
   id: string;
