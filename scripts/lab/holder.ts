@@ -48,7 +48,8 @@ function usesUserNamespace(): boolean {
 /** Flags that make `nsenter` enter the namespaces of a lab's host. */
 export function enterFlags(pid: number): string[] {
   const user = usesUserNamespace() ? ["-U", "--preserve-credentials"] : [];
-  return ["-t", String(pid), ...user, "-n", "-m", "-u", "-p"];
+  // With the root directory, which need not be that of the mounts: labs run in a chroot, too.
+  return ["-t", String(pid), ...user, "-n", "-m", "-u", "-p", "-r"];
 }
 
 /**

@@ -15,7 +15,20 @@ function read(path: string): string | undefined {
 /** Pids of the direct children of a process. */
 export function childrenOf(pid: number): number[] {
   const text = read(`/proc/${pid}/task/${pid}/children`);
-  return text ? text.trim().split(/\s+/).filter(Boolean).map(Number) : [];
+  if (text !== undefined) return text.trim().split(/\s+/).filter(Boolean).map(Number);
+  return isAlive(pid) ? searchChildren(pid) : [];
+}
+
+/** For kernels without CONFIG_PROC_CHILDREN. */
+function searchChildren(parent: number): number[] {
+  const found: number[] = [];
+  for (const { name } of Deno.readDirSync("/proc")) {
+    const stat = /^\d+$/.test(name) ? read(`/proc/${name}/stat`) : undefined;
+    if (stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[1] === String(parent)) {
+      found.push(Number(name));
+    }
+  }
+  return found;
 }
 
 /** Pids of all processes below a process, parents before children. */
