@@ -54,6 +54,18 @@ export async function runAgent(
       localEndpoint,
       rooms: [routes],
       networks: () => routes.wish(),
+      controls: {
+        exitNodes: () => ({
+          enabled: routes.exitNodeClient,
+          nodes: routes.exitNodes().map(({ hostname, publicKey, endpoint, allowedIps }) => ({
+            hostname,
+            public_key: publicKey,
+            endpoint,
+            allowed_ips: allowedIps,
+          })),
+        }),
+        setExitNodeClient: (on) => routes.setExitNodeClient(on),
+      },
       lock: lockFile,
       freeUdpPort,
       now: Date.now,

@@ -133,7 +133,9 @@ export class Reconciler {
         publicKey: p.peer.publicKey,
         allowedIps: p.allowedIps,
         // Networks behind peers are routed apart, so that they never take the host's own from it.
-        routes: p.allowedIps.filter((prefix) => !p.networks?.includes(prefix)),
+        ...(p.networks === undefined
+          ? {}
+          : { routes: p.allowedIps.filter((prefix) => !p.networks!.includes(prefix)) }),
         keepaliveSeconds: p.keepaliveSeconds,
         ...(p.endpoint === undefined ? {} : { endpoint: p.endpoint }),
       })),

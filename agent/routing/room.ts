@@ -56,6 +56,8 @@ export interface ExitNode {
 export interface RoutingRoom extends HostRoom {
   /** What this host wants of networks behind peers, for choosing candidates. */
   wish(): NetworkWish;
+  /** This host is to send everything to an exit node. */
+  readonly exitNodeClient: boolean;
   /** The VPC's exit nodes as of the last pass. */
   exitNodes(): ExitNode[];
   /**
@@ -127,6 +129,10 @@ class Routing implements RoutingRoom {
         healthy: (key) => healthy.has(key),
       },
     };
+  }
+
+  get exitNodeClient(): boolean {
+    return this.#exitWanted;
   }
 
   exitNodes(): ExitNode[] {
@@ -218,6 +224,8 @@ class Routing implements RoutingRoom {
       await this.#part("routes", () => this.#policy!.apply(this.#want));
       await this.#part("conflicts", () => this.#findConflicts());
     }
+    // A pass that began before the switch does not count.
+    if ((this.#want.defaults.length > 0) !== this.#exitWanted) return;
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const resolve of waiting) resolve();
