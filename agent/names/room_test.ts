@@ -1,0 +1,242 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import type { Device, Vpc } from "../../control/api/types.ts";
+import type { HostFacts } from "../host/mod.ts";
+import { editFile } from "./file.ts";
+import { hostsFile } from "./mod.ts";
+
+const BASE = "127.0.0.1 localhost\n127.0.1.1 me.lan me\n";
+const relay = (host: string, address = "203.0.113.9") => ({ host, address, port: 443, pin: true });
+
+function factsOf(...relays: HostFacts["relays"]): HostFacts {
+  return {
+    interfaceName: "wg0",
+    self: {} as HostFacts["self"],
+    device: {} as Device,
+    vpc: { ipv4_cidr: "100.64.0.0/10", ipv6_cidr: "200::/64" } as Vpc,
+    devices: [],
+    securityGroups: [],
+    synced: true,
+    plans: [],
+    relays,
+    servers: [{ host: "stun.example", port: 3478 }],
+  };
+}
+
+async function inDir(test: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    await test(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+function roomOn(path: string, more: Partial<Parameters<typeof hostsFile>[0]> = {}) {
+  return hostsFile({
+    path,
+    owner: "wg0",
+    forbidden: ["api.try.example"],
+    hostname: () => "thishost.lan",
+    ...more,
+  });
+}
+
+const read = (path: string) => Deno.readTextFile(path);
+
+Deno.test("room pins relays' names and leaves the file as it was", () =>
+  inDir(async (dir) => {
+    const path = `${dir}/hosts`;
+    await Deno.writeTextFile(path, BASE.trimEnd());
+    await Deno.chmod(path, 0o640);
+    const room = roomOn(path);
+    await room.repair!();
+    await room.apply!(factsOf({ host: "unpinned.example", port: 443 }));
+    assert.equal(await read(path), BASE.trimEnd());
+    await room.apply!(factsOf(relay("Relay.example"), relay("relay.example", "2001:db8::9")));
+    const text = await read(path);
+    assert.ok(text.startsWith(BASE) && text.includes("\n203.0.113.9 relay.example # nexd wg0\n"));
+    assert.ok(text.includes("\n2001:db8::9 relay.example # nexd wg0\n"));
+    assert.equal((await Deno.stat(path)).mode! & 0o777, 0o640);
+    assert.deepEqual(room.notes(), [
+      `relay.example is 203.0.113.9 in ${path}`,
+      `relay.example is 2001:db8::9 in ${path}`,
+    ]);
+    await room.apply!(factsOf(relay("relay.example", "198.51.100.7")));
+    assert.ok(!(await read(path)).includes("203.0.113.9"));
+    await room.apply!(factsOf());
+    assert.equal(await read(path), BASE.trimEnd());
+    await room.close();
+    assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name), ["hosts"]);
+  }));
+
+Deno.test("room does not write again when nothing changed, and mends what others damage", () =>
+  inDir(async (dir) => {
+    const path = `${dir}/hosts`;
+    await Deno.writeTextFile(path, BASE);
+    const room = roomOn(path);
+    const facts = factsOf(relay("relay.example"));
+    await room.apply!(facts);
+    const { ino } = await Deno.stat(path);
+    await room.apply!(facts);
+    assert.equal((await Deno.stat(path)).ino, ino);
+    const pinned = await read(path);
+    await Deno.writeTextFile(path, pinned.replace(/203.*\n/, "") + "10.0.0.1 theirs\n");
+    await room.apply!(facts);
+    assert.equal(await read(path), BASE + "10.0.0.1 theirs\n" + pinned.slice(BASE.length));
+    await Deno.remove(path);
+    await room.apply!(facts);
+    assert.ok((await read(path)).includes("relay.example"));
+    await room.close();
+    await assert.rejects(read(path), Deno.errors.NotFound);
+  }));
+
+Deno.test("room removes a crash's block at the next start, and only its own", () =>
+  inDir(async (dir) => {
+    const path = `${dir}/hosts`;
+    await Deno.writeTextFile(path, BASE);
+    await roomOn(path).apply!(factsOf(relay("one.example")));
+    await roomOn(path, { owner: "wg1" }).apply!(factsOf(relay("two.example")));
+    await roomOn(path).repair!();
+    const text = await read(path);
+    assert.ok(!text.includes("one.example") && text.includes("two.example"));
+    await roomOn(path, { owner: "wg1" }).repair!();
+    assert.equal(await read(path), BASE);
+  }));
+
+Deno.test("room refuses names and addresses that could redirect something else", () =>
+  inDir(async (dir) => {
+    const path = `${dir}/hosts`;
+    await Deno.writeTextFile(path, BASE);
+    const room = roomOn(path);
+    const bad = [
+      ...[relay("localhost"), relay("api.try.example"), relay("auth.try.example")],
+      ...[relay("stun.example"), relay("thishost.lan"), relay("thishost"), relay("a b\n9.9.9.9 x")],
+      ...[relay("r.example", "127.0.0.1"), relay("r.example", "100.64.0.1")],
+      { host: "r.example", port: 443, pin: true },
+    ];
+    await room.apply!(factsOf(...bad));
+    assert.equal(await read(path), BASE);
+    assert.equal(room.notes().length, bad.length);
+    assert.ok(room.notes().every((note) => /is not pinned: /.test(note) && !note.includes("\n")));
+    await room.apply!(factsOf(relay("me.lan"), relay("r.example"), relay("r.example", "9.9.9.9")));
+    assert.match(room.notes().join("; "), /r.example is not pinned: another relay.*me.lan is not/);
+    assert.equal((await read(path)).split("# nexd wg0").length, 2);
+    const many = Array.from({ length: 40 }, (_, i) => relay(`r${i}.example`));
+    await room.apply!(factsOf(...many));
+    assert.equal((await read(path)).split("# nexd wg0").length, 33);
+    await room.close();
+    assert.equal(await read(path), BASE);
+  }));
+
+Deno.test("room tells of another's line for the same name", () =>
+  inDir(async (dir) => {
+    const path = `${dir}/hosts`;
+    await Deno.writeTextFile(path, `${BASE}10.0.0.1 relay.example\n`);
+    const room = roomOn(path);
+    await room.apply!(factsOf(relay("relay.example")));
+    assert.match(
+      room.notes()[0]!,
+      /^line 3 of .* gives relay.example as 10.0.0.1, not 203.0.113.9/,
+    );
+    await room.close();
+  }));
+
+Deno.test("room follows a link and writes a file with two names in place", () =>
+  inDir(async (dir) => {
+    const real = `${dir}/real`, path = `${dir}/hosts`, second = `${dir}/second`;
+    await Deno.writeTextFile(real, BASE);
+    await Deno.symlink(real, path);
+    await Deno.link(real, second);
+    const room = roomOn(path);
+    await room.apply!(factsOf(relay("relay.example")));
+    assert.ok((await Deno.lstat(path)).isSymlink);
+    assert.ok((await read(second)).includes("relay.example"), "it is still the same file");
+    await room.close();
+    assert.equal(await read(second), BASE);
+    await Deno.remove(real);
+    await roomOn(path).apply!(factsOf(relay("relay.example")));
+    assert.ok((await Deno.lstat(path)).isSymlink, "a link that leads nowhere is left alone");
+  }));
+
+Deno.test("room tells what to do when the file cannot be changed, and tries again later", () =>
+  inDir(async (dir) => {
+    const path = `${dir}/hosts`;
+    await Deno.mkdir(path);
+    let now = 0;
+    const room = roomOn(path, { now: () => now });
+    const facts = factsOf(relay("relay.example"));
+    await room.apply!(facts);
+    assert.match(room.notes()[0]!, /Cannot change .*add "203.0.113.9 relay.example" to it by hand/);
+    await Deno.remove(path);
+    await Deno.writeTextFile(path, "x".repeat((16 << 20) + 1));
+    await room.apply!(facts);
+    assert.match(room.notes()[0]!, /larger than 16 MiB/);
+    await Deno.writeTextFile(path, BASE);
+    now += 30_000;
+    await room.apply!(facts);
+    assert.ok((await read(path)).includes("relay.example"));
+    await room.close();
+  }));
+
+Deno.test("an edit keeps bytes that are no text", () =>
+  inDir(async (dir) => {
+    const path = `${dir}/hosts`;
+    const bytes = Uint8Array.from({ length: 256 }, (_, i) => i);
+    await Deno.writeFile(path, bytes);
+    const room = roomOn(path);
+    await room.apply!(factsOf(relay("relay.example")));
+    assert.deepEqual((await Deno.readFile(path)).subarray(0, 256), bytes);
+    await room.close();
+    assert.deepEqual(await Deno.readFile(path), bytes);
+  }));
+
+Deno.test("lines that others append at the same time are all there in the end", () =>
+  inDir(async (dir) => {
+    const path = `${dir}/hosts`;
+    await Deno.writeTextFile(path, BASE);
+    const script = 'i=0; while [ $i -lt 150 ]; do echo "10.0.0.1 n$i" >> "$0"; i=$((i+1)); done';
+    const writer = new Deno.Command("sh", { args: ["-c", script, path] }).spawn();
+    let done = false;
+    void writer.status.then(() => done = true);
+    const room = roomOn(path);
+    let rounds = 0;
+    while (!done || rounds < 5) {
+      await room.apply!(factsOf(relay(`r${rounds++}.example`)));
+      await room.apply!(factsOf());
+    }
+    await room.close();
+    const lines = (await read(path)).split("\n");
+    for (let i = 0; i < 150; i++) assert.ok(lines.includes(`10.0.0.1 n${i}`), `n${i} is lost`);
+    assert.ok(lines.every((line) => !line.includes("nexd")));
+  }));
+
+Deno.test("an edit is made again when somebody replaces or rewrites the file meanwhile", () =>
+  inDir(async (dir) => {
+    for (const how of ["replace", "rewrite"]) {
+      const path = `${dir}/${how}`;
+      await Deno.writeTextFile(path, "a\n");
+      let calls = 0;
+      await editFile(path, (text) => {
+        if (calls++ === 0) {
+          Deno.writeTextFileSync(`${path}.new`, "b\n");
+          if (how === "replace") Deno.renameSync(`${path}.new`, path);
+          else Deno.writeTextFileSync(path, "b\n");
+        }
+        return `${text}ours\n`;
+      });
+      assert.deepEqual([await read(path), calls], ["b\nours\n", 2]);
+    }
+    const path = `${dir}/busy`;
+    await Deno.writeTextFile(path, "a\n");
+    let n = 0;
+    await assert.rejects(
+      editFile(path, (text) => {
+        Deno.writeTextFileSync(path, `${n++}\n`);
+        return `${text}ours\n`;
+      }),
+      /others change it all the time/,
+    );
+    assert.equal(await read(path), `${n - 1}\n`);
+    assert.equal(Buffer.from(await Deno.readFile(path)).length, 2);
+  }));
