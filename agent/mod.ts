@@ -5,6 +5,8 @@
  */
 import { ApiClient } from "./api/mod.ts";
 import { Agent, type AgentConfig, freeUdpPort, readConfig, type Values } from "./daemon/mod.ts";
+import { securityGroups } from "./firewall/mod.ts";
+import { hostsFile } from "./names/mod.ts";
 import { localEndpoint, NatWatch, probe } from "./netcheck/mod.ts";
 import { lockFile } from "./platform/mod.ts";
 import { routing } from "./routing/mod.ts";
@@ -52,7 +54,11 @@ export async function runAgent(
       probe,
       natWatch: (settings) => new NatWatch(settings),
       localEndpoint,
-      rooms: [routes],
+      rooms: [
+        securityGroups({ interfaceName: config.interfaceName }),
+        routes,
+        hostsFile({ owner: config.interfaceName, forbidden: [config.join.apiUrl.hostname] }),
+      ],
       networks: () => routes.wish(),
       controls: {
         exitNodes: () => ({

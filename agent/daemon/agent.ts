@@ -191,6 +191,7 @@ export class Agent {
       if (onboarded === undefined) return;
     }
     await this.#startProxy(undo);
+    undo.defer(() => this.#rooms.release());
     undo.defer(() => this.#tunnel.close());
     undo.defer(() => this.#rooms.close());
     await this.#tunnel.open();

@@ -48,6 +48,11 @@ export class HostRooms {
     for (const room of this.#rooms.toReversed()) await this.#try(room, () => room.close());
   }
 
+  /** After WireGuard is closed: removes what guarded it. */
+  async release(): Promise<void> {
+    for (const room of this.#rooms.toReversed()) await this.#try(room, () => room.release?.());
+  }
+
   async #try(room: HostRoom, step: () => Promise<void> | undefined): Promise<void> {
     try {
       await step();

@@ -113,7 +113,11 @@ class SecurityGroupRoom implements HostRoom {
     return [...this.#decision.problems, this.#decision.summary];
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async release(): Promise<void> {
     await this.#remove();
   }
 

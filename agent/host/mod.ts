@@ -57,4 +57,6 @@ export interface HostRoom {
   notes(): readonly string[];
   /** Leaves the host as it was found. May be called again. */
   close(): Promise<void>;
+  /** Called after that, when WireGuard's interface is gone: what guarded it goes last. */
+  release?(): Promise<void>;
 }
