@@ -168,7 +168,7 @@ Deno.test("room holds peers back when it cannot enforce rules, and says what to 
   await assert.rejects(roomOn(refused).prepare!(rules), /nft: Error: .* not permitted; peers wait/);
   await assert.rejects(roomOn(new FakeNft(), "darwin").prepare!(rules), /darwin has no nftables/);
   await room.prepare!(factsOf("g", { securityGroups: [group("g")] }));
-  await room.close();
+  await room.release!();
 });
 
 Deno.test("room removes a crash's table at the start and its own at the end", async () => {
@@ -179,6 +179,8 @@ Deno.test("room removes a crash's table at the start and its own at the end", as
   await room.prepare!(factsOf("g", { securityGroups: [group("g", { inbound_rules: [ssh] })] }));
   assert.notEqual(nft.table, "");
   await room.close();
-  await room.close();
+  assert.notEqual(nft.table, "", "it guards the interface until that is gone");
+  await room.release!();
+  await room.release!();
   assert.deepEqual([nft.table, nft.writes], ["", 3]);
 });
