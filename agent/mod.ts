@@ -7,7 +7,7 @@ import { ApiClient } from "./api/mod.ts";
 import { Agent, type AgentConfig, freeUdpPort, readConfig, type Values } from "./daemon/mod.ts";
 import { securityGroups } from "./firewall/mod.ts";
 import { hostsFile } from "./names/mod.ts";
-import { localEndpoint, NatWatch, probe } from "./netcheck/mod.ts";
+import { localEndpoint, NatWatch, PathProber, probe } from "./netcheck/mod.ts";
 import { lockFile } from "./platform/mod.ts";
 import { routing } from "./routing/mod.ts";
 import { cleanLeftover, openDevice } from "./wireguard/mod.ts";
@@ -53,6 +53,7 @@ export async function runAgent(
       newProxy: (settings) => new Proxy(settings),
       probe,
       natWatch: (settings) => new NatWatch(settings),
+      pathProber: (settings) => new PathProber(settings),
       localEndpoint,
       rooms: [
         securityGroups({ interfaceName: config.interfaceName }),

@@ -35,6 +35,8 @@ export interface PeerStatus {
   history?: readonly { at: number; event: string; method: string }[];
   /** Better ways than the one in use, best first, and why each is not it. */
   better?: { method: string; reason: string }[];
+  /** Endpoints that have answered a probe: how fast, and when last, ms since the epoch. */
+  paths?: { endpoint: string; rtt_ms: number; answered_ms: number }[];
   /** What was left out of this peer, and why. */
   notes?: string[];
 }
@@ -128,6 +130,9 @@ export interface NetcheckStatus {
   ipv4: FamilyNatStatus;
   ipv6: FamilyNatStatus;
   servers: StunServerStatus[];
+  /** Whether paths to peers are probed beside WireGuard, and why not. */
+  path_probes?: "on" | "off";
+  path_probes_reason?: string;
   /** Whether the control plane knows all this, or why not. */
   published: "current" | "waiting";
   publish_error?: string;

@@ -29,6 +29,7 @@ import {
   interfaceAddresses,
   type RelayTarget,
   type Self,
+  SteadyClock,
 } from "../peering/mod.ts";
 import type { DeviceConfig } from "../wireguard/mod.ts";
 import type { AgentConfig } from "./config.ts";
@@ -66,6 +67,7 @@ const TIMES: AgentTimes = { firstStart: 15_000, refused: 5_000 };
 export class Agent {
   readonly #config: AgentConfig;
   readonly #doors: Doors;
+  readonly #clock: SteadyClock;
   readonly #times: AgentTimes;
   #store!: StateStore;
   #publicKey = "";
@@ -86,6 +88,7 @@ export class Agent {
   constructor(config: AgentConfig, doors: Doors, times: Partial<AgentTimes> = {}) {
     this.#config = config;
     this.#doors = doors;
+    this.#clock = new SteadyClock({ wall: doors.now, running: () => performance.now() });
     this.#times = { ...TIMES, ...times };
     this.#outside = new Outside({
       config,
@@ -99,6 +102,9 @@ export class Agent {
         this.#wake();
       },
       onMoved: () => this.#renewWatch(),
+      keys: () => this.#store.state,
+      now: () => this.#clock.now(),
+      onPaths: () => this.#wake(),
     });
     this.#rooms = new HostRooms(doors.rooms);
     this.#tunnel = new Tunnel({
@@ -142,6 +148,7 @@ export class Agent {
       error: this.#error,
       notes: this.#notes(),
       now: this.#doors.now(),
+      toWall: (steady) => this.#clock.toWall(steady),
     });
   }
 
@@ -316,7 +323,7 @@ export class Agent {
     undo.defer(() => proxy.close());
     await proxy.start();
     this.#proxy = proxy;
-    this.#reconciler = new Reconciler(relay, this.#doors.now);
+    this.#reconciler = new Reconciler(relay, this.#clock);
   }
 
   #deviceConfig(): DeviceConfig {
@@ -349,6 +356,7 @@ export class Agent {
           publicRelay: this.#config.publicRelay,
           relayCaCerts: this.#config.relayCaCerts,
           rooms: this.#rooms,
+          paths: this.#outside.paths,
           networks: this.#doors.networks?.() ?? {},
           host: { ...this.#last!, servers: this.#servers() },
         });

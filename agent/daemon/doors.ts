@@ -7,7 +7,14 @@ import type { Proxy, ProxyOptions, ProxyStatus } from "../../proxy/mod.ts";
 import type { Api } from "../api/mod.ts";
 import type { Controls } from "../ctl/mod.ts";
 import type { HostRoom } from "../host/mod.ts";
-import type { NatWatch, NatWatchOptions, ProbeOptions, ProbeResult } from "../netcheck/mod.ts";
+import type {
+  NatWatch,
+  NatWatchOptions,
+  PathProber,
+  PathProberOptions,
+  ProbeOptions,
+  ProbeResult,
+} from "../netcheck/mod.ts";
 import type { NetworkWish } from "../peering/mod.ts";
 import type { DeviceConfig, WireGuardDevice } from "../wireguard/mod.ts";
 
@@ -27,6 +34,9 @@ export type ProbeFacts =
 /** Measures the NAT while WireGuard runs. */
 export type NatWatcher = Pick<NatWatch, "view" | "status" | "poke" | "run">;
 
+/** Probes the paths to peers beside WireGuard. */
+export type PathProbing = Pick<PathProber, "follow" | "probed" | "moved" | "run" | "refused">;
+
 /** The other rooms. */
 export interface Doors {
   api: Api;
@@ -36,6 +46,8 @@ export interface Doors {
   probe(options: ProbeOptions): Promise<ProbeFacts>;
   /** Made once WireGuard has its port. */
   natWatch(options: NatWatchOptions): NatWatcher;
+  /** Made once WireGuard has its port; without it ways are found by trying them. */
+  pathProber?(options: PathProberOptions): PathProbing;
   /** Address published as the local endpoint. */
   localEndpoint(override?: string): Promise<string>;
   /** What the control socket lets tools do beside asking. */

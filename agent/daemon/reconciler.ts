@@ -18,12 +18,15 @@ import {
   type PeerHistory,
   type PeerPlan,
   plan,
+  type Probed,
   type RelayTarget,
   type Self,
   type Skipped,
+  type SteadyClock,
 } from "../peering/mod.ts";
 import type { PeerStats, WireGuardDevice } from "../wireguard/mod.ts";
 import type { RelayProxy } from "./doors.ts";
+import type { Paths } from "./outside/mod.ts";
 import type { HostRooms } from "./rooms.ts";
 
 const log = getLogger(["nexd", "agent"]);
@@ -45,6 +48,8 @@ interface Parts {
   relayCaCerts: string[];
   rooms: HostRooms;
   networks: NetworkWish;
+  /** Probes of paths; undefined before they run. */
+  paths: Pick<Paths, "follow" | "probed"> | undefined;
   /** What the rooms are told beside what the pass finds. */
   host: Pick<HostFacts, "device" | "vpc" | "servers">;
 }
@@ -55,6 +60,8 @@ export interface Outcome {
   skipped: Skipped[];
   stats: ReadonlyMap<string, PeerStats>;
   relayReason: string;
+  /** What probes have found out by public key; times are steady. */
+  probed?: ReadonlyMap<string, Probed>;
 }
 
 /** Keeps what passes need of each other. */
@@ -66,17 +73,17 @@ export class Reconciler {
   #proxyTrouble = new Map<string, string>();
   #relay: RelayTarget;
   #wakeAt = Infinity;
-  readonly #now: () => number;
+  readonly #clock: SteadyClock;
 
   /** @param relay the relay that the proxy was made with */
-  constructor(relay: RelayTarget, now: () => number) {
+  constructor(relay: RelayTarget, clock: SteadyClock) {
     this.#relay = relay;
-    this.#now = now;
+    this.#clock = clock;
   }
 
   /** True while a method was applied a moment ago and has not shown yet that it works. */
   get unsettled(): boolean {
-    const now = this.#now();
+    const now = this.#clock.now();
     return this.outcome.plans.some(({ healthy, peer }) => {
       const appliedAt = this.#history.get(peer.publicKey)?.appliedAt ?? 0;
       return !healthy && now - appliedAt < SETTLING;
@@ -85,7 +92,7 @@ export class Reconciler {
 
   /** How long the next pass may wait for what the plan has to do at its time, ms. */
   get due(): number {
-    return Math.max(0, this.#wakeAt - this.#now());
+    return Math.max(0, this.#wakeAt - this.#clock.now());
   }
 
   /** One pass. Throws when the device or the proxy fails as a whole; the next pass tries again. */
@@ -104,18 +111,22 @@ export class Reconciler {
     await this.#addToProxy(peers, self, proxy);
 
     const stats = new Map((await device.stats()).map((row) => [row.publicKey, row]));
+    const probed = parts.paths?.probed(peers.map(({ publicKey }) => publicKey)) ?? new Map();
     const { plans, history, wakeAt } = plan({
       self,
       peers,
       relay: this.#relay.host,
       loopback: this.#loopback,
-      observed: stats as ReadonlyMap<string, Observed>,
+      observed: this.#clock.observe(stats.values()) as ReadonlyMap<string, Observed>,
+      probed,
       history: this.#history,
-      now: this.#now(),
+      now: this.#clock.now(),
+      wall: this.#clock.wall(),
     });
     this.#history = history;
     this.#wakeAt = wakeAt;
     this.#report(plans);
+    parts.paths?.follow(plans);
     const facts: HostFacts = {
       ...parts.host,
       interfaceName: device.name,
@@ -142,13 +153,19 @@ export class Reconciler {
     );
     await parts.rooms.apply(facts);
     await this.#removeFromProxy(new Set(peers.map((peer) => peer.publicKey)), proxy);
-    this.outcome = { plans, skipped, stats, relayReason: choice.relay ? choice.reason : "" };
+    this.outcome = {
+      plans,
+      skipped,
+      stats,
+      probed,
+      relayReason: choice.relay ? choice.reason : "",
+    };
   }
 
   /** A new device has no sessions and its counters begin at zero; what was learnt of paths stays. */
   #startOver(device: WireGuardDevice): void {
     this.#device = device;
-    const appliedAt = this.#now();
+    const appliedAt = this.#clock.now();
     this.#history = new Map(
       [...this.#history].map(([key, { rxBase: _rx, traffic: _traffic, ...history }]) =>
         [key, { ...history, appliedAt }] as const

@@ -28,6 +28,8 @@ interface StatusParts {
   notes: string[];
   /** ms since the epoch */
   now: number;
+  /** The clock on the wall for a moment of steady time. */
+  toWall(steady: number): number;
 }
 
 /** The status of now. */
@@ -58,7 +60,9 @@ export function statusOf(parts: StatusParts): AgentStatus {
     capture: proxy?.capture ?? "",
     drops: proxy?.drops ?? {},
     ...(parts.netcheck === undefined ? {} : { netcheck: parts.netcheck }),
-    peers: outcome.plans.map((plan) => peerStatus(plan, outcome.stats, proxy, explain(plan))),
+    peers: outcome.plans.map((plan) =>
+      peerStatus(plan, outcome.stats, proxy, explain(plan), pathsOf(plan, parts))
+    ),
     skipped: outcome.skipped.map(({ hostname, publicKey, code, reason }) => ({
       hostname,
       public_key: publicKey,
@@ -70,11 +74,24 @@ export function statusOf(parts: StatusParts): AgentStatus {
   };
 }
 
+function pathsOf(
+  { peer }: PeerPlan,
+  { outcome, toWall }: StatusParts,
+): NonNullable<PeerStatus["paths"]> {
+  const answered = outcome.probed?.get(peer.publicKey)?.answered ?? new Map();
+  return [...answered].map(([endpoint, { at, rttMs }]) => ({
+    endpoint,
+    rtt_ms: Math.round(rttMs * 100) / 100,
+    answered_ms: toWall(at),
+  }));
+}
+
 function peerStatus(
   plan: PeerPlan,
   stats: ReadonlyMap<string, PeerStats>,
   proxy: ProxyStatus | undefined,
   better: BetterWay[],
+  paths: NonNullable<PeerStatus["paths"]>,
 ): PeerStatus {
   const { peer } = plan;
   const seen = stats.get(peer.publicKey);
@@ -100,6 +117,7 @@ function peerStatus(
     allowed_ips: plan.allowedIps,
     history: plan.history,
     ...(better.length > 0 ? { better } : {}),
+    ...(paths.length > 0 ? { paths } : {}),
     ...(peer.notes.length > 0 ? { notes: peer.notes } : {}),
   };
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type MethodContext, METHODS, type VpcRelay } from "./methods.ts";
+import { type MethodContext, METHODS, nameOf, type VpcRelay } from "./methods.ts";
 import type { PathEvent, PeerPlan, Self } from "./types.ts";
 
 /** A better way, and why it is not the one in use. */
@@ -57,8 +57,11 @@ function explain(
   const at = METHODS.findIndex(({ name }) => name === plan.method);
   return METHODS.slice(0, at).flatMap(({ name, applicable }) => {
     const verdict = applicable(context);
-    if (verdict.usable) return [{ method: name, reason: lastTry(plan, name, now) }];
-    return verdict.moot ? [] : [{ method: name, reason: verdict.reason }];
+    const method = nameOf(name);
+    if (verdict.usable) return [{ method, reason: lastTry(plan, method, now) }];
+    // Over IPv6 it is the same method: worth a word only where it could be used.
+    const moot = verdict.moot || method !== name;
+    return moot ? [] : [{ method, reason: verdict.reason }];
   });
 }
 
@@ -79,6 +82,7 @@ function lastTry(plan: PeerPlan, method: string, now: number): string {
     return `${what} when it was tried ${spanText(now - event.at)} ago; it is tried again`;
   }
   if (event?.event === "probe") return "it is being tried now";
+  if (plan.probes?.speaks) return "the peer does not answer there; it is asked from time to time";
   return plan.code === "peer-moved" ? "the peer came this way" : "it is tried from time to time";
 }
 

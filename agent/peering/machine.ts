@@ -27,13 +27,29 @@ import {
   type Verdict,
   type VpcRelay,
 } from "./methods.ts";
-import type { MethodId, Observed, PathEventCode, Peer, PeerHistory, Self } from "./types.ts";
+import { type Confirmed, confirmed, isBetter, isDead, isLoopback, probesFor } from "./probed.ts";
+import type {
+  MethodId,
+  Observed,
+  PathEventCode,
+  PathProbes,
+  Peer,
+  PeerHistory,
+  Probed,
+  Self,
+} from "./types.ts";
 
 /**
  * How long a better method may take to show life, ms. Short, because what is sent meanwhile is lost
  * when it does not. The other side may come later by its clock: WireGuard then follows it.
  */
 export const PROBE_LIMIT = 3_000;
+
+/** Time for which a way must have been left before it is taken again, ms; doubled like the probes. */
+const HOLD = 10_000;
+
+/** A busy path is left alone for so many probing slots: trying a way costs packets. */
+const BUSY_SLOTS = 6;
 
 /** Time between two searches because a device changed, ms; doubled like the probes. */
 export const CHANGE_PAUSE = 60_000;
@@ -46,7 +62,11 @@ interface Situation {
   vpcRelay: VpcRelay | undefined;
   loopback: string | undefined;
   observed: Observed | undefined;
+  /** Undefined: the peer does not know probes, or there are none here. */
+  probed: Probed | undefined;
   now: number;
+  /** The clock on the wall, ms since the epoch: what both sides have in common. */
+  wall: number;
   /** What the path depends on is another than before. */
   changed: boolean;
   /** The control plane says that the peer is back. */
@@ -97,25 +117,52 @@ export class PeerMachine {
   /** Whether the current method may go on. Where the peer has moved to need not be usable by itself. */
   #mayStay(current: MethodId): boolean {
     const { self, peer } = this.#s;
-    if (this.h.adopted === undefined) return this.verdict(current).usable;
+    if (this.h.adopted === undefined && this.h.endpoint === undefined) {
+      return this.verdict(current).usable;
+    }
     return !self.relay && !peer.relay && !(self.relayOnly && methodOf(current).direct);
   }
 
   /** What methods look at. */
   context(failed: MethodId[] = this.h.failed): MethodContext {
-    const { self, peer, relay, vpcRelay, loopback } = this.#s;
+    const { self, peer, relay, vpcRelay, loopback, probed } = this.#s;
     const directFailed = METHODS.some((m) => m.direct && failed.includes(m.name));
-    return { self, peer, relay, vpcRelay, loopback, directFailed };
+    return { self, peer, relay, vpcRelay, loopback, directFailed, probed };
+  }
+
+  /** The endpoint that is planned for the current method. */
+  get endpoint(): string | undefined {
+    const { h } = this;
+    if (h.method === undefined) return undefined;
+    return h.adopted ?? h.endpoint ?? methodOf(h.method).endpoint(this.context());
+  }
+
+  /** What probes shall find out next; undefined for relays, which are reached one way only. */
+  get probes(): PathProbes | undefined {
+    const { self, peer, now } = this.#s;
+    if (self.relay || peer.relay) return undefined;
+    return probesFor(this.context(), this.h, this.health.healthy, this.#inUse, now);
+  }
+
+  /** Where WireGuard sends, when that is straight to the peer. */
+  get #inUse(): string | undefined {
+    const { observed } = this.#s, { method } = this.h;
+    if (method === undefined || !methodOf(method).direct) return undefined;
+    const at = this.h.probe === undefined ? observed?.endpoint : undefined;
+    return at === undefined || isLoopback(at) ? this.endpoint : at;
   }
 
   /** When the next pass has something to do that cannot wait for its turn, ms; or Infinity. */
   get wakeAt(): number {
-    const { h } = this, { self, peer, now } = this.#s;
+    const { h } = this, { self, peer, now, wall } = this.#s;
     if (h.probe !== undefined) return h.probe.startedAt + PROBE_LIMIT;
     const suspectAt = (h.traffic?.askedAt ?? -Infinity) + SUSPECT_AFTER;
     const next = suspectAt > now ? suspectAt : Infinity;
     if (h.method === undefined || this.#better(h.method) === undefined) return next;
-    return Math.min(next, startOfSlot(self.publicKey, peer.publicKey, this.#slot() + 1));
+    return Math.min(
+      next,
+      now + startOfSlot(self.publicKey, peer.publicKey, this.#slot() + 1) - wall,
+    );
   }
 
   /** A way is being tried, by this side or by the peer: both have to show life in time. */
@@ -127,7 +174,13 @@ export class PeerMachine {
 
   #assess(): Health {
     const { observed, vpcRelay, now } = this.#s;
-    if (this.h.method !== "via-relay") return assess(this.h, observed, now);
+    if (this.h.method !== "via-relay") {
+      const health = assess(this.h, observed, now);
+      // Probes know in two seconds what the byte counters tell in twelve.
+      return isDead(this.#inUse, this.#s.probed, this.h)
+        ? { ...health, healthy: false, suspect: true }
+        : health;
+    }
     // The peer is not in WireGuard: it is as well as the relay.
     const healthy = vpcRelay?.healthy === true;
     return { healthy, suspect: false, failed: !healthy, evidence: healthy };
@@ -151,12 +204,12 @@ export class PeerMachine {
 
   #note(event: PathEventCode): void {
     const { h } = this;
-    h.events = withEvent(h.events, { at: this.#s.now, event, method: nameOf(h.method) });
+    h.events = withEvent(h.events, { at: this.#s.wall, event, method: nameOf(h.method) });
   }
 
   #slot(): number {
-    const { self, peer, now } = this.#s;
-    return slotOf(self.publicKey, peer.publicKey, now);
+    const { self, peer, wall } = this.#s;
+    return slotOf(self.publicKey, peer.publicKey, wall);
   }
 
   #apply(method: Method | undefined): void {
@@ -165,6 +218,7 @@ export class PeerMachine {
     else h.method = method.name;
     h.appliedAt = this.#s.now;
     h.slot = this.#slot();
+    delete h.endpoint;
     delete h.adopted;
     delete h.adoptedAt;
     delete h.probe;
@@ -181,11 +235,27 @@ export class PeerMachine {
     return usable.find((method) => !failed.includes(method.name)) ?? usable[0];
   }
 
-  /** The best usable method above another one. */
+  /**
+   * The best usable method above another one. Of a peer that knows probes a direct one is none until
+   * it has answered.
+   */
   #better(current: MethodId): Method | undefined {
-    const context = this.context();
-    return METHODS.slice(0, METHODS.indexOf(methodOf(current)))
-      .find((method) => method.applicable(context).usable);
+    const context = this.context(), speaks = this.#s.probed?.speaks === true;
+    return METHODS.find((method) =>
+      isBetter(method.name, current) && !(speaks && method.direct) &&
+      method.applicable(context).usable
+    );
+  }
+
+  /** A better direct way that has answered a probe since the current one was taken. */
+  #confirmed(current: MethodId): Confirmed | undefined {
+    const { h } = this, { now } = this.#s;
+    const since = Math.max(h.appliedAt, h.adoptedAt ?? -Infinity);
+    // After ways that did not last it has to answer for longer, unless something has changed.
+    const hold = h.probesFailed === 0 || (h.changedAt ?? -Infinity) >= since
+      ? 0
+      : Math.min(PROBE_INTERVAL, HOLD * 2 ** (h.probesFailed - 1));
+    return now - since < hold ? undefined : confirmed(this.context(), current, since, now);
   }
 
   /** A handshake may be there before the news that the peer is: then the search is over already. */
@@ -202,6 +272,8 @@ export class PeerMachine {
   #changed(): void {
     const { h } = this, { now } = this.#s;
     this.#note("device-changed");
+    // What is published now takes effect, unless the way was found without it.
+    if (h.method !== undefined && this.verdict(h.method).usable) delete h.endpoint;
     const pause = CHANGE_PAUSE * 2 ** Math.min(h.probesFailed, 3);
     if (h.changedAt !== undefined && now - h.changedAt < pause) return;
     h.changedAt = now;
@@ -216,10 +288,7 @@ export class PeerMachine {
     const works = h.method !== undefined && h.lastHealthyAt !== undefined && this.health.healthy;
     if (!works) return this.#apply(undefined);
     const from = h.method!, better = this.#better(from);
-    if (better === undefined) return;
-    this.#apply(better);
-    h.probe = { from, startedAt: this.#s.now };
-    this.#note("probe");
+    if (better !== undefined) this.#try(better, from);
   }
 
   /**
@@ -273,12 +342,25 @@ export class PeerMachine {
 
   #lookUp(current: MethodId): void {
     const { h } = this, { now } = this.#s;
+    const answered = this.#confirmed(current);
+    if (answered !== undefined) {
+      this.#try(methodOf(answered.name), current);
+      h.endpoint = answered.endpoint;
+      return;
+    }
     const slot = this.#slot();
+    if (slot < h.slot) h.slot = slot; // the clock was set back
+    const busy = now - (h.traffic?.busyAt ?? -Infinity) < SUSPECT_AFTER;
+    if (busy && slot - h.slot < BUSY_SLOTS) return;
     if (slot <= h.slot || slot % 2 ** Math.min(h.probesFailed, 3) !== 0) return;
     const better = this.#better(current);
-    if (better === undefined) return;
-    this.#apply(better);
-    h.probe = { from: current, startedAt: now };
+    if (better !== undefined) this.#try(better, current);
+  }
+
+  /** Takes another method on trial. */
+  #try(method: Method, from: MethodId): void {
+    this.#apply(method);
+    this.h.probe = { from, startedAt: this.#s.now };
     this.#note("probe");
   }
 
@@ -294,7 +376,7 @@ export class PeerMachine {
       h.failed = h.failed.filter((name) => name !== current);
       delete h.probe;
       this.#note("probe-kept");
-    } else if (now - startedAt >= PROBE_LIMIT) {
+    } else if (now - startedAt >= PROBE_LIMIT || this.health.suspect) {
       const failed = [...new Set([...h.failed, current])];
       this.#apply(methodOf(from));
       h.failed = failed;
@@ -303,8 +385,4 @@ export class PeerMachine {
       this.#note("probe-failed");
     }
   }
-}
-
-function isLoopback(endpoint: string): boolean {
-  return endpoint.startsWith("127.") || endpoint.startsWith("[::1]");
 }

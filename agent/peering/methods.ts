@@ -4,7 +4,7 @@
  * @module
  */
 import { ipOf } from "./published/mod.ts";
-import type { MethodId, MethodName, PathCode, Peer, Self } from "./types.ts";
+import type { MethodId, MethodName, PathCode, Peer, Probed, Self } from "./types.ts";
 
 /** The WireGuard relay that forwards for the VPC, as this host sees it. */
 export interface VpcRelay {
@@ -28,6 +28,8 @@ export interface MethodContext {
   loopback: string | undefined;
   /** A direct method has been tried and failed. */
   directFailed: boolean;
+  /** What probes have found out, when the peer knows them. */
+  probed?: Probed | undefined;
 }
 
 /** Whether a method can be used now, and why or why not. */
@@ -50,7 +52,7 @@ const moot = (reason: string): Verdict => ({ usable: false, reason, moot: true }
 const yes = (code: PathCode, reason: string): Verdict => ({ usable: true, code, reason });
 
 /** The address both sides show to the world, when it is the same one. */
-function sharedNat({ self, peer }: MethodContext): string | undefined {
+export function sharedNat({ self, peer }: MethodContext): string | undefined {
   if (self.reflexive === undefined || peer.reflexive === undefined) return undefined;
   const mine = ipOf(self.reflexive);
   return mine === ipOf(peer.reflexive) ? mine : undefined;

@@ -5,6 +5,7 @@
  */
 export { HANDSHAKE_LIFE, NEVER_HEALTHY_LIMIT, WAS_HEALTHY_LIMIT } from "./health/mod.ts";
 export { type BetterWay, explainer } from "./explain.ts";
+export { SteadyClock } from "./clock.ts";
 export { plan } from "./plan.ts";
 export {
   chooseCandidates,
@@ -15,6 +16,7 @@ export {
   interfaceAddresses,
   ipOf,
   isDefault,
+  judgeEndpoint,
   MAX_PEERS,
   type NetworkWish,
   parseAddress,
@@ -23,4 +25,14 @@ export {
   rangesOf,
   type RelayTarget,
 } from "./published/mod.ts";
-export type { Observed, PathEvent, Peer, PeerHistory, PeerPlan, Self, Skipped } from "./types.ts";
+export type {
+  Observed,
+  PathEvent,
+  PathProbes,
+  Peer,
+  PeerHistory,
+  PeerPlan,
+  Probed,
+  Self,
+  Skipped,
+} from "./types.ts";

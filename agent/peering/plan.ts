@@ -5,8 +5,8 @@
  */
 import { followTraffic, slotOf } from "./health/mod.ts";
 import { PeerMachine } from "./machine.ts";
-import { methodOf, METHODS, nameOf, type VpcRelay } from "./methods.ts";
-import type { Observed, Peer, PeerHistory, PeerPlan, Self } from "./types.ts";
+import { METHODS, nameOf, type VpcRelay } from "./methods.ts";
+import type { Observed, Peer, PeerHistory, PeerPlan, Probed, Self } from "./types.ts";
 import { chooseCarrier, relayedPrefixes, type RelayState, viewOf } from "./vpc_relay.ts";
 
 /** Persistent keepalive of every peer, seconds. */
@@ -24,17 +24,21 @@ interface PlanInput {
   loopback: ReadonlyMap<string, string>;
   /** WireGuard's statistics by public key. */
   observed: ReadonlyMap<string, Observed>;
+  /** What probes have found out by public key; no entry: the peer does not know them. */
+  probed?: ReadonlyMap<string, Probed>;
   /** What the last pass returned. */
   history: ReadonlyMap<string, PeerHistory>;
-  /** ms since the epoch */
+  /** ms, of a clock that only goes forward; handshakes are given in its time. */
   now: number;
+  /** The clock on the wall, ms since the epoch, which may be set; `now` when left out. */
+  wall?: number;
 }
 
 /** The plan, and what the next pass has to be given. */
 interface PlanResult {
   plans: PeerPlan[];
   history: Map<string, PeerHistory>;
-  /** The next pass should not be later than this, ms since the epoch; Infinity: any time. */
+  /** The next pass should not be later than this, in the time of `now`; Infinity: any time. */
   wakeAt: number;
 }
 
@@ -81,7 +85,7 @@ export function plan(input: PlanInput): PlanResult {
 }
 
 function machineOf(input: PlanInput, peer: Peer, vpcRelay: VpcRelay | undefined): PeerMachine {
-  const { self, now } = input;
+  const { self, now, wall = now } = input;
   const observed = input.observed.get(peer.publicKey);
   const before = input.history.get(peer.publicKey);
   const fingerprint = JSON.stringify([
@@ -103,7 +107,7 @@ function machineOf(input: PlanInput, peer: Peer, vpcRelay: VpcRelay | undefined)
       appliedAt: now,
       failed: [],
       probesFailed: 0,
-      slot: slotOf(self.publicKey, peer.publicKey, now),
+      slot: slotOf(self.publicKey, peer.publicKey, wall),
       events: [],
     }
     : { ...before, fingerprint, online: peer.online };
@@ -121,7 +125,9 @@ function machineOf(input: PlanInput, peer: Peer, vpcRelay: VpcRelay | undefined)
     vpcRelay,
     loopback: input.loopback.get(peer.publicKey),
     observed,
+    probed: input.probed?.get(peer.publicKey),
     now,
+    wall,
     changed: before !== undefined && before.fingerprint !== fingerprint,
     returned: before?.online === false && peer.online,
   });
@@ -129,13 +135,14 @@ function machineOf(input: PlanInput, peer: Peer, vpcRelay: VpcRelay | undefined)
 
 /** The plan of one peer, without what WireGuard routes to it. */
 function describe(machine: PeerMachine, peer: Peer): Omit<PeerPlan, "allowedIps"> {
-  const { h, health } = machine;
+  const { h, health, probes } = machine;
   const base = {
     peer,
     method: nameOf(h.method),
     healthy: health.healthy,
     keepaliveSeconds: machine.trying ? PROBE_KEEPALIVE_SECONDS : KEEPALIVE_SECONDS,
     configured: h.method !== "via-relay",
+    ...(probes === undefined ? {} : { probes }),
     history: h.events,
   };
   if (h.method === undefined) {
@@ -150,13 +157,17 @@ function describe(machine: PeerMachine, peer: Peer): Omit<PeerPlan, "allowedIps"
     const way = h.method === "via-derp-relay" ? "through the relay" : "directly";
     return { ...base, code: "peer-moved", reason: `the peer speaks ${way}`, endpoint: h.adopted };
   }
-  const endpoint = methodOf(h.method).endpoint(machine.context());
+  const { endpoint } = machine;
   const planned = { ...base, ...(endpoint === undefined ? {} : { endpoint }) };
   if (h.probe !== undefined) {
     const reason = `trying ${nameOf(h.method)} again; ${nameOf(h.probe.from)} works`;
     return { ...planned, code: "probing", reason };
   }
   const verdict = machine.verdict(h.method);
+  if (h.endpoint !== undefined && !verdict.usable) {
+    const reason = `the peer answers at ${h.endpoint}, although ${verdict.reason}`;
+    return { ...planned, code: "answered", reason };
+  }
   return {
     ...planned,
     code: verdict.usable ? verdict.code : "no-method",

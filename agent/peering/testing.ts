@@ -6,6 +6,7 @@ import {
   type PeerHistory,
   type PeerPlan,
   plan,
+  type Probed,
   type Self,
 } from "./mod.ts";
 
@@ -67,6 +68,10 @@ export class Run {
   vpcRelayAnswers = true;
   relayPlan: PeerPlan | undefined;
   wakeAt = Infinity;
+  /** What probes say of the peer: endpoints that answer, and those that are silent, since when. */
+  probes: { answers: string[]; silent?: Record<string, number> } | undefined;
+  /** How far the clock on the wall is ahead of the one that only goes forward, ms. */
+  ahead = 0;
 
   constructor(self: Partial<Self> = {}, peer: Partial<Peer> = {}) {
     this.self = { ...SELF, ...self };
@@ -97,12 +102,23 @@ export class Run {
       loopback: new Map(this.loopback === undefined ? [] : [[PEER_KEY, this.loopback]]),
       observed,
       history: this.history,
+      probed: new Map(this.probes === undefined ? [] : [[PEER_KEY, this.#probed()]]),
       now: this.now,
+      wall: this.now + this.ahead,
     });
     this.history = result.history;
     this.relayPlan = result.plans[1];
     this.wakeAt = result.wakeAt;
     return this.last = result.plans[0]!;
+  }
+
+  #probed(): Probed {
+    const { answers, silent = {} } = this.probes!;
+    return {
+      speaks: true,
+      answered: new Map(answers.map((endpoint) => [endpoint, { at: this.now, rttMs: 5 }])),
+      silent: new Map(Object.entries(silent)),
+    };
   }
 
   /** Passes every 2 s for `ms`. */

@@ -117,6 +117,30 @@ export interface Observed {
   txBytes: number;
 }
 
+/** What probes have found out about the ways to a peer. Times are `PlanInput.now`'s, ms. */
+export interface Probed {
+  /** It knows probes: they tell more than trying does. */
+  speaks: boolean;
+  /** Endpoints that have answered: when last, and how fast. */
+  answered: ReadonlyMap<string, { at: number; rttMs: number }>;
+  /** Endpoints that were asked in vain since then, while the peer was heard on another way. */
+  silent: ReadonlyMap<string, number>;
+}
+
+/** What probes shall find out about a peer. */
+export interface PathProbes {
+  /** It knows probes. */
+  speaks: boolean;
+  /** Endpoints that may be better than what is in use. */
+  search: string[];
+  /** The direct endpoint in use. */
+  watch?: string;
+  /** The loopback endpoint: the way through the relay. */
+  relay?: string;
+  /** Traffic flows. */
+  busy: boolean;
+}
+
 /** The way to one peer for now. */
 export interface PeerPlan {
   peer: Peer;
@@ -135,6 +159,8 @@ export interface PeerPlan {
   /** WireGuard has this peer; not so behind the VPC's relay, which has its prefixes. */
   configured: boolean;
   healthy: boolean;
+  /** What to ask beside WireGuard; absent for relays. */
+  probes?: PathProbes;
   /** What happened to the way to this peer, oldest first. */
   history: readonly PathEvent[];
 }
@@ -179,6 +205,12 @@ export interface Traffic {
   tx: number;
   /** When rx last grew, ms; the start of watching until then. */
   rxAt: number;
+  /** When rx was seen to grow. */
+  grewAt?: number;
+  /** When more than handshakes and keepalives last flowed. */
+  busyAt?: number;
+  /** The handshake of then. */
+  handshake?: number;
   /** tx when rx last grew. */
   txAtRx: number;
   /** When more than keepalives had been sent since, ms; undefined: it has not. */
@@ -194,6 +226,8 @@ export interface PeerHistory {
   /** When the peer was first planned, ms. */
   since: number;
   method?: MethodId;
+  /** The endpoint that has answered a probe; else the method's own. */
+  endpoint?: string;
   /** The choice was the peer's: it moved and WireGuard followed. */
   adopted?: string;
   adoptedAt?: number;

@@ -5,6 +5,7 @@
  */
 export { measureHost } from "./measure.ts";
 export { Outside, type OutsideParts } from "./outside.ts";
+export type { Paths } from "./paths.ts";
 export {
   Publisher,
   type PublisherOptions,

@@ -8,13 +8,16 @@ import { getLogger } from "@logtape/logtape";
 import ipaddr from "ipaddr.js";
 import type { NetcheckStatus } from "../../ctl/mod.ts";
 import { reasonOf } from "../../errors.ts";
+import { UNDERLAY_MARK } from "../../host/mod.ts";
+import { openRawPort, SharedPort } from "../../netcheck/mod.ts";
 import type { NatFacts } from "../../onboarding/mod.ts";
 import type { AgentConfig } from "../config.ts";
 import type { Doors, NatWatcher } from "../doors.ts";
+import { Paths } from "./paths.ts";
 import { measureHost, type Remembered } from "./measure.ts";
 import { Publisher, type PublisherTimes, type Whereabouts } from "./publisher.ts";
 import { netcheckStatus } from "./status.ts";
-import { endpointOf, isSymmetric, whereaboutsOf } from "./whereabouts.ts";
+import { endpointOf, isEndpoint, isSymmetric, whereaboutsOf } from "./whereabouts.ts";
 
 const log = getLogger(["nexd", "agent"]);
 
@@ -32,13 +35,22 @@ export interface OutsideParts {
     | "interfaceName"
     | "relayOnly"
   >;
-  doors: Pick<Doors, "api" | "freeUdpPort" | "probe" | "localEndpoint" | "natWatch">;
+  doors: Pick<
+    Doors,
+    "api" | "freeUdpPort" | "probe" | "localEndpoint" | "natWatch" | "pathProber"
+  >;
+  /** WireGuard's keys, 32 bytes each; asked for when it runs. */
+  keys(): { privateKey: Uint8Array; publicKey: Uint8Array };
+  /** Steady time, ms. */
+  now(): number;
   /** Ranges of the VPC, CIDR. */
   tunnelRanges(): string[];
   /** Something is other than it was; {@link Outside.facts} tells. */
   onChange(): void;
   /** Connections of before may be dead without knowing it: the address is another one. */
   onMoved(): void;
+  /** Probes have found something out; {@link Outside.paths} tells. */
+  onPaths(): void;
   times?: Partial<PublisherTimes>;
 }
 
@@ -53,6 +65,7 @@ export class Outside {
   #said: Whereabouts | undefined;
   #servers: Awaited<ReturnType<typeof measureHost>>["servers"] = [];
   #watch: NatWatcher | undefined;
+  #paths: Paths | undefined;
   #asking: Promise<void> | undefined;
 
   constructor(parts: OutsideParts) {
@@ -118,7 +131,20 @@ export class Outside {
 
   /** Measures and publishes while WireGuard runs, until the signal aborts. Never throws. */
   async watch(signal: AbortSignal): Promise<void> {
-    const { config, doors } = this.#parts;
+    const { config, doors, keys, now, onPaths, tunnelRanges } = this.#parts;
+    const ports = new SharedPort((port) => openRawPort({ port, mark: UNDERLAY_MARK }));
+    const paths = this.#paths = new Paths({
+      door: doors.pathProber,
+      ...keys(),
+      direct: !config.relayOnly,
+      port: () => this.#port,
+      openPort: (port) => ports.lease(port, "probe"),
+      now,
+      onNews: onPaths,
+      tunnelRanges,
+      ownEndpoints: () =>
+        [this.#local, this.#nat.reflexive, this.#nat.reflexive6].filter(isEndpoint),
+    });
     this.#watch = doors.natWatch({
       port: () => this.#port,
       servers: config.stunServers,
@@ -127,23 +153,34 @@ export class Outside {
       initialServers: this.#servers,
       ...(config.stunInterval === undefined ? {} : { period: config.stunInterval }),
       inTunnel: (address) => this.#inTunnel(address),
+      openPort: (port) => ports.lease(port, "stun"),
       onChange: (nat) => {
         const before = this.#nat;
         this.#nat = nat;
         if (before.reflexive !== nat.reflexive || before.reflexive6 !== nat.reflexive6) {
           this.#parts.onMoved();
+          paths.moved();
         }
         this.#changed();
       },
-      onMoved: () => void this.#askLocal(),
+      onMoved: () => {
+        paths.moved();
+        void this.#askLocal();
+      },
     });
-    await this.#watch.run(signal);
+    await Promise.all([this.#watch.run(signal), paths.run(signal)]);
     await this.#asking;
+  }
+
+  /** Probes of the paths to peers; undefined before WireGuard runs. */
+  get paths(): Paths | undefined {
+    return this.#paths;
   }
 
   /** What status tells; undefined before WireGuard runs. */
   status(): NetcheckStatus | undefined {
-    return this.#watch && netcheckStatus(this.#watch.status(), this.#publisher.status());
+    return this.#watch &&
+      netcheckStatus(this.#watch.status(), this.#publisher.status(), this.#paths?.refused);
   }
 
   /** Ends publishing. */

@@ -11,6 +11,7 @@ import type { PublisherStatus } from "./publisher.ts";
 export function netcheckStatus(
   watch: NatWatchStatus,
   published: PublisherStatus,
+  noProbes?: string,
 ): NetcheckStatus {
   return {
     method: watch.method,
@@ -30,6 +31,8 @@ export function netcheckStatus(
       rtt_ms: one.rttMs === undefined ? null : Math.round(one.rttMs * 100) / 100,
       ...(one.error === undefined ? {} : { error: one.error }),
     })),
+    path_probes: noProbes === undefined ? "on" : "off",
+    ...(noProbes === undefined ? {} : { path_probes_reason: noProbes }),
     published: published.state,
     ...(published.error === undefined ? {} : { publish_error: published.error }),
     ...(watch.error === undefined ? {} : { error: watch.error }),

@@ -22,6 +22,12 @@ const ASKING_BYTES = 128;
 /** Both sides send a keepalive every 20 s: three missed in a row are suspect on an idle path too. */
 const SILENT_AFTER = 65_000;
 
+/**
+ * More bytes than this between two passes, both ways together, are traffic: keepalives have 32, a
+ * handshake has {@link HANDSHAKE_BYTES}.
+ */
+const TRAFFIC_BYTES = 160, HANDSHAKE_BYTES = 272;
+
 /** Follows the byte counters; a counter that went back means a new device. */
 export function followTraffic(
   before: Traffic | undefined,
@@ -29,14 +35,20 @@ export function followTraffic(
   now: number,
 ): Traffic | undefined {
   if (observed === undefined) return undefined;
-  const { rxBytes: rx, txBytes: tx } = observed;
-  if (before === undefined || rx !== before.rx || tx < before.tx) {
-    return { rx, tx, rxAt: now, txAtRx: tx };
+  const { rxBytes: rx, txBytes: tx, lastHandshake } = observed;
+  const handshake = lastHandshake === undefined ? {} : { handshake: lastHandshake };
+  if (before === undefined || rx < before.rx || tx < before.tx) {
+    return { rx, tx, rxAt: now, txAtRx: tx, ...handshake };
   }
+  const flowed = rx - before.rx + tx - before.tx -
+    (before.handshake === lastHandshake ? 0 : HANDSHAKE_BYTES);
+  const busyAt = flowed > TRAFFIC_BYTES ? now : before.busyAt;
+  const busy = { ...handshake, ...(busyAt === undefined ? {} : { busyAt }) };
+  if (rx !== before.rx) return { rx, tx, rxAt: now, grewAt: now, txAtRx: tx, ...busy };
   const asked = tx - before.txAtRx > ASKING_BYTES;
   return asked && before.askedAt === undefined
-    ? { ...before, tx, askedAt: now }
-    : { ...before, tx };
+    ? { ...before, tx, askedAt: now, ...busy }
+    : { ...before, tx, ...busy };
 }
 
 /** True when the counters say that the path is dead although the last handshake is recent. */

@@ -4,7 +4,15 @@
  *
  * @module
  */
-export { contains, ipOf, parseAddress, parsePrefix, type Prefix, rangesOf } from "./addresses.ts";
+export {
+  contains,
+  ipOf,
+  judgeEndpoint,
+  parseAddress,
+  parsePrefix,
+  type Prefix,
+  rangesOf,
+} from "./addresses.ts";
 export { chooseCandidates, MAX_PEERS, type NetworkWish } from "./candidates.ts";
 export { type ExitWish, isDefault } from "./networks.ts";
 export { chooseRelay, type RelayTarget } from "./relays.ts";
