@@ -55,24 +55,17 @@ export async function runAgent(
       natWatch: (settings) => new NatWatch(settings),
       pathProber: (settings) => new PathProber(settings),
       localEndpoint,
+      controls: {
+        exitNodes: () => routes.exitNodes(),
+        setExitNodeClient: (on) => routes.setExitNodeClient(on),
+        ...(config.nexctlVersion === undefined ? {} : { nexctlVersion: config.nexctlVersion }),
+      },
       rooms: [
         securityGroups({ interfaceName: config.interfaceName }),
         routes,
         hostsFile({ owner: config.interfaceName, forbidden: [config.join.apiUrl.hostname] }),
       ],
       networks: () => routes.wish(),
-      controls: {
-        exitNodes: () => ({
-          enabled: routes.exitNodeClient,
-          nodes: routes.exitNodes().map(({ hostname, publicKey, endpoint, allowedIps }) => ({
-            hostname,
-            public_key: publicKey,
-            endpoint,
-            allowed_ips: allowedIps,
-          })),
-        }),
-        setExitNodeClient: (on) => routes.setExitNodeClient(on),
-      },
       lock: lockFile,
       freeUdpPort,
       now: Date.now,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type AgentStatus, type ExitNodesStatus, serveControl } from "../ctl/mod.ts";
+import { type AgentStatus, serveControl } from "../ctl/mod.ts";
 import { AgentError } from "../errors.ts";
 import { type CommandContext, COMMANDS } from "./mod.ts";
 import { findPeer } from "./peers.ts";
@@ -63,19 +63,19 @@ async function withAgent(
   describe: () => AgentStatus = () => STATUS,
 ): Promise<void> {
   const dir = await Deno.makeTempDir();
-  const exitNodes: ExitNodesStatus = {
-    enabled: false,
-    nodes: [{
-      hostname: "gate",
-      public_key: "G",
-      endpoint: "203.0.113.9:1",
-      allowed_ips: ["0.0.0.0/0"],
-    }],
+  let inUse = false;
+  const gate = {
+    hostname: "gate",
+    publicKey: "G",
+    endpoint: "203.0.113.9:1",
+    allowedIps: ["0.0.0.0/0"],
+    keepaliveSeconds: 20,
+    healthy: true,
   };
   const socket = await serveControl(`${dir}/nexd.sock`, {
     describe,
-    exitNodes: () => exitNodes,
-    setExitNodeClient: (on) => Promise.resolve(void (exitNodes.enabled = on)),
+    exitNodes: () => [{ ...gate, inUse }],
+    setExitNodeClient: (on) => Promise.resolve(void (inUse = on)),
   });
   try {
     await test({ "unix-socket": `${dir}/nexd.sock` });
@@ -107,7 +107,7 @@ Deno.test("status and peers list print the running agent's words, for people and
   }));
 
 Deno.test("commands fail in one sentence when no agent runs", async () => {
-  for (const name of ["status", "peersList", "peersPing", "peersPing6", "ping"]) {
+  for (const name of ["status", "peersList", "peersPing", "peersPing6", "ping", "exitNodeList"]) {
     await assert.rejects(
       run(name, { "unix-socket": "/nonexistent/nexd.sock" }, context({ args: ["b"] })),
       (error) =>
@@ -201,3 +201,23 @@ Deno.test("renderPings keeps to 80 columns", () => {
   ]);
   for (const line of lines) assert(line.length <= 80, line);
 });
+
+Deno.test("exit-node lists who offers to be one, and switches it on and off", () =>
+  withAgent(async (values) => {
+    const list = async () => {
+      const to = context();
+      await run("exitNodeList", values, to);
+      return to.lines;
+    };
+    assert.deepEqual(await list(), [
+      "EXIT NODE  HEALTHY  IN USE  ENDPOINT",
+      "gate       yes      no      203.0.113.9:1",
+    ]);
+    const on = context();
+    await run("exitNodeEnable", values, on);
+    assert.deepEqual(on.lines, ["All traffic of this host goes through gate"]);
+    assert.match((await list())[1]!, /^gate +yes +yes/);
+    const off = context({ json: true });
+    await run("exitNodeDisable", values, off);
+    assert.deepEqual(off.lines, ['{"exit_node_client":false}']);
+  }));

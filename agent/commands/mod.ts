@@ -5,6 +5,9 @@
  */
 import { completion } from "./completion.ts";
 import type { Command } from "./context.ts";
+import { doctor } from "./doctor.ts";
+import { exitNodeDisable, exitNodeEnable, exitNodeList } from "./exit_node.ts";
+import { netcheck } from "./netcheck.ts";
 import { peersPing, peersPing6 } from "./peers_ping.ts";
 import { ping } from "./ping.ts";
 import { peersList, status } from "./status.ts";
@@ -18,5 +21,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   peersPing,
   peersPing6,
   ping,
+  netcheck,
+  doctor,
+  exitNodeList,
+  exitNodeEnable,
+  exitNodeDisable,
   completion,
 };

@@ -5,7 +5,7 @@
  */
 import { JsonObjectDecoder } from "../api/mod.ts";
 import { AgentError, reasonOf } from "../errors.ts";
-import type { AgentStatus, ExitNodesStatus, PeerStatus } from "./types.ts";
+import type { AgentStatus, ExitNodeStatus, PeerStatus } from "./types.ts";
 
 /** Largest answer, bytes, and how long it may take when nothing else is said, ms. */
 const MAX_ANSWER = 64 << 20, TIMEOUT = 5_000;
@@ -71,6 +71,19 @@ export async function describePeer(path: string, publicKey: string): Promise<Pee
 }
 
 /** The exit nodes that a running agent knows. */
-export async function describeExitNodes(path: string): Promise<ExitNodesStatus> {
+export async function describeExitNodes(path: string): Promise<ExitNodeStatus[]> {
   return JSON.parse(await callAgent(path, "ExitNodes"));
+}
+
+/** How long an agent may take to send everything another way, ms. */
+const SWITCH_LIMIT = 12_000;
+
+/**
+ * Has a running agent send everything through the VPC's exit node, or no longer.
+ *
+ * @throws {AgentError} with the agent's reason when it cannot be
+ */
+export async function switchExitNodeClient(path: string, on: boolean): Promise<void> {
+  const method = on ? "EnableExitNodeClient" : "DisableExitNodeClient";
+  await callAgent(path, method, { timeoutMs: SWITCH_LIMIT });
 }

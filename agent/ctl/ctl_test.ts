@@ -176,7 +176,7 @@ Deno.test("control socket tells what to do while somebody has to sign in", async
   const socket = await serveControl(`${dir}/s`, {
     describe: () => ({ ...STATUS, status: "WaitingForAuth", login }),
     nexctlVersion: "2024.1",
-    exitNodes: () => ({ enabled: true, nodes: [] }),
+    exitNodes: () => [],
     setExitNodeClient: (on) => on ? Promise.reject(new Error("no exit node")) : Promise.resolve(),
   });
   try {

@@ -6,12 +6,13 @@
  */
 import { openPinger, pingPeers } from "../icmp/mod.ts";
 import { isDebugOn, setDebug } from "./debug.ts";
-import type { AgentStatus, ExitNodesStatus } from "./types.ts";
+import type { ExitNode } from "../routing/mod.ts";
+import type { AgentStatus, ExitNodeStatus } from "./types.ts";
 
 /** What the agent lets its tools do. */
 export interface Controls {
   describe(): AgentStatus;
-  exitNodes?(): ExitNodesStatus;
+  exitNodes?(): ExitNode[];
   /** Rejects with the reason when it cannot be. */
   setExitNodeClient?(on: boolean): Promise<void>;
   /**
@@ -124,16 +125,24 @@ async function connectivity(status: AgentStatus, family: 4 | 6): Promise<string>
   }
 }
 
-function exitNodesOf({ exitNodes }: Controls): ExitNodesStatus {
-  return exitNodes?.() ?? { enabled: false, nodes: [] };
+function exitNodesOf({ exitNodes }: Controls): ExitNodeStatus[] {
+  return (exitNodes?.() ?? []).map((node) => ({
+    hostname: node.hostname,
+    public_key: node.publicKey,
+    endpoint: node.endpoint,
+    allowed_ips: node.allowedIps,
+    keepalive_seconds: node.keepaliveSeconds,
+    healthy: node.healthy,
+    in_use: node.inUse,
+  }));
 }
 
-function listExitNodes({ nodes }: ExitNodesStatus): string {
+function listExitNodes(nodes: readonly ExitNodeStatus[]): string {
   return JSON.stringify(nodes.map((node) => ({
     PublicKey: node.public_key,
     Endpoint: node.endpoint,
     AllowedIPs: node.allowed_ips,
-    PersistentKeepAlive: "20",
+    PersistentKeepAlive: String(node.keepalive_seconds),
     AllowedIPsForRelay: null,
   })));
 }

@@ -3,7 +3,13 @@
  *
  * @module
  */
-export { callAgent, describeAgent, describeExitNodes, describePeer } from "./client.ts";
+export {
+  callAgent,
+  describeAgent,
+  describeExitNodes,
+  describePeer,
+  switchExitNodeClient,
+} from "./client.ts";
 export type { Controls } from "./methods.ts";
 export { socketPathOf } from "./path.ts";
 export { renderPeers, renderStatus } from "./render.ts";
@@ -11,8 +17,8 @@ export { isAnswering, serveControl } from "./server.ts";
 export { ageText, bytesText, cut, facts, msText, spanText, table, wrap } from "./text.ts";
 export type {
   AgentStatus,
-  ExitNodesStatus,
   ExitNodeStatus,
+  ListedRelayStatus,
   NetcheckStatus,
   PeerStatus,
 } from "./types.ts";

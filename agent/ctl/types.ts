@@ -48,13 +48,10 @@ export interface ExitNodeStatus {
   public_key: string;
   endpoint: string;
   allowed_ips: string[];
-}
-
-/** Exit nodes, and whether this host uses one. */
-export interface ExitNodesStatus {
-  /** All traffic of this host is to go through one. */
-  enabled: boolean;
-  nodes: ExitNodeStatus[];
+  keepalive_seconds: number;
+  healthy: boolean;
+  /** This host's traffic goes to it. */
+  in_use: boolean;
 }
 
 /** What a person has to do before the agent can go on. */
@@ -71,6 +68,26 @@ interface SkippedStatus {
   public_key: string;
   code: string;
   reason: string;
+}
+
+/** A relay of the list, or one that is being left. */
+export interface ListedRelayStatus {
+  host: string;
+  port: number;
+  /** IP that is dialled instead of resolving `host`. */
+  address?: string;
+  /** `home`; `open`: logged in beside it; `leaving`; `idle`: not in use. */
+  role: "home" | "open" | "leaving" | "idle";
+  /** `silent`: logged in, and its answers are late. */
+  state: "connecting" | "connected" | "silent" | "closed" | "idle";
+  /** When the state began, ISO 8601. */
+  since?: string;
+  /** Round trip of a ping, ms; null while it was not measured. */
+  rtt_ms: number | null;
+  /** Why this role, for programs. */
+  reason?: string;
+  /** Why there is no connection. */
+  error?: string;
 }
 
 /** The relay connection. */
@@ -159,6 +176,8 @@ export interface AgentStatus {
   /** While the status is WaitingForAuth. */
   login?: LoginStatus;
   relay: RelayStatus | null;
+  /** Every relay there is, in the order that all agents of the VPC have in common. */
+  relays?: ListedRelayStatus[];
   capture: string;
   /** Packets the proxy dropped, by reason. */
   drops: Record<string, number>;

@@ -47,6 +47,8 @@ export interface AgentConfig extends SignIn {
   relayCaCerts: string[];
   capture: "auto" | "portable" | "linux";
   version: string;
+  /** What the control socket says to Nexodus' nexctl when it asks for the version. */
+  nexctlVersion?: string;
 }
 
 /**
@@ -82,6 +84,7 @@ export async function readConfig(
     relayPort,
   );
   const relayCa = readText(values, "relay-ca");
+  const nexctlVersion = readText(values, "nexctl-version");
   return {
     ...signIn,
     relayCaCerts: relayCa === undefined ? [] : await readCaFile(relayCa),
@@ -99,6 +102,7 @@ export async function readConfig(
     publicRelay: relay,
     capture: (readText(values, "capture") ?? "auto") as AgentConfig["capture"],
     version,
+    ...(nexctlVersion === undefined ? {} : { nexctlVersion }),
   };
 }
 

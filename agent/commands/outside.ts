@@ -1,0 +1,55 @@
+/**
+ * Who is asked when the network is looked at: what a running agent uses, else what the flags and the
+ * environment say, else the public servers.
+ *
+ * @module
+ */
+import { type AgentStatus, describeAgent, socketPathOf } from "../ctl/mod.ts";
+import type { RelayAddress } from "../doctor/mod.ts";
+import { readHostPort, readList, readSignIn, readText } from "../onboarding/mod.ts";
+import { readCaFile } from "../platform/mod.ts";
+import type { Values } from "./context.ts";
+
+/** Everything outside of this host that an agent talks to. */
+export interface Outside {
+  /** What the running agent says; undefined when none runs. */
+  status: AgentStatus | undefined;
+  stunServers: string[];
+  relays: RelayAddress[];
+  relayCaCerts: string[];
+  /** As a person knows it; undefined when nobody named one. */
+  serviceUrl: URL | undefined;
+  /** Where its requests go. */
+  apiUrl: URL | undefined;
+  caCerts: string[];
+  insecureSkipTlsVerify: boolean;
+  stateDir: string;
+}
+
+/** Throws usage errors for flags that cannot be. */
+export async function readOutside(values: Values): Promise<Outside> {
+  const status = await describeAgent(socketPathOf(values)).catch(() => undefined);
+  const named = readText(values, "reg-key") ?? readText(values, "service-url");
+  const running = status?.control.url;
+  const signIn = await readSignIn(
+    named !== undefined || running === undefined ? values : { ...values, "service-url": running },
+    { natKind: false },
+  );
+  const asked = [...new Set(status?.netcheck?.servers.map(({ server }) => server))];
+  const relayCa = readText(values, "relay-ca");
+  const flag = readHostPort("public-relay", readText(values, "public-relay") ?? "", 443);
+  const known = named !== undefined || running !== undefined;
+  return {
+    status,
+    stunServers: readList(values, "stun-server").length === 0 && asked.length > 0
+      ? asked
+      : signIn.stunServers,
+    relays: status?.relay ? [{ host: status.relay.host, port: status.relay.port }] : [flag],
+    relayCaCerts: relayCa === undefined ? [] : await readCaFile(relayCa),
+    serviceUrl: known ? signIn.join.serviceUrl : undefined,
+    apiUrl: known ? signIn.join.apiUrl : undefined,
+    caCerts: signIn.caCerts,
+    insecureSkipTlsVerify: signIn.insecureSkipTlsVerify,
+    stateDir: signIn.stateDir,
+  };
+}
