@@ -5,6 +5,5 @@
  */
 
 export type { DeviceConfig, PeerConfig, PeerStats, WireGuardDevice } from "./types.ts";
-export { cleanLeftover } from "./linux/mod.ts";
-export { openDevice } from "./open.ts";
+export { cleanLeftover, openDevice } from "./open.ts";
 export { checkInterfaceName, RangeConflict } from "./settings.ts";

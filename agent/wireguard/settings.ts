@@ -81,3 +81,11 @@ export function checkRanges(config: DeviceConfig, networks: readonly Network[]):
     }
   }
 }
+
+/** The error of a UDP port that another program has. */
+export function portTaken(port: number): AgentError {
+  return new AgentError(
+    `Cannot listen on UDP port ${port}: port in use; stop the other program or choose another ` +
+      `--listen-port`,
+  );
+}

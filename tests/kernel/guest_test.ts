@@ -57,7 +57,7 @@ Deno.test("kernel WireGuard carries pings both ways through the relay", async ()
 
 Deno.test("kernel WireGuard carries pings both ways directly, also when made anew", async () => {
   await inMesh("open", async (mesh, lab) => {
-    await pingBothWays(mesh, ["local", "reflexive"]);
+    await pingBothWays(mesh, ["direct-local", "reflexive"]);
     assert.equal((await lab.host("a").run(["ip", "link", "delete", "wg0"])).code, 0);
     const deadline = Date.now() + PATH_MS;
     while ((await lab.host("a").run(["ip", "link", "show", "wg0"])).code !== 0) {

@@ -10,6 +10,7 @@ import { getLogger } from "@logtape/logtape";
 import { AgentError, reasonOf } from "../../errors.ts";
 import { linuxSockets, runIp } from "../../platform/mod.ts";
 import type { Prefix } from "../prefixes.ts";
+import { portTaken } from "../settings.ts";
 
 const logger = getLogger(["nexd", "agent", "wireguard"]);
 const WATCH_MS = 500;
@@ -102,14 +103,6 @@ export async function configureLink(
     logger.warn("Interface {name} goes without IPv6: {obstacle}", { name, obstacle });
   }
   return obstacle === undefined;
-}
-
-/** The error of a UDP port that another program has. */
-export function portTaken(port: number): AgentError {
-  return new AgentError(
-    `Cannot listen on UDP port ${port}: port in use; stop the other program or choose another ` +
-      `--listen-port`,
-  );
 }
 
 /** See `Backend.changeRoutes`. */

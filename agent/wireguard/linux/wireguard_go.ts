@@ -7,18 +7,9 @@
 
 import { AgentError, reasonOf } from "../../errors.ts";
 import type { Backend, Network, PeerSet, TunnelState } from "../backend.ts";
-import { checkConfig, checkRanges } from "../settings.ts";
+import { checkConfig, checkRanges, portTaken } from "../settings.ts";
 import type { DeviceConfig } from "../types.ts";
-import {
-  Daemon,
-  encodeSet,
-  findDaemon,
-  GET_REQUEST,
-  parseGetAnswer,
-  parseSetAnswer,
-  UapiError,
-  uapiRequest,
-} from "../userspace/mod.ts";
+import { applyChanges, configureTunnel, Daemon, findDaemon, readTunnel } from "../userspace/mod.ts";
 import {
   cleanLeftover,
   openNames,
@@ -29,18 +20,10 @@ import {
   TOKEN_ENV,
   writeMarker,
 } from "./leftover.ts";
-import {
-  changeRoutes,
-  configureLink,
-  ensureLoopbackUp,
-  linkExists,
-  portTaken,
-  watchLink,
-} from "./network.ts";
+import { changeRoutes, configureLink, ensureLoopbackUp, linkExists, watchLink } from "./network.ts";
 import { neighbours } from "./neighbours.ts";
 import { checkPermission, checkTun } from "./permission.ts";
 
-const EADDRINUSE = 98;
 const BOUND_MS = 3000;
 /** How long a daemon may take to end behind its interface, ms. */
 const END_MS = 300;
@@ -68,7 +51,7 @@ export async function openWireGuardGo(config: DeviceConfig): Promise<Backend> {
     const token = await writeMarker(name);
     daemon = Daemon.spawn(path, ["-f", name], { [TOKEN_ENV]: token });
     await daemon.ready(socket);
-    const listenPort = await configure(socket, config);
+    const listenPort = await configureTunnel(socket, config);
     const ipv6 = await configureLink(name, config.mtu, addresses, listenPort);
     await waitBound(socket, listenPort);
     const watch = await watchLink(name);
@@ -105,12 +88,12 @@ class WireGuardGo implements Backend {
     this.exited = Promise.race([daemon.exited, gone]);
   }
 
-  async read(): Promise<TunnelState> {
-    return parseGetAnswer(await uapiRequest(this.socket, GET_REQUEST));
+  read(): Promise<TunnelState> {
+    return readTunnel(this.socket);
   }
 
-  async apply(changes: PeerSet[]): Promise<void> {
-    parseSetAnswer(await uapiRequest(this.socket, encodeSet({}, changes)));
+  apply(changes: PeerSet[]): Promise<void> {
+    return applyChanges(this.socket, changes);
   }
 
   changeRoutes(add: string[], remove: string[]): Promise<Map<string, string>> {
@@ -147,32 +130,6 @@ async function checkNameFree(name: string, socket: string): Promise<void> {
   await removeDeadSocket(socket);
 }
 
-/** Sets key and port. The daemon binds while it answers, so a taken port is told here. */
-async function configure(socket: string, config: DeviceConfig): Promise<number> {
-  for (let attempt = 1;; attempt++) {
-    const listenPort = config.listenPort || freePort();
-    const request = encodeSet({
-      privateKey: config.privateKey.toHex(),
-      listenPort,
-      fwmark: config.mark ?? 0,
-    });
-    try {
-      parseSetAnswer(await uapiRequest(socket, request));
-      return listenPort;
-    } catch (error) {
-      if (!(error instanceof UapiError) || error.errno !== EADDRINUSE) throw error;
-      if (config.listenPort === 0 && attempt < 5) continue;
-      throw portTaken(listenPort);
-    }
-  }
-}
-
-function freePort(): number {
-  const socket = Deno.listenDatagram({ transport: "udp", hostname: "0.0.0.0", port: 0 });
-  socket.close();
-  return (socket.addr as Deno.NetAddr).port;
-}
-
 /**
  * The daemon binds its port when it sees the link come up, and only logs when that fails: wait until
  * the port is there.
@@ -183,7 +140,7 @@ async function waitBound(socket: string, port: number): Promise<void> {
     "m",
   );
   for (const end = Date.now() + BOUND_MS; Date.now() < end;) {
-    const { listenPort } = parseGetAnswer(await uapiRequest(socket, GET_REQUEST));
+    const { listenPort } = await readTunnel(socket);
     if (listenPort !== port) break;
     const table = await Deno.readTextFile("/proc/net/udp").catch(() => undefined);
     if (table === undefined || entry.test(table)) return;

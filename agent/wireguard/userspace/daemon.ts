@@ -65,6 +65,11 @@ export class Daemon {
     return new Daemon(child);
   }
 
+  /** Its process id. */
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   /** Waits until the control socket answers. Throws when the process ends first or never answers. */
   async ready(socket: string): Promise<void> {
     let ended: string | undefined;

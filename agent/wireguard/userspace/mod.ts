@@ -4,5 +4,5 @@
  * @module
  */
 export { Daemon, findDaemon } from "./daemon.ts";
-export { encodeSet, GET_REQUEST, parseGetAnswer, parseSetAnswer, UapiError } from "./uapi.ts";
+export { applyChanges, configureTunnel, readTunnel } from "./tunnel.ts";
 export { uapiRequest } from "./uapi_client.ts";

@@ -1,0 +1,6 @@
+/**
+ * WireGuard on Windows.
+ *
+ * @module
+ */
+export { cleanWindows, openWindows, type WindowsHost } from "./wireguard_nt.ts";
