@@ -12,8 +12,8 @@
  * several peers share what room there is, each has its part, and what one does not need is the
  * others'.
  */
-import type { Backlog } from "./backlog.ts";
 import { addressOf, type BatchCalls, HEADER, MSG_DONTWAIT, pinned, writePointer } from "./libc.ts";
+import type { Room } from "./room.ts";
 import { type CaptureDrops, MAX_UDP_PAYLOAD } from "./types.ts";
 
 /** Packets held before they are sent without being asked. */
@@ -30,13 +30,6 @@ export const SMALL_PACKET = 256;
 
 /** What the kernel counts for a packet in a receive buffer beside its bytes, about. */
 const PACKET_MEMORY = 900;
-
-/**
- * Full-size packets fill the receive buffer up to this part of it, and no further than to this many
- * bytes of memory, some 115 packets: what waits longer only delays what comes behind it.
- */
-const BACKLOG_SHARE = 0.75;
-const MAX_BACKLOG = 256 * 1024;
 
 const AF_INET = 2;
 const SOL_UDP = 17;
@@ -61,11 +54,6 @@ export interface SendingSocket {
   memory: number;
 }
 
-/** Tells how full WireGuard's receive buffer is. */
-export interface Gauge {
-  measure(): Backlog | undefined;
-}
-
 /** See the top of the file. */
 export class BatchSender {
   readonly #calls: BatchCalls;
@@ -87,15 +75,14 @@ export class BatchSender {
   #buffer: Uint8Array | undefined;
   #bufferAddress = 0;
   #ready = false;
-  readonly #gauge: Gauge | undefined;
-  /** Memory of the full-size packets that wait, and what there was room for when last looked. */
+  readonly #room: Room | undefined;
+  /** Memory of the full-size packets that wait. */
   #memory = 0;
-  #room = 0;
   /** Whether runs are sent with UDP_SEGMENT: until the system refuses. */
   segmentation = true;
 
-  constructor(calls: BatchCalls, drops: CaptureDrops, gauge?: Gauge) {
-    this.#gauge = gauge;
+  constructor(calls: BatchCalls, drops: CaptureDrops, room?: Room) {
+    this.#room = room;
     this.#calls = calls;
     this.#drops = drops;
     for (let i = 0; i < MAX_MESSAGES; i++) {
@@ -184,22 +171,9 @@ export class BatchSender {
 
   /** Memory that each socket's full-size packets may take now; Infinity when there is room for all. */
   #shareRoom(): number {
-    if (this.#gauge === undefined || this.#memory === 0) return Infinity;
-    // Room does not shrink but by what is sent from here: it is looked at again when it is used up.
-    if (this.#room < this.#memory) {
-      const backlog = this.#gauge.measure();
-      this.#room = backlog === undefined
-        ? MAX_BACKLOG
-        : Math.min(MAX_BACKLOG, backlog.capacity * BACKLOG_SHARE) - backlog.waiting;
-      if (backlog === undefined) return Infinity;
-    }
-    if (this.#room >= this.#memory) {
-      this.#room -= this.#memory;
-      return Infinity;
-    }
-    const share = fairShare(this.#touched, this.#touchedCount, Math.max(0, this.#room));
-    this.#room = 0;
-    return share;
+    if (this.#room === undefined || this.#memory === 0) return Infinity;
+    const room = this.#room.take(this.#memory);
+    return room === Infinity ? Infinity : fairShare(this.#touched, this.#touchedCount, room);
   }
 
   #sendVectors(fd: number, count: number): void {

@@ -6,6 +6,7 @@ import { datagramFd, nextFd, setReceiveBuffer } from "../../relay/net/mod.ts";
 import { BacklogGauge } from "./backlog.ts";
 import { BatchSender, type SendingSocket } from "./batch_sender.ts";
 import { type BatchCalls, HEADER, MSG_DONTWAIT, MSG_TRUNC, pinned, writePointer } from "./libc.ts";
+import { Room } from "./room.ts";
 import {
   type Capture,
   CaptureDrops,
@@ -71,7 +72,7 @@ export class LinuxCapture<T> implements Capture<T> {
     this.#handler = handler;
     this.#calls = calls;
     this.#gauge = new BacklogGauge(calls);
-    this.#sender = new BatchSender(calls, this.drops, this.#gauge);
+    this.#sender = new BatchSender(calls, this.drops, new Room(this.#gauge));
     const vectors = new Uint32Array(this.#vectors.bytes.buffer);
     for (let i = 0; i < BATCH; i++) {
       writePointer(vectors, i * 4, this.#slots.address + i * MAX_DATAGRAM);

@@ -11,6 +11,7 @@ export { AddressError, parseHostPort } from "./host_port.ts";
 export { libcPath } from "./libc.ts";
 export {
   datagramFd,
+  getSocketOption,
   isDualStack,
   newSocketFd,
   nextFd,

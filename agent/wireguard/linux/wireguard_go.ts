@@ -23,6 +23,7 @@ import {
 import { changeRoutes, configureLink, ensureLoopbackUp, linkExists, watchLink } from "./network.ts";
 import { neighbours } from "./neighbours.ts";
 import { checkPermission, checkTun } from "./permission.ts";
+import { raiseReceiveBuffers } from "./receive_buffer.ts";
 
 const BOUND_MS = 3000;
 /** How long a daemon may take to end behind its interface, ms. */
@@ -54,6 +55,7 @@ export async function openWireGuardGo(config: DeviceConfig): Promise<Backend> {
     const listenPort = await configureTunnel(socket, config);
     const ipv6 = await configureLink(name, config.mtu, addresses, listenPort);
     await waitBound(socket, listenPort);
+    raiseReceiveBuffers(daemon.pid);
     const watch = await watchLink(name);
     return new WireGuardGo(name, listenPort, ipv6, socket, daemon, watch);
   } catch (error) {
