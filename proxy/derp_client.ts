@@ -89,6 +89,10 @@ export interface ClientOptions {
   events: Pick<RelayEvents, "packet" | "batchEnd" | "peerGone">;
   /** The status changed. */
   onState: () => void;
+  /** The relay answered a Ping. */
+  onPong?: () => void;
+  /** The relay said that it will restart. */
+  onAnnounced?: () => void;
   /**
    * The relay will restart and advises to reconnect now; the wait it asked for is over. The owner
    * connects anew and ends this client. Without this, the client ends its connection and reconnects.
@@ -96,6 +100,8 @@ export interface ClientOptions {
   onRestarting?: () => void;
   /** The client that this one takes over from, so that the status goes on. */
   before?: RelayStatus;
+  /** This relay is home. Default true. */
+  preferred?: boolean;
   /** Time limits of a connection, for tests. */
   limits?: ConnectionLimits;
 }
@@ -133,12 +139,14 @@ export class DerpClient {
   #wake: (() => void) | undefined;
   #running: Promise<void> | undefined;
   #closed = false;
+  #preferred: boolean;
   /** Does not connect again. */
   #retired = false;
 
   constructor(options: ClientOptions) {
     this.#o = options;
     this.relay = options.relay;
+    this.#preferred = options.preferred ?? true;
     const { host, port } = options.relay;
     this.#status = { host, port, state: "connecting", since: now(), reconnects: 0 };
     const { serverKey, reconnects } = options.before ?? {};
@@ -174,6 +182,13 @@ export class DerpClient {
     if (this.connected) this.#connection?.ping();
   }
 
+  /** Whether this relay is home, as the relay is told. */
+  prefer(home: boolean): void {
+    if (home === this.#preferred) return;
+    this.#preferred = home;
+    this.#connection?.prefer(home);
+  }
+
   /** Whether packets reach the relay now. */
   get connected(): boolean {
     return this.#status.state === "connected";
@@ -184,6 +199,21 @@ export class DerpClient {
     return this.#connectedAt;
   }
 
+  /** How long the relay has not answered a Ping, milliseconds; 0: it has, or was not asked. */
+  get silentMs(): number {
+    return this.#connection?.liveness.silentMs(performance.now()) ?? 0;
+  }
+
+  /** Pings that were answered on this connection. */
+  get pongs(): number {
+    return this.#connection?.liveness.pongs ?? 0;
+  }
+
+  /** The round trip over the last few Pings on this connection, milliseconds. */
+  get averageMs(): number | undefined {
+    return this.#connection?.liveness.averageMs;
+  }
+
   /** RecvPacket frames that could not be read. */
   get malformed(): number {
     return this.#malformed + (this.#connection?.malformed ?? 0);
@@ -191,7 +221,7 @@ export class DerpClient {
 
   /** A copy of the present status. */
   status(): RelayStatus {
-    const rttMs = this.#connection?.rttMs;
+    const rttMs = this.#connection?.liveness.rttMs;
     return rttMs === undefined ? { ...this.#status } : { ...this.#status, rttMs };
   }
 
@@ -268,6 +298,8 @@ export class DerpClient {
         privateKey: this.#o.privateKey,
         source: this.#source,
         limits: this.#o.limits,
+        preferred: this.#preferred,
+        ...(this.#o.onPong === undefined ? {} : { onPong: this.#o.onPong }),
         events: {
           packet: this.#o.events.packet,
           batchEnd: this.#o.events.batchEnd,
@@ -344,6 +376,7 @@ export class DerpClient {
   /** Leaves the relay at the advised time; if it ends before, comes back no sooner than that. */
   #restarting(connection: RelayConnection, reconnectMs: number): void {
     if (this.#restartAt !== 0) return;
+    this.#o.onAnnounced?.();
     const wait = Math.min(reconnectMs, MAX_ADVICE_MS);
     this.#restartAt = performance.now() + wait;
     const timer = setTimeout(() => {

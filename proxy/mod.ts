@@ -5,5 +5,7 @@
  */
 export type { RelayAddress } from "./connection/mod.ts";
 export type { RelayStatus } from "./derp_client.ts";
+export type { ListedRelay } from "./relays/mod.ts";
 export { ProxyError, RelayConnectionError, type RelayFailure } from "./error.ts";
-export { DEFAULT_PORT, Proxy, type ProxyOptions, type ProxyStatus } from "./proxy.ts";
+export { Proxy } from "./proxy.ts";
+export { DEFAULT_PORT, type ProxyOptions, type ProxyStatus } from "./types.ts";

@@ -1,24 +1,16 @@
-/** Joins WireGuard's side and the relay's: a loopback endpoint for each peer, one home relay. */
+/** Joins WireGuard's side and the relays': a loopback endpoint for each peer, and where peers are. */
 import { getLogger } from "@logtape/logtape";
-import {
-  KEY_LENGTH,
-  KeyTable,
-  keyToBase64,
-  PeerGoneReason,
-  publicKeyOf,
-} from "../relay/derp/mod.ts";
-import { type Capture, type CaptureSocket, openCapture } from "./capture/mod.ts";
+import { KEY_LENGTH, KeyTable, PeerGoneReason, publicKeyOf } from "../relay/derp/mod.ts";
+import { type Capture, openCapture } from "./capture/mod.ts";
 import type { RelayAddress } from "./connection/mod.ts";
-import type { RelayStatus } from "./derp_client.ts";
 import { checkPort, Endpoints } from "./endpoints.ts";
 import { ProxyError } from "./error.ts";
 import { Crossing, DATA, isLower } from "./handshakes/mod.ts";
-import { HomeRelay } from "./home_relay.ts";
+import { newPeer, type Peer } from "./peer.ts";
+import { HELLO, helloKind, Meeting, Relays, type Seat } from "./relays/mod.ts";
+import { DEFAULT_PORT, type ProxyOptions, type ProxyStatus } from "./types.ts";
 
 const log = getLogger(["nexd", "proxy"]);
-
-/** The port of every loopback endpoint, unless another is chosen. */
-export const DEFAULT_PORT = 9002;
 
 /** Addresses tried for a peer before it is clear that the port itself is taken. */
 const BIND_TRIES = 64;
@@ -28,64 +20,6 @@ const CHANGE_MS = 10;
 
 /** Pause before a broken socket is opened again. Milliseconds. */
 const REOPEN_MS = 1_000;
-
-/** What a proxy needs. */
-export interface ProxyOptions {
-  /** WireGuard's private key, 32 bytes: the identity at the relay. */
-  privateKey: Uint8Array;
-  /** WireGuard's listen port on this host. */
-  wireguardPort: number;
-  /** Port of the loopback endpoints. Default {@linkcode DEFAULT_PORT}. */
-  port?: number;
-  /** The home relay. */
-  relay: RelayAddress;
-  /** PEM texts of authorities trusted for relays beside the system's. */
-  caCerts?: string[];
-  /** Addresses of an earlier run: base64 key to 127.a.b.c. What cannot be used is left out. */
-  assigned?: Record<string, string>;
-  /** The addresses changed: keep them for the next run. */
-  onAssigned?: (assigned: Record<string, string>) => void;
-  /** How packets are captured. Default auto. */
-  capture?: "auto" | "portable" | "linux";
-}
-
-/** What a proxy is doing. */
-export interface ProxyStatus {
-  capture: "portable" | "linux";
-  relay: RelayStatus;
-  peers: {
-    /** Base64. */
-    publicKey: string;
-    /** The loopback endpoint, `127.a.b.c:port`. */
-    endpoint: string;
-    /** From WireGuard to the relay. */
-    txPackets: number;
-    txBytes: number;
-    /** From the relay to WireGuard. */
-    rxPackets: number;
-    rxBytes: number;
-    /** Set when the relay said that the peer is not there, until it is heard again. */
-    gone?: string;
-  }[];
-  /** Packets thrown away, by reason; never reset. */
-  drops: Record<string, number>;
-}
-
-interface Peer {
-  readonly key: Uint8Array;
-  readonly name: string;
-  endpoint: string;
-  socket: CaptureSocket | undefined;
-  /** Where our key is the lower one. */
-  crossing: Crossing | undefined;
-  reopen: ReturnType<typeof setTimeout> | undefined;
-  removed: boolean;
-  txPackets: number;
-  txBytes: number;
-  rxPackets: number;
-  rxBytes: number;
-  gone: string | undefined;
-}
 
 /**
  * The proxy between WireGuard and a relay.
@@ -108,7 +42,8 @@ export class Proxy {
   readonly #capture: Capture<Peer>;
   readonly #drops = { unknown_peer: 0, no_socket: 0, crossed_handshake: 0 };
   readonly #publicKey: Uint8Array;
-  readonly #home: HomeRelay;
+  readonly #relays: Relays;
+  readonly #meeting: Meeting;
   #assignedChanged = false;
   #changeTimer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
@@ -133,22 +68,32 @@ export class Proxy {
       failed: (peer, error) => this.#socketFailed(peer, error),
     });
     this.setWireguardPort(options.wireguardPort);
-    this.#home = new HomeRelay({
-      relay: options.relay,
-      caCerts: options.caCerts ?? [],
+    this.#relays = new Relays({
+      relays: [options.relay],
       privateKey: this.#o.privateKey,
-      events: {
-        packet: this.#fromRelay,
-        batchEnd: this.#relayDrained,
-        peerGone: this.#peerGone,
-      },
+      caCerts: options.caCerts ?? [],
+      packet: this.#fromRelay,
+      batchEnd: this.#relayDrained,
+      peerGone: this.#peerGone,
+      onSeats: () => this.#meeting.routeAll(),
+      onArrived: (seat) => this.#meeting.arrived(seat),
+      onLeft: (seat) => this.#meeting.left(seat),
+      needed: ({ slot }) => this.#meeting.isPlace(slot),
+      searching: () => this.#meeting.searching,
+      onSecond: () => this.#meeting.look(),
       onState: () => this.#changed(),
     });
+    this.#meeting = new Meeting({
+      seats: () => this.#relays.seats,
+      home: () => this.#relays.home,
+      peers: () => this.#peers.values(),
+      now: () => this.#relays.now,
+    }, this.#relays.choose);
   }
 
   /** Begins to connect to the relay. Does not wait for it: packets of the first 2 s are held. */
   start(): Promise<void> {
-    if (!this.#closed) this.#home.start();
+    if (!this.#closed) this.#relays.start();
     return Promise.resolve();
   }
 
@@ -174,20 +119,7 @@ export class Proxy {
     }
     const known = this.#peers.get(key);
     if (known !== undefined) return known.endpoint;
-    const peer: Peer = {
-      key: key.slice(),
-      name: keyToBase64(key),
-      endpoint: "",
-      socket: undefined,
-      crossing: undefined,
-      reopen: undefined,
-      removed: false,
-      txPackets: 0,
-      txBytes: 0,
-      rxPackets: 0,
-      rxBytes: 0,
-      gone: undefined,
-    };
+    const peer = newPeer(this.#meeting.add(key.slice()));
     if (isLower(this.#publicKey, peer.key)) peer.crossing = this.#crossing(peer);
     const before = this.#endpoints.addressOf(peer.name);
     try {
@@ -205,15 +137,15 @@ export class Proxy {
   #crossing(peer: Peer): Crossing {
     return new Crossing({
       toRelay: (packet) => {
-        this.#home.client.send(peer.key, packet, packet.length);
-        this.#home.client.flush();
+        this.#toRelay(peer, packet, packet.length);
+        this.#relays.flush();
       },
       toWireguard: (packet) => {
         this.#toWireguard(peer, packet, 0, packet.length);
         void this.#capture.flush();
       },
       dropped: () => this.#drops.crossed_handshake++,
-      connectedAt: () => this.#home.client.connectedAt,
+      connectedAt: () => peer.where.target.connectedAt,
     });
   }
 
@@ -283,19 +215,42 @@ export class Proxy {
     peer.txPackets++;
     peer.txBytes += length;
     if (data[0] !== DATA && peer.crossing?.outgoing(data, length) === false) return;
-    this.#home.client.send(peer.key, data, length);
+    this.#toRelay(peer, data, length);
   };
 
-  readonly #wireguardDrained = (): void => this.#home.client.flush();
+  #toRelay({ where }: Peer, data: Uint8Array, length: number): void {
+    where.target.send(where.key, data, length);
+    const { more } = where;
+    if (more !== undefined) {
+      for (let i = 0; i < more.length; i++) more[i]!.send(where.key, data, length);
+    }
+    if (data[0] !== DATA) this.#meeting.handshake(where, data, length);
+  }
 
-  readonly #fromRelay = (buf: Uint8Array, key: number, offset: number, length: number): void => {
+  readonly #wireguardDrained = (): void => this.#relays.flush();
+
+  readonly #fromRelay = (
+    seat: Seat,
+    buf: Uint8Array,
+    key: number,
+    offset: number,
+    length: number,
+  ): void => {
     const peer = this.#peers.get(buf, key);
     if (peer === undefined) {
       this.#drops.unknown_peer++;
       return;
     }
+    const { where } = peer;
+    seat.heardAt = where.heardAt[seat.slot] = this.#relays.now;
     if (peer.gone !== undefined) peer.gone = undefined;
-    if (buf[offset] !== DATA && peer.crossing?.incoming(buf, offset, length) === false) return;
+    const first = buf[offset];
+    if (first === HELLO) {
+      const kind = helloKind(buf, offset, length);
+      if (kind !== undefined) return this.#meeting.hello(where, seat, kind);
+    }
+    if (where.place !== seat.slot) this.#meeting.elsewhere(where, seat);
+    if (first !== DATA && peer.crossing?.incoming(buf, offset, length) === false) return;
     this.#toWireguard(peer, buf, offset, length);
   };
 
@@ -311,9 +266,11 @@ export class Proxy {
 
   readonly #relayDrained = (): Promise<void> | undefined => this.#capture.flush();
 
-  readonly #peerGone = (key: Uint8Array, reason: number): void => {
+  readonly #peerGone = (seat: Seat, key: Uint8Array, reason: number): void => {
     const peer = this.#peers.get(key);
     if (peer === undefined) return;
+    this.#meeting.gone(peer.where, seat, reason);
+    if (peer.where.place >= 0) return;
     peer.gone = reason === PeerGoneReason.NotHere ? "not at this relay" : "left the relay";
     this.#changed();
   };
@@ -336,19 +293,28 @@ export class Proxy {
   }
 
   /**
-   * Makes another relay home; see {@linkcode HomeRelay.set}.
-   *
-   * @param caCerts authorities trusted beside the system's, if others than before
+   * Tells which relays there are, in the order that all agents of the VPC have in common. Those of
+   * one `region` are alike, and the nearest healthy one of them is used; a region that comes earlier
+   * is preferred. An empty list changes nothing. Changing from one relay to another loses no packet
+   * while both work: the new one is logged in at before the old one is left.
    */
-  setRelay(relay: RelayAddress, caCerts?: string[]): void {
-    if (!this.#closed) this.#home.set(relay, caCerts);
+  setRelays(relays: readonly RelayAddress[]): void {
+    if (!this.#closed) this.#relays.set(relays);
+  }
+
+  /**
+   * This host may have got another address: connections that do not answer within half a second are
+   * made anew, and left only when the new ones stand.
+   */
+  moved(): void {
+    if (!this.#closed) this.#relays.moved();
   }
 
   // What it is doing
 
   /** A snapshot. */
   status(): ProxyStatus {
-    const drops: Record<string, number> = { ...this.#drops, ...this.#home.drops() };
+    const drops: Record<string, number> = { ...this.#drops, ...this.#relays.drops() };
     for (const [reason, count] of Object.entries(this.#capture.drops)) {
       drops[reason] = (drops[reason] ?? 0) + count;
     }
@@ -357,6 +323,7 @@ export class Proxy {
       peers.push({
         publicKey: peer.name,
         endpoint: peer.endpoint,
+        ...this.#relayOf(peer),
         txPackets: peer.txPackets,
         txBytes: peer.txBytes,
         rxPackets: peer.rxPackets,
@@ -364,7 +331,18 @@ export class Proxy {
         ...(peer.gone === undefined ? {} : { gone: peer.gone }),
       });
     }
-    return { capture: this.#capture.kind, relay: this.#home.client.status(), peers, drops };
+    return {
+      capture: this.#capture.kind,
+      relay: this.#relays.home.client.status(),
+      relays: this.#relays.status(),
+      peers,
+      drops,
+    };
+  }
+
+  #relayOf({ where }: Peer): { relay?: string } {
+    const seat = where.place < 0 ? undefined : this.#relays.at(where.place);
+    return seat === undefined ? {} : { relay: seat.relay.host };
   }
 
   #changed(): void {
@@ -394,6 +372,6 @@ export class Proxy {
       clearTimeout(peer.reopen);
       peer.crossing?.close();
     }
-    await Promise.all([this.#capture.close(), this.#home.close()]);
+    await Promise.all([this.#capture.close(), this.#relays.close()]);
   }
 }

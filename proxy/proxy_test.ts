@@ -96,6 +96,7 @@ for (const capture of KINDS) {
     assert.deepEqual(status.peers, [{
       publicKey: b.name,
       endpoint: `127.0.0.3:${a.port}`,
+      relay: "127.0.0.1",
       txPackets: 200,
       txBytes: 40 * 148 + 160 * 1312,
       rxPackets: 1,
@@ -247,27 +248,41 @@ Deno.test("proxy tells that a peer is gone until it is heard again", async () =>
   assert.equal(a.proxy.status().peers[0]!.gone, undefined);
 });
 
-Deno.test("proxy changes the relay without losing a packet", async () => {
+Deno.test("proxy changes the relay without losing a packet, whoever is told first", async () => {
   await using first = new StubRelay();
   await using second = new StubRelay();
   await using a = await new Host(first).started();
-  const peer = publicKeyOf(generatePrivateKey());
-  const to = await a.add(peer);
-  a.proxy.setRelay({ host: "127.0.0.1", port: second.port, plain: true });
-  a.proxy.setRelay({ host: "127.0.0.1", port: second.port, plain: true });
+  await using b = await new Host(first).started();
+  const toB = await a.add(b), toA = await b.add(a);
   let sent = 0;
-  while (second.packets().length === 0) {
-    await a.wireguard.send(packet(100, sent++), to);
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-  await first.until(() => first.packets().length + second.packets().length === sent);
-  assert.equal(second.logins, 1);
+  const exchange = async (rounds: number) => {
+    for (let i = 0; i < rounds; i++, sent++) {
+      await Promise.all([
+        a.wireguard.send(packet(100, sent), toB),
+        b.wireguard.send(packet(100, sent), toA),
+      ]);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  };
+  const relays = [{ host: "127.0.0.1", port: second.port, plain: true }];
+  await exchange(20);
+  a.proxy.setRelays(relays);
+  a.proxy.setRelays(relays);
+  await exchange(100);
   assert.equal(a.proxy.status().relay.port, second.port);
+  assert.equal(second.packets().length, 0, "b is not there yet");
+  b.proxy.setRelays(relays);
+  await exchange(100);
+  await a.wireguard.waitFor(sent);
+  await b.wireguard.waitFor(sent);
+  for (const { wireguard } of [a, b]) {
+    assert.equal(new Set(wireguard.got.map(({ data }) => data.toHex())).size, sent);
+  }
+  assert.equal(second.logins, 2);
+  assert(second.packets().length > 50);
   // The old one is still heard for a while.
-  await first.clients[0]!.send(encodeRecvPacket(peer, packet(92, 9)));
-  await a.wireguard.waitFor(1);
-  await second.clients[0]!.send(encodeRecvPacket(peer, packet(92, 10)));
-  await a.wireguard.waitFor(2);
+  await first.clients[0]!.send(encodeRecvPacket(b.key, packet(92, 9_999)));
+  await a.wireguard.waitFor(sent + 1);
   while (first.clients.length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
 });
 
@@ -276,7 +291,7 @@ Deno.test("proxy changes the relay at once when the present one is not reached",
   await using a = new Host({ port: 1 });
   await a.proxy.start();
   await a.until((s) => s.relay.error !== undefined);
-  a.proxy.setRelay({ host: "127.0.0.1", port: relay.port, plain: true });
+  a.proxy.setRelays([{ host: "127.0.0.1", port: relay.port, plain: true }]);
   await a.until((s) => s.relay.state === "connected" && s.relay.port === relay.port);
 });
 
@@ -284,11 +299,11 @@ Deno.test("proxy goes on with the present relay when the new one cannot be reach
   await using relay = new StubRelay();
   await using a = await new Host(relay).started();
   const to = await a.add(publicKeyOf(generatePrivateKey()));
-  a.proxy.setRelay({ host: "127.0.0.1", port: 1, plain: true });
+  a.proxy.setRelays([{ host: "127.0.0.1", port: 1, plain: true }]);
   await new Promise((resolve) => setTimeout(resolve, 50));
   await a.wireguard.send(packet(100, 1), to);
   await relay.until(() => relay.packets().length === 1);
-  a.proxy.setRelay({ host: "127.0.0.1", port: relay.port, plain: true });
+  a.proxy.setRelays([{ host: "127.0.0.1", port: relay.port, plain: true }]);
   await a.wireguard.send(packet(100, 2), to);
   await relay.until(() => relay.packets().length === 2);
   assert.equal(relay.logins, 1);

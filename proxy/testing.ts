@@ -2,6 +2,7 @@
 import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
 import {
+  encodePeerGone,
   encodeRecvPacket,
   encodeServerInfo,
   encodeServerKey,
@@ -9,9 +10,11 @@ import {
   FrameReader,
   FrameType,
   generatePrivateKey,
+  isDisco,
   keyToHex,
   MAX_FRAME,
   openClientInfo,
+  PeerGoneReason,
   publicKeyOf,
   type ServerInfo,
   upgradeResponse,
@@ -134,6 +137,9 @@ export class StubRelay implements AsyncDisposable {
       if (frame.type !== FrameType.SendPacket) continue;
       const to = keyToHex(frame.payload.subarray(0, 32));
       const target = this.clients.findLast((c) => keyToHex(c.key) === to);
+      if (target === undefined && isHello(frame)) {
+        await write(conn, encodePeerGone(frame.payload.subarray(0, 32), PeerGoneReason.NotHere));
+      }
       await target?.send(encodeRecvPacket(key, frame.payload.subarray(32))).catch(() => {});
     }
   }
@@ -148,10 +154,11 @@ export class StubRelay implements AsyncDisposable {
     while (!condition()) await this.#changed.promise;
   }
 
-  /** SendPacket payloads behind the key, of one client or all. */
+  /** SendPacket payloads behind the key, of one client or all; without what proxies say themselves. */
   packets(client?: StubClient): Uint8Array[] {
     return (client ? [client] : this.clients).flatMap((c) =>
-      c.frames.filter((f) => f.type === FrameType.SendPacket).map((f) => f.payload.subarray(32))
+      c.frames.filter((f) => f.type === FrameType.SendPacket && !isHello(f))
+        .map((f) => f.payload.subarray(32))
     );
   }
 
@@ -178,6 +185,10 @@ export class StubRelay implements AsyncDisposable {
     for (const conn of [...this.#conns]) this.drop(conn);
     await Promise.all(this.#tasks);
   }
+}
+
+function isHello({ payload }: Frame): boolean {
+  return isDisco(payload, 32, payload.length - 32);
 }
 
 /** Writes all bytes. */

@@ -3,7 +3,7 @@
  * nobody else, and agents trust it by what it published.
  */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
-import { chooseRelay } from "../agent/peering/mod.ts";
+import { chooseRelays } from "../agent/peering/mod.ts";
 import { joinVpc } from "../agent/relay_node/mod.ts";
 import { METADATA, TestVpc } from "../agent/relay_node/support_test.ts";
 import { until } from "../agent/testing/wait.ts";
@@ -115,12 +115,12 @@ Deno.test("an agent trusts the relay of its VPC by the CA in its metadata and no
   await using relay = await VpcRelay.start(vpc);
   (await relay.admitted(privateKey)).client.close();
   const choose = async () =>
-    chooseRelay({
+    chooseRelays({
       devices: await vpc.devices(),
       metadata: await vpc.call("GET", `/api/vpcs/${vpc.control.userId}/metadata`),
       metadataComplete: true,
-      publicRelay: { host: "relay.invalid", port: 443 },
-    }).relay!;
+      publicRelays: [{ host: "relay.invalid", port: 443 }],
+    }).relays![0]!;
   const target = await choose();
   equal(target.host, "localhost");
   for (

@@ -24,10 +24,9 @@ import {
   StateStore,
 } from "../onboarding/mod.ts";
 import {
-  chooseRelay,
+  chooseRelays,
   describeSelf,
   interfaceAddresses,
-  type RelayTarget,
   type Self,
   SteadyClock,
 } from "../peering/mod.ts";
@@ -101,7 +100,10 @@ export class Agent {
         this.#saver?.soon();
         this.#wake();
       },
-      onMoved: () => this.#renewWatch(),
+      onMoved: () => {
+        this.#renewWatch();
+        this.#proxy?.moved();
+      },
       keys: () => this.#store.state,
       now: () => this.#clock.now(),
       onPaths: () => this.#wake(),
@@ -303,17 +305,18 @@ export class Agent {
   }
 
   async #startProxy(undo: Undo): Promise<void> {
-    const { publicRelay, relayCaCerts, capture } = this.#config;
-    const relay: RelayTarget = chooseRelay({
+    const { publicRelay, relayPort, relayCaCerts, capture } = this.#config;
+    const relays = chooseRelays({
       devices: this.#cache!.devices(),
       metadata: this.#cache!.metadata(),
       metadataComplete: false,
-      publicRelay,
-    }).relay ?? { region: 900, ...publicRelay };
+      publicRelays: [publicRelay],
+      defaultPort: relayPort,
+    }).relays ?? [{ region: 900, ...publicRelay }];
     const proxy = this.#doors.newProxy({
       privateKey: this.#store.state.privateKey,
       wireguardPort: this.#outside.port,
-      relay,
+      relay: relays[0]!,
       caCerts: relayCaCerts,
       assigned: this.#store.state.loopback,
       onAssigned: (loopback) => this.#saver?.update({ loopback }),
@@ -321,9 +324,10 @@ export class Agent {
     });
     proxy.onChange = () => this.#wake();
     undo.defer(() => proxy.close());
+    proxy.setRelays(relays);
     await proxy.start();
     this.#proxy = proxy;
-    this.#reconciler = new Reconciler(relay, this.#clock);
+    this.#reconciler = new Reconciler(relays, this.#clock);
   }
 
   #deviceConfig(): DeviceConfig {
@@ -353,8 +357,8 @@ export class Agent {
           cache: this.#cache!,
           device: this.#tunnel.device!,
           proxy: this.#proxy!,
-          publicRelay: this.#config.publicRelay,
-          relayCaCerts: this.#config.relayCaCerts,
+          publicRelays: [this.#config.publicRelay],
+          relayPort: this.#config.relayPort,
           rooms: this.#rooms,
           paths: this.#outside.paths,
           networks: this.#doors.networks?.() ?? {},

@@ -19,9 +19,11 @@ import type { NetworkWish } from "../peering/mod.ts";
 import type { DeviceConfig, WireGuardDevice } from "../wireguard/mod.ts";
 
 /** The proxy between WireGuard and the relay, as far as the daemon uses it. */
-export interface RelayProxy
-  extends
-    Pick<Proxy, "start" | "addPeer" | "removePeer" | "setRelay" | "setWireguardPort" | "close"> {
+export interface RelayProxy extends
+  Pick<
+    Proxy,
+    "start" | "addPeer" | "removePeer" | "setRelays" | "moved" | "setWireguardPort" | "close"
+  > {
   status(): ProxyStatus;
   onChange?: (status: ProxyStatus) => void;
 }

@@ -11,7 +11,7 @@ import { reasonOf } from "../errors.ts";
 import type { HostFacts } from "../host/mod.ts";
 import {
   chooseCandidates,
-  chooseRelay,
+  chooseRelays,
   type NetworkWish,
   type Observed,
   type Peer,
@@ -44,8 +44,9 @@ interface Parts {
   cache: WatchCache;
   device: WireGuardDevice;
   proxy: RelayProxy;
-  publicRelay: { host: string; port: number };
-  relayCaCerts: string[];
+  publicRelays: readonly { host: string; port: number }[];
+  /** Port of relays that publish none. */
+  relayPort: number;
   rooms: HostRooms;
   networks: NetworkWish;
   /** Probes of paths; undefined before they run. */
@@ -71,13 +72,13 @@ export class Reconciler {
   #device: WireGuardDevice | undefined;
   #loopback = new Map<string, string>();
   #proxyTrouble = new Map<string, string>();
-  #relay: RelayTarget;
+  #relays: readonly RelayTarget[];
   #wakeAt = Infinity;
   readonly #clock: SteadyClock;
 
-  /** @param relay the relay that the proxy was made with */
-  constructor(relay: RelayTarget, clock: SteadyClock) {
-    this.#relay = relay;
+  /** @param relays the relays that the proxy knows */
+  constructor(relays: readonly RelayTarget[], clock: SteadyClock) {
+    this.#relays = relays;
     this.#clock = clock;
   }
 
@@ -100,13 +101,14 @@ export class Reconciler {
     const { self, cache, device, proxy } = parts;
     if (device !== this.#device) this.#startOver(device);
     const devices = cache.devices();
-    const choice = chooseRelay({
+    const choice = chooseRelays({
       devices,
       metadata: cache.metadata(),
       metadataComplete: cache.synced,
-      publicRelay: parts.publicRelay,
+      publicRelays: parts.publicRelays,
+      defaultPort: parts.relayPort,
     });
-    if (choice.relay !== undefined) this.#useRelay(choice.relay, choice.reason, parts);
+    if (choice.relays !== undefined) this.#useRelays(choice.relays, choice.reason, proxy);
     const { peers, skipped } = chooseCandidates(devices, self, choice, parts.networks);
     await this.#addToProxy(peers, self, proxy);
 
@@ -115,7 +117,7 @@ export class Reconciler {
     const { plans, history, wakeAt } = plan({
       self,
       peers,
-      relay: this.#relay.host,
+      relay: proxy.status().relay.host,
       loopback: this.#loopback,
       observed: this.#clock.observe(stats.values()) as ReadonlyMap<string, Observed>,
       probed,
@@ -135,7 +137,7 @@ export class Reconciler {
       securityGroups: cache.securityGroups(),
       synced: cache.synced,
       plans,
-      relays: [this.#relay],
+      relays: this.#relays,
     };
     await parts.rooms.prepare(facts);
     // The proxy has had every endpoint before WireGuard hears of it: the first handshake is not lost.
@@ -158,7 +160,7 @@ export class Reconciler {
       skipped,
       stats,
       probed,
-      relayReason: choice.relay ? choice.reason : "",
+      relayReason: choice.relays ? choice.reason : "",
     };
   }
 
@@ -173,11 +175,11 @@ export class Reconciler {
     );
   }
 
-  #useRelay(relay: RelayTarget, reason: string, parts: Parts): void {
-    if (JSON.stringify(relay) === JSON.stringify(this.#relay)) return;
-    log.info("relay {host}:{port}: {reason}", { host: relay.host, port: relay.port, reason });
-    parts.proxy.setRelay(relay, parts.relayCaCerts);
-    this.#relay = relay;
+  #useRelays(relays: RelayTarget[], reason: string, proxy: RelayProxy): void {
+    if (JSON.stringify(relays) === JSON.stringify(this.#relays)) return;
+    log.info("relays: {reason}", { reason });
+    proxy.setRelays(relays);
+    this.#relays = relays;
   }
 
   async #addToProxy(peers: Peer[], self: Self, proxy: RelayProxy): Promise<void> {

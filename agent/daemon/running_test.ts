@@ -110,6 +110,7 @@ Deno.test("agent moves to an on-boarded relay without touching WireGuard, and ba
     host: "own.relay.lab",
     port: 443,
     address: "203.0.113.60",
+    pin: true,
   });
   await until(() => agent.status().relay!.host === "own.relay.lab", "status");
   await until(() => agent.status().skipped.length === 1, "the relay is no peer");

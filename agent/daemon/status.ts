@@ -3,12 +3,12 @@
  *
  * @module
  */
-import type { AgentStatus, NetcheckStatus, PeerStatus } from "../ctl/mod.ts";
+import type { AgentStatus, ListedRelayStatus, NetcheckStatus, PeerStatus } from "../ctl/mod.ts";
 import type { ControlState, NatFacts } from "../onboarding/mod.ts";
 import { type BetterWay, explainer, type PeerPlan, type Self } from "../peering/mod.ts";
 import type { PeerStats } from "../wireguard/mod.ts";
 import type { AgentConfig } from "./config.ts";
-import type { ProxyStatus } from "../../proxy/mod.ts";
+import type { ListedRelay, ProxyStatus } from "../../proxy/mod.ts";
 import type { Outcome } from "./reconciler.ts";
 
 /** Everything a status is made of. */
@@ -57,6 +57,7 @@ export function statusOf(parts: StatusParts): AgentStatus {
     relay: proxy === undefined
       ? null
       : { ...proxy.relay, ...(outcome.relayReason === "" ? {} : { reason: outcome.relayReason }) },
+    relays: proxy?.relays.map(relayStatus) ?? [],
     capture: proxy?.capture ?? "",
     drops: proxy?.drops ?? {},
     ...(parts.netcheck === undefined ? {} : { netcheck: parts.netcheck }),
@@ -86,6 +87,21 @@ function pathsOf(
   }));
 }
 
+function relayStatus(relay: ListedRelay): ListedRelayStatus {
+  const { host, port, address, role, state, since, rttMs, reason, error } = relay;
+  return {
+    host,
+    port,
+    ...(address === undefined ? {} : { address }),
+    role,
+    state,
+    ...(since === undefined ? {} : { since }),
+    rtt_ms: rttMs ?? null,
+    ...(reason === undefined ? {} : { reason }),
+    ...(error === undefined ? {} : { error }),
+  };
+}
+
 function peerStatus(
   plan: PeerPlan,
   stats: ReadonlyMap<string, PeerStats>,
@@ -106,7 +122,7 @@ function peerStatus(
     code: plan.code,
     reason: plan.reason,
     endpoint: (plan.healthy ? seen?.endpoint : undefined) ?? plan.endpoint ?? "",
-    ...(relayed && proxy !== undefined ? { relay: proxy.relay.host } : {}),
+    ...(relayed && proxy !== undefined ? { relay: packets?.relay ?? proxy.relay.host } : {}),
     healthy: plan.healthy,
     last_handshake_ms: seen?.lastHandshake ?? null,
     rx_bytes: seen?.rxBytes ?? 0,

@@ -9,7 +9,7 @@ export { SteadyClock } from "./clock.ts";
 export { plan } from "./plan.ts";
 export {
   chooseCandidates,
-  chooseRelay,
+  chooseRelays,
   contains,
   describeSelf,
   type ExitWish,

@@ -9,7 +9,7 @@ import { fakeDevice } from "../testing/fake_control.ts";
 import { PROBE_INTERVAL, SUSPECT_AFTER } from "./health/mod.ts";
 import {
   chooseCandidates,
-  chooseRelay,
+  chooseRelays,
   HANDSHAKE_LIFE,
   type Observed,
   type Peer,
@@ -29,7 +29,8 @@ const derpRow: DeviceMetadata = {
   revision: 1,
 };
 const choose = (devices: Device[], metadata: DeviceMetadata[], metadataComplete = true) => {
-  const choice = chooseRelay({ devices, metadata, metadataComplete, publicRelay: PUBLIC });
+  const listed = chooseRelays({ devices, metadata, metadataComplete, publicRelays: [PUBLIC] });
+  const choice = { ...listed, relay: listed.relays?.[0] };
   return { choice, ...chooseCandidates(devices, SELF, choice) };
 };
 
@@ -57,6 +58,7 @@ Deno.test("7, 9: a relay is used after a NAT re-binding, at its own port, and fo
     host: "relay.lab",
     port: 8443,
     address: "198.51.100.9",
+    pin: true,
   });
   assert.equal(choose([rebound], [row({ hostname: "other.lab" })]).choice.relay!.host, "other.lab");
 });

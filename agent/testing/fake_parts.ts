@@ -79,7 +79,9 @@ class FakeDevice implements WireGuardDevice {
 class FakeProxy implements RelayProxy {
   readonly options: ProxyOptions;
   readonly endpoints = new Map<string, string>();
+  /** The first of each list that was another one. */
   relays: RelayAddress[];
+  listed: readonly RelayAddress[];
   state: "connecting" | "connected" | "closed" = "connecting";
   onChange?: (status: ProxyStatus) => void;
   /** Keys that cannot be added. */
@@ -90,6 +92,7 @@ class FakeProxy implements RelayProxy {
   constructor(options: ProxyOptions, log: string[]) {
     this.options = options;
     this.relays = [options.relay];
+    this.listed = this.relays;
     this.#assigned = { ...options.assigned };
     this.#log = log;
   }
@@ -119,8 +122,14 @@ class FakeProxy implements RelayProxy {
     return Promise.resolve();
   }
 
-  setRelay(relay: RelayAddress): void {
-    this.relays.push(relay);
+  setRelays(relays: readonly RelayAddress[]): void {
+    this.listed = relays;
+    const [first] = relays as [RelayAddress];
+    if (JSON.stringify(first) !== JSON.stringify(this.relays.at(-1))) this.relays.push(first);
+  }
+
+  moved(): void {
+    this.#log.push("proxy moved");
   }
 
   setWireguardPort(): void {}
@@ -130,6 +139,11 @@ class FakeProxy implements RelayProxy {
     return {
       capture: "portable",
       relay: { host, port, state: this.state, since: "2026-01-01T00:00:00Z", reconnects: 0 },
+      relays: this.listed.map(({ host, port }, i) => ({
+        ...{ host, port, reconnects: 0 },
+        role: i === 0 ? "home" : "idle",
+        state: i === 0 ? this.state : "idle",
+      })),
       peers: [...this.endpoints].map(([publicKey, endpoint]) => ({
         publicKey,
         endpoint,

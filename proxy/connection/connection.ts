@@ -65,6 +65,10 @@ export interface ConnectionOptions {
   privateKey: Uint8Array;
   events: RelayEvents;
   source: FrameSource;
+  /** The relay is told that it is this client's home. Default true. */
+  preferred?: boolean;
+  /** A Ping was answered. */
+  onPong?: () => void;
   /** Default {@linkcode DEFAULT_LIMITS}. */
   limits?: ConnectionLimits | undefined;
 }
@@ -102,9 +106,9 @@ export class RelayConnection {
     this.#loggedIn.promise.catch(() => {});
   }
 
-  /** Round trip of the last Ping, in milliseconds. */
-  get rttMs(): number | undefined {
-    return this.#live.rttMs;
+  /** How the relay answers Pings. */
+  get liveness(): Pick<Liveness, "rttMs" | "averageMs" | "pongs" | "silentMs"> {
+    return this.#live;
   }
 
   /** RecvPacket frames that could not be read. */
@@ -146,6 +150,7 @@ export class RelayConnection {
       clearTimeout(timer);
     }
     this.#timer = setInterval(this.#tick, tickMs);
+    this.ping();
   }
 
   /** Ends the connection; `why` is what {@linkcode ended} then says. */
@@ -156,6 +161,11 @@ export class RelayConnection {
   /** Sends a Ping now: the relay sends this key's packets to the connection that spoke last. */
   ping(): void {
     if (this.#phase !== "over") this.#write(encodePing(this.#live.ping(performance.now())));
+  }
+
+  /** Tells the relay whether it is this client's home; for its statistics only. */
+  prefer(home: boolean): void {
+    if (this.#phase === "in") this.#write(encodeNotePreferred(home));
   }
 
   /** Asks for nothing any more: another connection of this key has taken over. */
@@ -263,7 +273,7 @@ export class RelayConnection {
     this.#phase = "info";
     const info = { version: PROTOCOL_VERSION, canAckPings: true };
     this.#write(encodeClientInfo(privateKey, this.serverKey, info));
-    this.#write(encodeNotePreferred(true));
+    this.#write(encodeNotePreferred(this.#o.preferred ?? true));
   }
 
   #handleServerInfo(type: number, payload: Uint8Array): void {
@@ -282,8 +292,9 @@ export class RelayConnection {
         if (payload.length >= PING_LENGTH) this.#write(encodePong(decodePing(payload)));
         return;
       case FrameType.Pong:
-        if (payload.length >= PING_LENGTH) this.#live.pong(payload, performance.now());
-        return;
+        if (payload.length < PING_LENGTH) return;
+        this.#live.pong(payload, performance.now());
+        return this.#o.onPong?.();
       case FrameType.PeerGone:
         if (payload.length < KEY_LENGTH) return;
         {

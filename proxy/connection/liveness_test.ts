@@ -4,10 +4,12 @@ import { Liveness } from "./liveness.ts";
 /** A relay that was heard and pinged at `at`, all answered. */
 function settled(at: number): Liveness {
   const live = new Liveness();
-  live.received(at - 2);
-  assert.equal(live.check(at - 1), "ping");
-  live.pong(live.ping(at - 1), at);
-  live.received(at);
+  for (let ago = 2_000; ago >= 0; ago -= 1_000) {
+    live.received(at - ago - 2);
+    assert.equal(live.check(at - ago - 1), "ping");
+    live.pong(live.ping(at - ago - 1), at - ago);
+    live.received(at - ago);
+  }
   return live;
 }
 
@@ -19,15 +21,40 @@ function run(live: Liveness, from: number, to: number): [number, string] | undef
   return undefined;
 }
 
-Deno.test("liveness asks for a ping every 20 s when all is quiet", () => {
+Deno.test("liveness asks for a ping every 10 s when all is quiet", () => {
   const live = settled(100_000);
-  assert.deepEqual(run(live, 100_000, 200_000), [120_000, "ping"]);
+  assert.deepEqual(run(live, 100_000, 200_000), [110_000, "ping"]);
 });
 
 Deno.test("liveness pings soon when packets go out and nothing comes", () => {
   const live = settled(100_000);
   live.sent(101_000);
-  assert.deepEqual(run(live, 100_000, 200_000), [105_500, "ping"]);
+  assert.deepEqual(run(live, 100_000, 200_000), [101_500, "ping"]);
+});
+
+Deno.test("liveness tells how long an answer is waited for", () => {
+  const live = settled(100_000);
+  assert.equal(live.silentMs(109_000), 0);
+  const data = live.ping(110_000);
+  assert.equal(live.silentMs(111_500), 1_500);
+  live.received(111_600);
+  assert.equal(live.silentMs(112_000), 0);
+  live.pong(data, 111_600);
+  assert.equal(live.averageMs, 1 + (1_600 - 1) / 4);
+  assert.equal(live.pongs, 4);
+});
+
+Deno.test("liveness pings each second until the round trip is known", () => {
+  const live = new Liveness();
+  live.received(1_000);
+  let pings = 0;
+  for (let now = 1_000; now <= 5_000; now += 500) {
+    if (live.check(now) !== "ping") continue;
+    pings++;
+    live.pong(live.ping(now), now + 1);
+    live.received(now + 1);
+  }
+  assert.equal(pings, 3);
 });
 
 Deno.test("liveness gives up when a ping has no answer within 5 s", () => {
@@ -46,7 +73,7 @@ Deno.test("liveness counts anything received after a ping as an answer", () => {
   run(live, 100_000, 105_500);
   live.ping(105_500);
   live.received(107_000);
-  assert.deepEqual(run(live, 107_500, 200_000), [125_500, "ping"]);
+  assert.deepEqual(run(live, 107_500, 200_000), [115_500, "ping"]);
 });
 
 Deno.test("liveness measures the round trip by its own ping only", () => {
@@ -67,7 +94,7 @@ Deno.test("liveness gives up when a write does not end", () => {
   const other = settled(100_000);
   other.writeStarted(100_500);
   other.writeEnded();
-  assert.deepEqual(run(other, 100_500, 200_000), [120_000, "ping"]);
+  assert.deepEqual(run(other, 100_500, 200_000), [110_000, "ping"]);
 });
 
 Deno.test("liveness asks before it judges when the host was asleep", () => {

@@ -1,6 +1,7 @@
 /**
- * Which DERP relay this host uses: one on-boarded in the VPC before the public one. All agents of a
- * VPC have to come to the same answer, because relays do not talk to each other.
+ * Which DERP relays there are, in the order that all agents of a VPC have in common: those on-boarded
+ * in the VPC before the public ones. The proxy chooses among them by what it sees; relays do not talk
+ * to each other, so the list has to be the same everywhere.
  *
  * @module
  */
@@ -9,8 +10,11 @@ import { judgeEndpoint, parseAddress } from "./addresses.ts";
 import { judgeAuthority } from "./authority.ts";
 import type { RelayDevices } from "./candidates.ts";
 
-/** Region ids of Nexodus: the public relay, and one on-boarded in the VPC. */
+/** Region ids of Nexodus: public relays, and those on-boarded in the VPC. */
 const PUBLIC_REGION = 900, ONBOARDED_REGION = 901;
+
+/** Most on-boarded relays, and most public ones, that are listed. */
+const MAX_RELAYS = 16;
 
 /** Where a relay is. */
 export interface RelayTarget {
@@ -19,14 +23,17 @@ export interface RelayTarget {
   port: number;
   /** IP to dial instead of resolving `host`; TLS still checks `host`. */
   address?: string;
+  /** The name is its alone and need not be in DNS: on this host it means `address`. */
+  pin?: true;
   /** PEM texts of the only authorities trusted for it. */
   ca?: string[];
 }
 
-/** The relay to use, what kind the relay devices are, and why. */
+/** The relays there are, what kind the relay devices are, and why. */
 interface RelayChoice extends RelayDevices {
-  /** Undefined while it is undecided: keep what is in use. */
-  relay?: RelayTarget;
+  /** Best first; never empty. Undefined while it is undecided: keep what is in use. */
+  relays?: RelayTarget[];
+  /** For people. */
   reason: string;
 }
 
@@ -36,14 +43,17 @@ interface RelayInput {
   metadata: DeviceMetadata[];
   /** The whole backlog of metadata has been seen: an absent row is really absent. */
   metadataComplete: boolean;
-  publicRelay: { host: string; port: number };
+  /** Public relays; the first row is the default. Never empty. */
+  publicRelays: readonly { host: string; port: number }[];
+  /** Port of a relay that publishes none. Default 443. */
+  defaultPort?: number;
 }
 
 const LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
 const HOSTNAME = new RegExp(`^(?=.{1,253}$)(?:${LABEL}\\.)*${LABEL}$`, "i");
 
-/** Chooses the relay. Odd metadata never throws and never picks a relay. */
-export function chooseRelay(input: RelayInput): RelayChoice {
+/** Lists the relays. Odd metadata never throws, and costs no other relay its place. */
+export function chooseRelays(input: RelayInput): RelayChoice {
   const derp = new Set<string>(), undecided = new Set<string>();
   const usable: { device: Device; target: RelayTarget; note: string }[] = [];
   const notes: string[] = [];
@@ -55,7 +65,7 @@ export function chooseRelay(input: RelayInput): RelayChoice {
     }
     if (row.value.type !== "derp") continue;
     derp.add(device.id);
-    const target = targetOf(device, row.value);
+    const target = targetOf(device, row.value, input.defaultPort ?? 443);
     if (typeof target === "string") {
       notes.push(`${device.hostname || device.id} ${target}`);
       continue;
@@ -69,28 +79,31 @@ export function chooseRelay(input: RelayInput): RelayChoice {
   usable.sort((a, b) =>
     Number(b.device.online) - Number(a.device.online) || (a.device.id < b.device.id ? -1 : 1)
   );
+  if (usable.length === 0 && undecided.size > 0) {
+    return { ...kinds, reason: "a relay's kind is not known yet" };
+  }
+  const common = input.publicRelays.slice(0, MAX_RELAYS)
+    .map(({ host, port }) => ({ region: PUBLIC_REGION, host, port }));
   const [first] = usable;
   if (first !== undefined) {
     const others = usable.length > 1 ? `, first of ${usable.length}` : "";
     return {
       ...kinds,
-      relay: first.target,
+      relays: [...usable.slice(0, MAX_RELAYS).map(({ target }) => target), ...common],
       reason: `on-boarded relay ${first.device.hostname || first.device.id}${others}${first.note}`,
     };
   }
-  if (undecided.size > 0) return { ...kinds, reason: "a relay's kind is not known yet" };
-  const { host, port } = input.publicRelay;
   const why = notes.length > 0 ? ` (${notes.slice(0, 3).join("; ")})` : "";
-  return {
-    ...kinds,
-    relay: { region: PUBLIC_REGION, host, port },
-    reason: `public relay${why}`,
-  };
+  return { ...kinds, relays: common, reason: `public relay${why}` };
 }
 
 /** Where an on-boarded relay is, or why it cannot be used. */
-function targetOf(device: Device, value: Record<string, unknown>): RelayTarget | string {
-  const { hostname, port = 443, certmodemanual } = value;
+function targetOf(
+  device: Device,
+  value: Record<string, unknown>,
+  defaultPort: number,
+): RelayTarget | string {
+  const { hostname, port = defaultPort, certmodemanual } = value;
   if (typeof hostname !== "string" || hostname === "") return "publishes no host name";
   const ip = parseAddress(hostname);
   if (ip === undefined && (!HOSTNAME.test(hostname) || /^[0-9.]+$/.test(hostname))) {
@@ -113,6 +126,7 @@ function targetOf(device: Device, value: Record<string, unknown>): RelayTarget |
       const verdict = judgeEndpoint(address, [], []);
       if ("ip" in verdict) target.address = verdict.ip;
     }
+    if (target.address !== undefined) target.pin = true;
   }
   return target;
 }

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { Device, DeviceMetadata } from "../../../control/api/types.ts";
 import { makeCertificate } from "../../../proxy/testing.ts";
 import { fakeDevice } from "../../testing/fake_control.ts";
-import { chooseRelay } from "../mod.ts";
+import { chooseRelays } from "../mod.ts";
 
 const PUBLIC = { host: "relay.example", port: 443 };
 const relay = (id: string, more: Partial<Device> = {}) =>
@@ -21,22 +21,29 @@ const row = (device_id: string, value: Record<string, unknown>): DeviceMetadata 
   value,
   revision: 1,
 });
-const choose = (devices: Device[], metadata: DeviceMetadata[], metadataComplete = true) =>
-  chooseRelay({ devices, metadata, metadataComplete, publicRelay: PUBLIC });
+const choose = (devices: Device[], metadata: DeviceMetadata[], metadataComplete = true) => {
+  const choice = chooseRelays({ devices, metadata, metadataComplete, publicRelays: [PUBLIC] });
+  // The public relay is always the last resort.
+  if (choice.relays !== undefined) {
+    assert.deepEqual(choice.relays.at(-1), { region: 900, ...PUBLIC });
+  }
+  return { ...choice, relay: choice.relays?.[0] };
+};
 const MANUAL = { type: "derp", hostname: "custom.relay.lab", certmodemanual: true };
 
-Deno.test("chooseRelay takes the public relay when the VPC has none", () => {
+Deno.test("chooseRelays takes the public relay when the VPC has none", () => {
   const choice = choose([fakeDevice("a", "k", 2)], []);
   assert.deepEqual(choice.relay, { region: 900, ...PUBLIC });
   assert.equal(choice.reason, "public relay");
 });
 
-Deno.test("chooseRelay prefers an on-boarded relay, in either certificate mode", () => {
+Deno.test("chooseRelays prefers an on-boarded relay, in either certificate mode", () => {
   assert.deepEqual(choose([relay("r")], [row("r", MANUAL)]).relay, {
     region: 901,
     host: "custom.relay.lab",
     port: 443,
     address: "198.51.100.7",
+    pin: true,
   });
   const choice = choose([relay("r")], [
     row("r", { type: "derp", hostname: "custom.relay.lab", port: 8443 }),
@@ -45,7 +52,7 @@ Deno.test("chooseRelay prefers an on-boarded relay, in either certificate mode",
   assert.deepEqual([...choice.derp], ["r"]);
 });
 
-Deno.test("chooseRelay finds the address under any STUN source and needs none", () => {
+Deno.test("chooseRelays finds the address under any STUN source and needs none", () => {
   const rebound = relay("r", {
     endpoints: [{ source: "stun:stun1.l.google.com:19302", address: "198.51.100.9:6" }],
   });
@@ -57,16 +64,16 @@ Deno.test("chooseRelay finds the address under any STUN source and needs none", 
   }
 });
 
-Deno.test("chooseRelay follows a changed host name", () => {
+Deno.test("chooseRelays follows a changed host name", () => {
   const changed = choose([relay("r")], [row("r", { ...MANUAL, hostname: "other.relay.lab" })]);
   assert.equal(changed.relay!.host, "other.relay.lab");
 });
 
-Deno.test("chooseRelay goes back to the public relay when its device vanishes", () => {
+Deno.test("chooseRelays goes back to the public relay when its device vanishes", () => {
   assert.equal(choose([], [row("r", MANUAL)]).relay!.host, PUBLIC.host);
 });
 
-Deno.test("chooseRelay decides nothing before a relay's kind can be known", () => {
+Deno.test("chooseRelays decides nothing before a relay's kind can be known", () => {
   const early = choose([relay("r")], [], false);
   assert.equal(early.relay, undefined);
   assert.deepEqual([...early.undecided], ["r"]);
@@ -76,15 +83,39 @@ Deno.test("chooseRelay decides nothing before a relay's kind can be known", () =
   assert.equal(late.undecided.size + late.derp.size, 0);
 });
 
-Deno.test("chooseRelay answers alike for all agents, online relays first", () => {
+Deno.test("chooseRelays answers alike for all agents, online relays first", () => {
   const rows = ["a", "b", "c"].map((id) => row(id, { ...MANUAL, hostname: `${id}.relay.lab` }));
   const devices = [relay("c"), relay("a", { online: false }), relay("b")];
   for (const order of [devices, [...devices].reverse()]) {
-    assert.equal(choose(order, rows).relay!.host, "b.relay.lab");
+    assert.deepEqual(choose(order, rows).relays!.map(({ host }) => host), [
+      ...["b.relay.lab", "c.relay.lab", "a.relay.lab"],
+      PUBLIC.host,
+    ]);
   }
 });
 
-Deno.test("chooseRelay uses no relay with a bad name or port and says so", () => {
+Deno.test("chooseRelays lists all public relays, the default first, and bounds what a VPC may add", () => {
+  const publicRelays = [PUBLIC, { host: "second.example", port: 8443 }];
+  const of = (devices: Device[], metadata: DeviceMetadata[]) =>
+    chooseRelays({ devices, metadata, metadataComplete: true, publicRelays }).relays!;
+  assert.deepEqual(of([], []), publicRelays.map((one) => ({ region: 900, ...one })));
+  const ids = Array.from({ length: 100 }, (_, i) => `r${i}`);
+  const many = of(ids.map((id) => relay(id)), ids.map((id) => row(id, MANUAL)));
+  assert.equal(many.length, 16 + 2);
+});
+
+Deno.test("chooseRelays gives a relay without a port the usual one", () => {
+  const { relays } = chooseRelays({
+    devices: [relay("r")],
+    metadata: [row("r", MANUAL)],
+    metadataComplete: true,
+    publicRelays: [PUBLIC],
+    defaultPort: 3340,
+  });
+  assert.equal(relays![0]!.port, 3340);
+});
+
+Deno.test("chooseRelays uses no relay with a bad name or port and says so", () => {
   for (
     const value of [
       { type: "derp" },
@@ -105,7 +136,7 @@ Deno.test("chooseRelay uses no relay with a bad name or port and says so", () =>
   }
 });
 
-Deno.test("chooseRelay trusts the CA that a relay publishes for that relay alone", async () => {
+Deno.test("chooseRelays trusts the CA that a relay publishes for that relay alone", async () => {
   const { ca, cert, key } = await makeCertificate("custom.relay.lab");
   const next = await makeCertificate("custom.relay.lab");
   const text = `Made by hand\n${ca}`;
@@ -140,7 +171,7 @@ Deno.test("chooseRelay trusts the CA that a relay publishes for that relay alone
   }
 });
 
-Deno.test("chooseRelay takes an address as the relay's name where agents may dial it", () => {
+Deno.test("chooseRelays takes an address as the relay's name where agents may dial it", () => {
   for (const hostname of ["198.51.100.7", "10.0.0.5", "2001:db8::7"]) {
     const value = { type: "derp", hostname, certmodemanual: true, port: 8443 };
     assert.deepEqual(choose([relay("r")], [row("r", value)]).relay, {
@@ -158,7 +189,7 @@ Deno.test("chooseRelay takes an address as the relay's name where agents may dia
   }
 });
 
-Deno.test("chooseRelay never throws on odd metadata", () => {
+Deno.test("chooseRelays never throws on odd metadata", () => {
   fc.assert(
     fc.property(
       fc.dictionary(
