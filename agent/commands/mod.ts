@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { debugBundle } from "./bundle.ts";
 import { completion } from "./completion.ts";
 import type { Command } from "./context.ts";
 import { doctor } from "./doctor.ts";
 import { exitNodeDisable, exitNodeEnable, exitNodeList } from "./exit_node.ts";
+import { install, uninstall } from "./install.ts";
 import { netcheck } from "./netcheck.ts";
 import { peersPing, peersPing6 } from "./peers_ping.ts";
 import { ping } from "./ping.ts";
@@ -23,8 +25,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   ping,
   netcheck,
   doctor,
+  debugBundle,
   exitNodeList,
   exitNodeEnable,
   exitNodeDisable,
+  install,
+  uninstall,
   completion,
 };

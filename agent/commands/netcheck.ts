@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { facts, msText, table } from "../ctl/mod.ts";
+import { facts, msText, table, wrap } from "../ctl/mod.ts";
 import { measureNetwork, type NetworkReport } from "../doctor/mod.ts";
 import { cleanText } from "../errors.ts";
 import { type CommandContext, printAll, type Values } from "./context.ts";
@@ -39,7 +39,7 @@ export function renderNetwork(report: NetworkReport, columns = 80): string[] {
   const answered = report.stun.filter(({ seen }) => seen !== undefined).length;
   const six = report.ipv6 ??
     (report.ipv6_address ? "no answer, though this host has an address" : "none");
-  const nearest = report.relays.find(({ error }) => error === undefined);
+  const nearest = report.relays.find(({ error, untrusted }) => error === undefined || untrusted);
   return [
     ...facts([
       ["UDP", UDP[report.udp]],
@@ -55,17 +55,21 @@ export function renderNetwork(report: NetworkReport, columns = 80): string[] {
     ], columns),
     "",
     ...table(
-      ["RELAY", "HTTPS", "STUN", "TROUBLE"],
+      ["RELAY", "HTTPS", "STUN"],
       report.relays.map((relay) => [
         `${relay.host}:${relay.port}`,
         relay.https_ms === undefined ? "-" : msText(relay.https_ms),
         relay.stun_ms === undefined ? "-" : msText(relay.stun_ms),
-        relay.error ?? "-",
       ]),
-      { columns, shrink: [3, 0] },
+      { columns },
     ),
-    ...(report.relays.some(({ untrusted }) => untrusted)
-      ? ["Give the relay's CA with --relay-ca or NEXD_RELAY_CA."]
-      : []),
+    ...report.relays.flatMap(({ host, error, untrusted }) =>
+      error === undefined ? [] : wrap(
+        `${cleanText(host, 60)}: ${error}${
+          untrusted ? "; give its CA with --relay-ca or NEXD_RELAY_CA" : ""
+        }`,
+        { columns },
+      )
+    ),
   ];
 }

@@ -4,7 +4,13 @@
  *
  * @module
  */
-import { AGENT_OPTIONS, type OptionSpec, STATUS_OPTIONS } from "../options.ts";
+import {
+  AGENT_OPTIONS,
+  type OptionSpec,
+  RELAY_MODE_OPTIONS,
+  ROUTER_OPTIONS,
+  STATUS_OPTIONS,
+} from "../options.ts";
 
 /** One command. */
 export interface CommandSpec {
@@ -58,6 +64,22 @@ const DRY_RUN: OptionSpec = {
   default: false,
   help: "only show what would be done",
 };
+
+const ROOT: OptionSpec = {
+  name: "root",
+  kind: "string",
+  placeholder: "DIR",
+  hidden: true,
+  help: "put a directory before all paths",
+};
+
+/** What a service can be, and the words that make it that. */
+export const MODES = { agent: [], relay: ["relay"], router: ["router"] } as const;
+
+/** The settings of a service in a mode. */
+export function serviceOptions(mode: keyof typeof MODES): OptionSpec[] {
+  return mode === "agent" ? AGENT_OPTIONS : mode === "relay" ? RELAY_MODE_OPTIONS : ROUTER_OPTIONS;
+}
 
 /** All of them. */
 export const AGENT_COMMANDS: CommandSpec[] = [
@@ -163,13 +185,24 @@ export const AGENT_COMMANDS: CommandSpec[] = [
   {
     path: "install",
     help: "run the agent as a service of systemd, now and at each boot",
-    options: [...AGENT_OPTIONS, DRY_RUN],
+    options: [
+      ...ROUTER_OPTIONS,
+      {
+        name: "mode",
+        kind: "string",
+        default: "agent",
+        choices: Object.keys(MODES),
+        help: "what it runs: nexd, nexd relay or nexd router",
+      },
+      DRY_RUN,
+      ROOT,
+    ],
     run: "install",
   },
   {
     path: "uninstall",
     help: "end the service and remove what install wrote; keys and state stay",
-    options: [DRY_RUN],
+    options: [DRY_RUN, ROOT],
     run: "uninstall",
   },
   {

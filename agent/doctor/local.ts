@@ -180,8 +180,8 @@ export async function checkInterface(
   { interfaceName, status }: { interfaceName: string; status: { interface: string } | undefined },
 ): Promise<Finding[]> {
   if (system.os !== "linux" || status !== undefined) return [];
-  const there = await system.stat(`/sys/class/net/${interfaceName}`);
-  if (there === undefined) return [];
+  const { code } = await system.run("ip", ["link", "show", "dev", interfaceName]);
+  if (code !== 0) return [];
   return [
     about("interface").warning(
       `${interfaceName} exists, and no agent answers`,

@@ -13,6 +13,8 @@ import { get, isAboutCertificate, limited, openTls, statusOf } from "./http.ts";
 const STUN_PORT = 3478, HTTP_PORT = 80;
 /** How long a STUN server has, ms. */
 const LIMIT = 4_000;
+/** How often is asked. */
+const ROUNDS = 3;
 
 /** A relay to look at. */
 export interface RelayAddress {
@@ -44,7 +46,9 @@ export async function lookAtRelay(
   relay: RelayAddress,
   caCerts: readonly string[],
 ): Promise<RelayReport> {
-  const [https, stun] = await Promise.all([overHttps(relay, caCerts), overStun(relay)]);
+  // One after the other: each would wait for the other's turn.
+  const https = await overHttps(relay, caCerts);
+  const stun = await overStun(relay);
   return {
     ...relay,
     ...https,
@@ -58,11 +62,15 @@ async function overHttps(
 ): Promise<Pick<RelayReport, "https_ms" | "error" | "untrusted">> {
   try {
     return await limited(() => openTls(host, port, caCerts), async (conn) => {
-      const began = performance.now();
-      const head = await get(conn, host, "/derp/probe");
-      const https_ms = performance.now() - began;
-      const status = statusOf(head);
-      return status === 200 ? { https_ms } : { https_ms, error: `it answers ${status ?? "?"}` };
+      // The first answer waits for code that has never run; the fastest is the way's.
+      let https_ms = Infinity;
+      for (let i = 0; i < ROUNDS; i++) {
+        const began = performance.now();
+        const status = statusOf(await get(conn, host, "/derp/probe"));
+        https_ms = Math.min(https_ms, performance.now() - began);
+        if (status !== 200) return { https_ms, error: `it answers ${status ?? "no HTTP"}` };
+      }
+      return { https_ms };
     });
   } catch (error) {
     const reason = reasonOf(error, 120);
@@ -74,13 +82,18 @@ async function overHttps(
 async function overStun({ host }: RelayAddress): Promise<number | undefined> {
   const name = ipaddr.IPv6.isValid(host) ? `[${host}]` : host;
   try {
-    const { servers } = await probe({
-      port: 0,
-      servers: [`${name}:${STUN_PORT}`],
-      timeoutMs: LIMIT,
-    });
-    const times = servers.flatMap(({ rttMs, error }) => error === undefined ? rttMs ?? [] : []);
-    return times.length === 0 ? undefined : Math.min(...times);
+    let least: number | undefined;
+    for (let i = 0; i < ROUNDS; i++) {
+      const { servers } = await probe({
+        port: 0,
+        servers: [`${name}:${STUN_PORT}`],
+        timeoutMs: LIMIT,
+      });
+      const times = servers.flatMap(({ rttMs, error }) => error === undefined ? rttMs ?? [] : []);
+      if (times.length === 0) return least;
+      least = Math.min(least ?? Infinity, ...times);
+    }
+    return least;
   } catch {
     return undefined;
   }

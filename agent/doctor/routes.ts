@@ -98,8 +98,10 @@ export async function checkMtu(system: System): Promise<Finding[]> {
       about("network").broken("there is no route to the Internet", "connect it; see ip route"),
     ];
   }
-  const mtu = Number(await system.read(`/sys/class/net/${dev}/mtu`));
-  if (!Number.isInteger(mtu) || mtu <= 0) return [];
+  // Not /sys/class/net, which may show another namespace's.
+  const link = await system.run("ip", ["-json", "link", "show", "dev", dev]);
+  const mtu: unknown = link.code === 0 ? JSON.parse(link.stdout)?.[0]?.mtu : undefined;
+  if (typeof mtu !== "number") return [];
   const text = `${mtu} bytes on ${dev}`;
   if (mtu >= TUNNEL_MTU + OVER_IPV6) return [say.ok(text)];
   if (mtu >= TUNNEL_MTU + OVER_IPV4) {

@@ -1,0 +1,80 @@
+/**
+ * `nexd install` and `nexd uninstall`.
+ *
+ * @module
+ */
+import { AgentError, usageError } from "../errors.ts";
+import { isRoot, readSignIn, readText } from "../onboarding/mod.ts";
+import type { OptionSpec } from "../options.ts";
+import { runCommand } from "../platform/mod.ts";
+import { installService, type ServiceOptions, uninstallService } from "../service/mod.ts";
+import type { CommandContext, Values } from "./context.ts";
+import { MODES, serviceOptions } from "./table.ts";
+
+/** `nexd install`. Without any settings those of the last time stay. */
+export async function install(values: Values, context: CommandContext): Promise<void> {
+  const options = optionsOf(values, context);
+  const mode = readText(values, "mode") ?? "agent";
+  if (!Object.hasOwn(MODES, mode)) throw usageError(`--mode ${mode} is none of the agent's`);
+  const variables = settingsOf(values, serviceOptions(mode as keyof typeof MODES));
+  // Says what is wrong with them now, and not at each start.
+  if (variables.size > 0) await readSignIn(values, { natKind: true });
+  const { executable, module } = context.self;
+  const socket = readText(values, "unix-socket");
+  const stateDir = readText(values, "state-dir");
+  if (stateDir !== undefined && !stateDir.startsWith("/")) {
+    throw usageError(`--state-dir ${stateDir}: give the whole path, from the root on`);
+  }
+  await installService({
+    command: [
+      executable,
+      ...(module === undefined ? [] : ["run", "--no-prompt", "-A", module]),
+      ...MODES[mode as keyof typeof MODES],
+      ...(socket === undefined ? [] : ["--unix-socket", socket]),
+    ],
+    ...(module === undefined ? {} : { source: { cache: cacheOf() } }),
+    ...(stateDir === undefined || stateDir === "/var/lib/nexd" ? {} : { stateDir }),
+    variables: variables.size === 0 ? undefined : variables,
+  }, options);
+  if (!context.json && !options.dryRun) context.print("nexd runs as a service; see nexd status");
+}
+
+/** `nexd uninstall`. */
+export async function uninstall(values: Values, context: CommandContext): Promise<void> {
+  await uninstallService(optionsOf(values, context));
+}
+
+function optionsOf(values: Values, { json, print }: CommandContext): ServiceOptions {
+  const dryRun = values["dry-run"] === true;
+  if (Deno.build.os !== "linux") {
+    throw new AgentError(`There is no systemd on ${Deno.build.os}; run nexd by its own means`);
+  }
+  if (!dryRun && !isRoot()) {
+    throw new AgentError("A service is installed as root: run it with sudo");
+  }
+  return {
+    root: (readText(values, "root") ?? "").replace(/\/+$/, ""),
+    dryRun,
+    run: runCommand,
+    tell: (line) => print(json ? JSON.stringify({ step: line }) : line),
+  };
+}
+
+/** What differs from the defaults, by variable. */
+function settingsOf(values: Values, specs: readonly OptionSpec[]): Map<string, string> {
+  const settings = new Map<string, string>();
+  for (const { name, env, default: usual } of specs) {
+    const value = values[name];
+    if (env === undefined || value === undefined || value === "" || value === usual) continue;
+    if (Array.isArray(value) && value.length === 0) continue;
+    settings.set(env, Array.isArray(value) ? value.join(",") : String(value));
+  }
+  return settings;
+}
+
+/** Where the runtime keeps the modules that it has fetched. */
+function cacheOf(): string {
+  const named = Deno.env.get("DENO_DIR");
+  if (named !== undefined && named.startsWith("/")) return named;
+  return `${Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME") ?? "/root"}/.cache`}/deno`;
+}

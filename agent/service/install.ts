@@ -1,0 +1,132 @@
+/**
+ * Installing the agent as a service of systemd, and taking that back. Both say what they do, may be
+ * run again, and leave units alone that are not ours.
+ *
+ * @module
+ */
+import { AgentError, reasonOf } from "../errors.ts";
+import { type RunCommand, writeFileAtomic } from "../platform/mod.ts";
+import { environmentText, MARK, type UnitFacts, unitText } from "./unit.ts";
+
+/** Name of the service. */
+const UNIT = "nexd.service";
+
+/** Where and how. */
+export interface ServiceOptions {
+  /** Prefix of all paths; empty for this host. */
+  root: string;
+  /** Only tell. */
+  dryRun: boolean;
+  run: RunCommand;
+  /** Told of each step. */
+  tell(line: string): void;
+}
+
+/** What is installed. */
+export interface Service extends Omit<UnitFacts, "environmentFile"> {
+  /** Settings by variable name; undefined: those of the last time stay. */
+  variables: ReadonlyMap<string, string> | undefined;
+}
+
+const unitPath = (root: string) => `${root}/etc/systemd/system/${UNIT}`;
+const environmentPath = (root: string) => `${root}/etc/nexd/nexd.env`;
+
+const read = (path: string) => Deno.readTextFile(path).catch(() => undefined);
+
+/**
+ * Writes the unit and its settings, enables it, and starts it, anew where something has changed.
+ *
+ * @throws {AgentError} when there is no systemd, a unit of that name is not ours, or a step fails
+ */
+export async function installService(service: Service, options: ServiceOptions): Promise<void> {
+  const { root, dryRun, tell } = options;
+  const [unit, environment] = [unitPath(root), environmentPath(root)];
+  const before = await ours(unit);
+  const text = unitText({ ...service, environmentFile: environmentPath("") });
+  const settings = service.variables === undefined
+    ? await read(environment) ?? environmentText(new Map())
+    : environmentText(service.variables);
+  const changed = [
+    await put(environment, settings, 0o600, options),
+    await put(unit, text, 0o644, options),
+  ].includes(true);
+  if (dryRun && changed) {
+    tell("the unit:");
+    for (const line of text.trimEnd().split("\n")) tell(`  ${line}`);
+  }
+  await systemctl(options, "daemon-reload");
+  await systemctl(options, "enable", UNIT);
+  // Without waiting: the first start may wait for somebody to sign in.
+  const verb = changed && before !== undefined ? "restart" : "start";
+  await systemctl(options, verb, "--no-block", UNIT);
+}
+
+/**
+ * Ends the service and removes what {@link installService} wrote. Keys and state stay.
+ *
+ * @throws {AgentError} when the unit is not ours, or a step fails
+ */
+export async function uninstallService(options: ServiceOptions): Promise<void> {
+  const { root, tell } = options;
+  const [unit, environment] = [unitPath(root), environmentPath(root)];
+  if (await ours(unit) === undefined) {
+    tell(`there is no ${unit}`);
+    if (await read(environment) !== undefined) await drop(environment, options);
+    return;
+  }
+  await systemctl(options, "disable", "--now", UNIT);
+  await drop(unit, options);
+  await drop(environment, options);
+  await systemctl(options, "daemon-reload");
+}
+
+/** The unit's text, undefined when there is none. */
+async function ours(unit: string): Promise<string | undefined> {
+  const text = await read(unit);
+  if (text === undefined || text.startsWith(MARK)) return text;
+  throw new AgentError(`${unit} was not written by nexd install; move it away first`);
+}
+
+/** Writes a file where it differs; true when it did. */
+async function put(
+  path: string,
+  text: string,
+  mode: number,
+  { dryRun, tell }: ServiceOptions,
+): Promise<boolean> {
+  const before = await read(path);
+  if (before === text) {
+    tell(`unchanged: ${path}`);
+    return false;
+  }
+  tell(`${dryRun ? "would write" : "write"} ${path} (mode ${mode.toString(8)})`);
+  if (dryRun) return true;
+  try {
+    await Deno.mkdir(path.replace(/\/[^/]+$/, ""), { recursive: true, mode: 0o755 });
+    await writeFileAtomic(path, text, mode);
+  } catch (error) {
+    throw new AgentError(`Cannot write ${path}: ${reasonOf(error)}; run nexd install as root`);
+  }
+  return true;
+}
+
+async function drop(path: string, { dryRun, tell }: ServiceOptions): Promise<void> {
+  tell(`${dryRun ? "would remove" : "remove"} ${path}`);
+  if (dryRun) return;
+  try {
+    await Deno.remove(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw new AgentError(`Cannot remove ${path}: ${reasonOf(error)}; run nexd uninstall as root`);
+  }
+}
+
+async function systemctl(options: ServiceOptions, ...args: string[]): Promise<void> {
+  const { dryRun, tell, run } = options;
+  tell(`${dryRun ? "would run" : "run"} systemctl ${args.join(" ")}`);
+  if (dryRun) return;
+  const remedy = "this needs a system with systemd; elsewhere run nexd by your own service manager";
+  const { code, stderr } = await run("systemctl", args, { remedy, timeout: 90_000 });
+  if (code === 0) return;
+  throw new AgentError(`systemctl ${args.join(" ")} failed: ${reasonOf(stderr || `code ${code}`)}`);
+}

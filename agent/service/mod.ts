@@ -1,0 +1,7 @@
+/**
+ * The agent as a service of the system.
+ *
+ * @module
+ */
+export { Heart, type Notifier } from "./heart.ts";
+export { installService, type Service, type ServiceOptions, uninstallService } from "./install.ts";

@@ -1,0 +1,112 @@
+/**
+ * The unit and the environment file of the agent as a service of systemd, as text.
+ *
+ * @module
+ */
+import { usageError } from "../errors.ts";
+
+/** First line of what we wrote: other people's units are left alone. */
+export const MARK = "# Written by nexd install. Changes are lost at the next one.";
+
+/** What the unit depends on. */
+export interface UnitFacts {
+  /** The program with its arguments. */
+  command: readonly string[];
+  /** It runs from its source: the runtime reads the module and its own cache. */
+  source?: { cache: string };
+  /** Absolute. */
+  environmentFile: string;
+  /** Absolute; undefined: the usual one, which the manager makes. */
+  stateDir?: string;
+}
+
+/** A word of `ExecStart=` (systemd.service(5), command lines). */
+function word(text: string): string {
+  if (/[\p{Cc}]/u.test(text)) throw usageError(`${JSON.stringify(text)} cannot be in a unit`);
+  const escaped = text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("%", "%%")
+    .replaceAll("$", "$$$$");
+  return /^[\w@:,./=%$-]+$/.test(escaped) ? escaped : `"${escaped}"`;
+}
+
+/** A path of a setting that takes several: `%` is all that has to be escaped, spaces cannot be. */
+function path(text: string): string {
+  if (/[\s\p{Cc}"'\\]/u.test(text)) {
+    throw usageError(`${JSON.stringify(text)} cannot be in a unit: choose a plain path`);
+  }
+  return text.replaceAll("%", "%%");
+}
+
+/** The unit file. */
+export function unitText({ command, source, environmentFile, stateDir }: UnitFacts): string {
+  const writable = [
+    "/run",
+    "-/etc/hosts",
+    ...(stateDir === undefined ? [] : [path(stateDir)]),
+    ...(source === undefined ? [] : [`-${path(source.cache)}`]),
+  ];
+  return `${MARK}
+[Unit]
+Description=nexd, WireGuard mesh agent
+After=network-online.target nss-lookup.target
+Wants=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart=${command.map(word).join(" ")}
+EnvironmentFile=-${path(environmentFile)}
+Environment=NO_COLOR=1
+${source === undefined ? "" : `Environment=DENO_DIR=${path(source.cache)}\n`}\
+# The first start may wait for somebody to sign in.
+TimeoutStartSec=infinity
+TimeoutStopSec=30
+WatchdogSec=60
+Restart=always
+RestartSec=2
+# What it changed on the host it puts back itself.
+KillMode=mixed
+LimitNOFILE=65536
+UMask=0077
+${stateDir === undefined ? "StateDirectory=nexd\nStateDirectoryMode=0700\n" : ""}
+# Interfaces, routes, nftables, WireGuard's own port; nothing else of root's rights.
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_NET_BIND_SERVICE${
+    source === undefined ? "" : " CAP_DAC_READ_SEARCH"
+  }
+NoNewPrivileges=yes
+ProtectSystem=strict
+ReadWritePaths=${writable.join(" ")}
+ProtectHome=${source === undefined && stateDir === undefined ? "yes" : "read-only"}
+PrivateTmp=yes
+DevicePolicy=closed
+DeviceAllow=/dev/net/tun rw
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectProc=invisible
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+# Not ProtectKernelTunables: routers and exit nodes switch forwarding on. Not
+# MemoryDenyWriteExecute: JavaScript is compiled while it runs.
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
+
+/** The environment file: `NAME="value"` a line, for the manager alone to read. */
+export function environmentText(variables: ReadonlyMap<string, string>): string {
+  const lines = [...variables].map(([name, value]) => {
+    if (/[\p{Cc}]/u.test(value)) throw usageError(`The value for ${name} has control characters`);
+    return `${name}="${value.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
+  });
+  return [MARK, ...lines, ""].join("\n");
+}
