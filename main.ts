@@ -76,7 +76,8 @@ export function buildProgram(exit: (status: number) => void = () => {}): Command
     command.argument(`[${SERVICE_URL}]`, "the old way to give --service-url");
     return bind(command, modeOptions[mode], async () => {
       const { runAgent } = await import("./agent/mod.ts");
-      return (values, context) => runAgent(values, context, mode);
+      const { openNotifier } = await import("./relay/ops/mod.ts");
+      return (values, context) => runAgent(values, { ...context, notifier: openNotifier() }, mode);
     }, common);
   };
   for (const mode of ["relay", "router"] as const) {

@@ -9,6 +9,7 @@ import { securityGroups } from "./firewall/mod.ts";
 import { hostsFile } from "./names/mod.ts";
 import { localEndpoint, NatWatch, PathProber, probe } from "./netcheck/mod.ts";
 import { lockFile } from "./platform/mod.ts";
+import { Heart, type Notifier } from "./service/mod.ts";
 import { routing } from "./routing/mod.ts";
 import { cleanLeftover, openDevice } from "./wireguard/mod.ts";
 import { Proxy } from "../proxy/mod.ts";
@@ -23,7 +24,12 @@ export interface Context {
   signal: AbortSignal;
   version: string;
   print(line: string): void;
+  /** Where the service manager hears of the agent; silent without one. */
+  notifier?: Notifier;
 }
+
+/** A loop that has not gone round for so long hangs, ms. */
+const HANGS = 60_000;
 
 /**
  * `nexd`, `nexd relay` and `nexd router`: runs the agent until the signal aborts, then removes what it
@@ -45,6 +51,7 @@ export async function runAgent(
     version: config.version,
   });
   const routes = routing(config);
+  let heart: Heart | undefined;
   try {
     const agent = new Agent(config, {
       api,
@@ -71,7 +78,10 @@ export async function runAgent(
       now: Date.now,
     });
     routes.onChange = () => agent.wake();
+    const { notifier } = context;
+    heart = notifier && new Heart(notifier, () => agent.status(), () => agent.beats(HANGS));
     await agent.run(context.signal, (status) => {
+      heart?.tell();
       const { tunnel_ipv4, tunnel_ipv6 } = status;
       context.print(
         context.json
@@ -85,6 +95,8 @@ export async function runAgent(
       );
     });
   } finally {
+    heart?.stop();
+    context.notifier?.close();
     api.close();
   }
 }

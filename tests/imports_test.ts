@@ -17,6 +17,7 @@ const ROOMS: Record<string, { may: string[]; types?: string[] }> = {
       "control/mod.ts",
       "control/options.ts",
       "relay/mod.ts",
+      "relay/ops/mod.ts",
       "relay/options.ts",
       "deno.json",
     ],

@@ -79,6 +79,8 @@ export class Agent {
   readonly #link: ControlLink;
   readonly #outside: Outside;
   #error: string | undefined;
+  /** When the loop last began a pass, by a clock that nobody sets. */
+  #wentRoundAt: number | undefined;
   #wake: () => void = () => {};
   #renewWatch: () => void = () => {};
   #saver: Saver | undefined;
@@ -126,6 +128,11 @@ export class Agent {
       now: doors.now,
       refusedPause: this.#times.refused,
     });
+  }
+
+  /** The loop goes round, or has not begun to: what has hung for longer than this will not go on. */
+  beats(withinMs: number): boolean {
+    return this.#wentRoundAt === undefined || performance.now() - this.#wentRoundAt < withinMs;
   }
 
   /** Something that a pass looks at has changed. */
@@ -347,6 +354,7 @@ export class Agent {
     signal.addEventListener("abort", () => this.#wake(), { once: true });
     while (!signal.aborted) {
       const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wentRoundAt = performance.now();
       this.#wake = resolve;
       let wait = PASS_INTERVAL;
       try {
