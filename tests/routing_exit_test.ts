@@ -41,6 +41,7 @@ Deno.test("everything but the agent's own connections goes through the exit node
   const mesh = await Mesh.start(lab, {
     agents: ["a", "b"],
     env: { NEXD_STUN_INTERVAL: "1000" },
+    agentArgs: ["--relay-only"],
     hosts: { b: { mode: "router", args: ["--exit-node"] } },
   });
   await mesh.waitForPath("a", "b", "via-derp-relay", 20_000);

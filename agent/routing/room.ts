@@ -56,8 +56,6 @@ export interface ExitNode {
 export interface RoutingRoom extends HostRoom {
   /** What this host wants of networks behind peers, for choosing candidates. */
   wish(): NetworkWish;
-  /** This host is to send everything to an exit node. */
-  readonly exitNodeClient: boolean;
   /** The VPC's exit nodes as of the last pass. */
   exitNodes(): ExitNode[];
   /**
@@ -129,10 +127,6 @@ class Routing implements RoutingRoom {
         healthy: (key) => healthy.has(key),
       },
     };
-  }
-
-  get exitNodeClient(): boolean {
-    return this.#exitWanted;
   }
 
   exitNodes(): ExitNode[] {
