@@ -43,15 +43,17 @@ const RUNS: Run[] = (["linux", "portable"] as const).flatMap((capture) =>
 const script = (name: string) => new URL(name, import.meta.url).pathname;
 
 /** A child process that answers a line with a line. */
-class Child implements AsyncDisposable {
+export class Child implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #reader: ReadableStreamDefaultReader<string>;
   #text = "";
 
-  constructor(name: string, ...args: string[]) {
+  /** @param name the script; flags of V8 may stand before it */
+  constructor(name: string | string[], ...args: string[]) {
+    const [file, ...flags] = [name].flat().toReversed();
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", script(name), ...args],
+      args: ["run", "-A", "--no-check", ...flags, script(file!), ...args],
       stdin: "piped",
       stdout: "piped",
       stderr: "inherit",
@@ -96,7 +98,8 @@ async function cpuSeconds(pid: number): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) / TICKS;
 }
 
-function freePort(): number {
+/** A UDP port that is free on every address. */
+export function freePort(): number {
   const probe = Deno.listenDatagram({ transport: "udp", hostname: "0.0.0.0", port: 0 });
   const { port } = probe.addr as Deno.NetAddr;
   probe.close();

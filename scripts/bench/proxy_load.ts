@@ -14,14 +14,19 @@ import {
 } from "../../proxy/capture/libc.ts";
 import { join, makeCertificate, write } from "../../proxy/testing.ts";
 import {
+  decodePing,
+  encodePong,
   encodeRecvPacket,
   encodeServerInfo,
   encodeServerKey,
   FrameReader,
+  FrameType,
   generatePrivateKey,
+  HEADER_LENGTH,
   keyToHex,
   MAX_FRAME,
   openClientInfo,
+  payloadLength,
   publicKeyOf,
   upgradeResponse,
 } from "../../relay/derp/mod.ts";
@@ -118,12 +123,24 @@ async function accept(): Promise<Deno.Conn> {
 }
 
 let relayed = 0;
+/** Counts packets, and answers Pings: a relay that never does is taken for dead. */
 async function sink(conn: Deno.Conn): Promise<void> {
   const buf = new Uint8Array(262_144);
-  let bytes = 0;
-  for (let n; (n = await conn.read(buf).catch(() => null)) !== null;) {
-    bytes += n;
-    relayed = bytes / FRAME | 0;
+  let rest = 0;
+  for (let n; (n = await conn.read(buf.subarray(rest)).catch(() => null)) !== null;) {
+    const end = rest + n;
+    let at = 0;
+    while (end - at >= HEADER_LENGTH) {
+      const next = at + HEADER_LENGTH + payloadLength(buf, at);
+      if (next > end) break;
+      if (buf[at] === FrameType.SendPacket) relayed++;
+      else if (buf[at] === FrameType.Ping) {
+        await write(conn, encodePong(decodePing(buf.slice(at + HEADER_LENGTH, next))));
+      }
+      at = next;
+    }
+    buf.copyWithin(0, at, end);
+    rest = end - at;
   }
 }
 

@@ -1,4 +1,5 @@
 /** The measured process of the proxy bench: a proxy and nothing else. */
+import { getHeapStatistics } from "node:v8";
 import { generatePrivateKey, keyFromHex } from "../../relay/derp/mod.ts";
 import { Proxy } from "../../proxy/mod.ts";
 
@@ -34,7 +35,17 @@ for (const key of keys) endpoints.push(await proxy.addPeer(keyFromHex(key)));
 await connected.promise;
 await print(endpoints);
 
-// A line in: a status out. The end of the input: the end.
+// A line in: a status out, or what the heap holds after a collection and what was allocated in all.
+// The end of the input: the end.
 const buf = new Uint8Array(100);
-while (await Deno.stdin.read(buf) !== null) await print(proxy.status());
+for (let n; (n = await Deno.stdin.read(buf)) !== null;) {
+  if (new TextDecoder().decode(buf.subarray(0, n)).includes("heap")) {
+    // Beside those of its type, V8 counts what was ever allocated.
+    const { total_allocated_bytes: allocated } = getHeapStatistics() as unknown as {
+      total_allocated_bytes: number;
+    };
+    (globalThis as { gc?: () => void }).gc?.();
+    await print({ used: Deno.memoryUsage().heapUsed, allocated });
+  } else await print(proxy.status());
+}
 await proxy.close();

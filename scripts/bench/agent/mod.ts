@@ -5,6 +5,8 @@
  */
 
 import type { BenchRow } from "../table.ts";
+import { benchCrowd } from "./crowd.ts";
+import { benchHeap } from "./heap.ts";
 import { benchTraffic } from "./traffic.ts";
 
 /** How much is measured. */
@@ -27,5 +29,9 @@ export async function benchAgent(options: AgentBenchOptions = {}): Promise<Bench
   if ("traffic".includes(only)) {
     rows.push(...await benchTraffic({ rounds, seconds: full ? 10 : 5, say }));
   }
+  if ("heap".includes(only)) {
+    rows.push(...await benchHeap({ packets: full ? 10_000_000 : 1_000_000, say }));
+  }
+  if ("crowd".includes(only)) rows.push(...await benchCrowd({ peers: 1000, say }));
   return rows;
 }
