@@ -8,6 +8,7 @@ import { Agent, type AgentConfig, freeUdpPort, readConfig, type Values } from ".
 import { securityGroups } from "./firewall/mod.ts";
 import { hostsFile } from "./names/mod.ts";
 import { localEndpoint, NatWatch, PathProber, probe } from "./netcheck/mod.ts";
+import { askPassword } from "./onboarding/mod.ts";
 import { lockFile } from "./platform/mod.ts";
 import { Heart, type Notifier } from "./service/mod.ts";
 import { routing } from "./routing/mod.ts";
@@ -62,6 +63,21 @@ export async function runAgent(
       natWatch: (settings) => new NatWatch(settings),
       pathProber: (settings) => new PathProber(settings),
       localEndpoint,
+      askPassword,
+      showLogin: (prompt) => {
+        if (prompt === undefined) return;
+        const { url, code, expiresAt } = prompt;
+        context.print(
+          context.json
+            ? JSON.stringify({
+              event: "login",
+              url,
+              code,
+              expires_at: new Date(expiresAt).toISOString(),
+            })
+            : `To let this host in, open ${url} and confirm the code ${code}`,
+        );
+      },
       controls: {
         exitNodes: () => routes.exitNodes(),
         setExitNodeClient: (on) => routes.setExitNodeClient(on),

@@ -9,6 +9,7 @@ import type {
   DeviceMetadata,
   RegKey,
   UpdateDevice,
+  User,
   Vpc,
   Watch,
 } from "../../control/api/types.ts";
@@ -16,7 +17,7 @@ import { cleanText } from "../errors.ts";
 import { chunksOf } from "./body.ts";
 import { ApiFailure, networkFailure } from "./failure.ts";
 import { type Transport, unverifiedTransport, verifiedTransport } from "./transport.ts";
-import { isObject, parseDevice, parseMetadata, parseRegKey, parseVpc } from "./wire.ts";
+import { isObject, parseDevice, parseMetadata, parseRegKey, parseUser, parseVpc } from "./wire.ts";
 
 /** Largest answer to a plain call, bytes. */
 const MAX_BODY = 1 << 20, MAX_LIST = 32 << 20;
@@ -39,6 +40,12 @@ interface ApiClientOptions {
   transport?: Transport;
 }
 
+/** Answer of `POST /device/login/start`. */
+export type LoginStart = Record<
+  "issuer" | "client_id" | "device_authorization_endpoint",
+  unknown
+>;
+
 /** The parts of {@link ApiClient} that the daemon and onboarding need. */
 export interface Api {
   /** `GET /api/reg-keys/me`. */
@@ -47,6 +54,20 @@ export interface Api {
   getVpc(token: string, id: string, signal?: AbortSignal): Promise<Vpc>;
   /** `GET /api/vpcs/{id}/devices`. */
   listDevices(token: string, vpcId: string, signal?: AbortSignal): Promise<Device[]>;
+  /** `GET /api/users/me`. */
+  getUser(token: string, signal?: AbortSignal): Promise<User>;
+  /** `DELETE /api/devices/{id}`. */
+  deleteDevice(token: string, id: string, signal?: AbortSignal): Promise<Device>;
+  /** `POST /device/login/start`: where users sign in. Its values are as the control plane gave them. */
+  startLogin(signal?: AbortSignal): Promise<LoginStart>;
+  /**
+   * Asks another server, such as the issuer, with the same trust, times and bounds: a form, or a plain
+   * GET. Any status is an answer; the body is what its JSON holds, or undefined.
+   */
+  request(
+    url: URL,
+    options: { form?: Record<string, string>; signal?: AbortSignal | undefined },
+  ): Promise<{ status: number; body: unknown }>;
   /** `POST /api/devices`; an {@link ApiFailure} of status 409 carries the existing id. */
   createDevice(token: string, body: AddDevice, signal?: AbortSignal): Promise<Device>;
   /** `PATCH /api/devices/{id}`. */
@@ -103,6 +124,52 @@ export class ApiClient implements Api {
       signal,
       parse: parseVpc,
     });
+  }
+
+  getUser(token: string, signal?: AbortSignal): Promise<User> {
+    return this.#call("GET", "/api/users/me", token, { signal, parse: parseUser });
+  }
+
+  deleteDevice(token: string, id: string, signal?: AbortSignal): Promise<Device> {
+    const path = `/api/devices/${encodeURIComponent(id)}`;
+    return this.#call("DELETE", path, token, { signal, parse: parseDevice });
+  }
+
+  startLogin(signal?: AbortSignal): Promise<LoginStart> {
+    return this.#call("POST", "/device/login/start", undefined, {
+      signal,
+      parse: (value) => isObject(value) ? value as LoginStart : undefined,
+    });
+  }
+
+  async request(
+    url: URL,
+    options: { form?: Record<string, string>; signal?: AbortSignal | undefined },
+  ): Promise<{ status: number; body: unknown }> {
+    const limit = AbortSignal.timeout(this.#timeout);
+    const signal = options.signal ? AbortSignal.any([options.signal, limit]) : limit;
+    const { form } = options;
+    let response: Response;
+    try {
+      response = await this.#transport.send(url, {
+        method: form === undefined ? "GET" : "POST",
+        signal,
+        headers: {
+          accept: "application/json",
+          "user-agent": this.#agent,
+          ...(form === undefined ? {} : { "content-type": "application/x-www-form-urlencoded" }),
+        },
+        ...(form === undefined ? {} : { body: new URLSearchParams(form).toString() }),
+      });
+    } catch (error) {
+      throw networkFailure(signal.aborted ? signal.reason : error, url);
+    }
+    const text = await readBounded(response, url, signal);
+    try {
+      return { status: response.status, body: JSON.parse(text) };
+    } catch {
+      return { status: response.status, body: undefined };
+    }
   }
 
   listDevices(token: string, vpcId: string, signal?: AbortSignal): Promise<Device[]> {
@@ -171,7 +238,7 @@ export class ApiClient implements Api {
   async #send(
     url: URL,
     method: string,
-    token: string,
+    token: string | undefined,
     body: unknown,
     signal: AbortSignal,
   ): Promise<Response> {
@@ -181,7 +248,7 @@ export class ApiClient implements Api {
         signal,
         headers: {
           accept: "application/json",
-          authorization: `Bearer ${token}`,
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
           "user-agent": this.#agent,
           ...(body === undefined ? {} : { "content-type": "application/json" }),
         },
@@ -195,7 +262,7 @@ export class ApiClient implements Api {
   async #call<T>(
     method: string,
     path: string,
-    token: string,
+    token: string | undefined,
     options: {
       signal: AbortSignal | undefined;
       body?: unknown;
@@ -239,7 +306,7 @@ export class ApiClient implements Api {
     try {
       const body: unknown = JSON.parse(text);
       if (isObject(body)) {
-        for (const name of ["error", "id", "field", "reason"] as const) {
+        for (const name of ["error", "id", "field", "reason", "resource"] as const) {
           const value = body[name];
           if (typeof value === "string") detail[name] = cleanText(value, 200);
         }

@@ -27,7 +27,13 @@ export class ApiFailure extends AgentError {
   /** HTTP status, for kind `status`. */
   readonly status: number | undefined;
   /** Fields of the error body, for kind `status`. */
-  readonly detail: { error?: string; id?: string; field?: string; reason?: string };
+  readonly detail: {
+    error?: string;
+    id?: string;
+    field?: string;
+    reason?: string;
+    resource?: string;
+  };
   /** Seconds the server asked to wait (`Retry-After`), at most 300. */
   readonly retryAfter: number | undefined;
 

@@ -13,6 +13,7 @@ import type {
   SecurityGroup,
   SecurityRule,
   TunnelIp,
+  User,
   Vpc,
 } from "../../control/api/types.ts";
 import { cleanText } from "../errors.ts";
@@ -175,4 +176,15 @@ function port(value: unknown): number {
     : Number.isSafeInteger(value)
     ? Number(value)
     : -1;
+}
+
+/** A user, or undefined if it has no id. */
+export function parseUser(value: unknown): User | undefined {
+  if (!isObject(value) || text(value.id, MAX_ID) === "") return undefined;
+  return {
+    id: text(value.id, MAX_ID),
+    full_name: cleanText(text(value.full_name)),
+    picture: text(value.picture),
+    username: cleanText(text(value.username)),
+  };
 }

@@ -18,9 +18,9 @@ import {
   type CachedVpc,
   ControlLink,
   ensureStateDir,
-  onboard,
   type Onboarded,
   readCache,
+  Registrar,
   StateStore,
 } from "../onboarding/mod.ts";
 import {
@@ -84,6 +84,7 @@ export class Agent {
   #wake: () => void = () => {};
   #renewWatch: () => void = () => {};
   #saver: Saver | undefined;
+  #registrar: Registrar | undefined;
   readonly #rooms: HostRooms;
 
   constructor(config: AgentConfig, doors: Doors, times: Partial<AgentTimes> = {}) {
@@ -122,6 +123,7 @@ export class Agent {
       now: doors.now,
     });
     this.#link = new ControlLink({
+      signIn: (signal) => this.#registrar!.signIn(signal),
       register: (signal) => this.#register(signal),
       registered: (onboarded) => this.#registered(onboarded),
       watch: (token, signal, onState) => this.#follow(token, signal, onState),
@@ -151,6 +153,7 @@ export class Agent {
       nat: this.#outside.nat,
       netcheck: this.#outside.status(),
       control: this.#link.state,
+      login: this.#registrar?.prompt,
       proxy: this.#proxy?.status(),
       outcome: this.#reconciler?.outcome ??
         { plans: [], skipped: [], stats: new Map(), relayReason: "" },
@@ -187,11 +190,11 @@ export class Agent {
     await this.#rooms.repair();
     this.#store = await StateStore.open(stateDir);
     this.#publicKey = keyToBase64(this.#store.state.publicKey);
-    const cached = this.#store.state.deviceId === undefined
-      ? undefined
-      : await readCache(stateDir, this.#publicKey);
     this.#saver = new Saver(this.#store, stateDir, () => this.#memory());
     undo.defer(() => this.#saver?.close());
+    this.#registrar = this.#newRegistrar();
+    const { known } = this.#registrar;
+    const cached = known ? await readCache(stateDir, this.#publicKey) : undefined;
     undo.defer(() => this.#outside.close());
     await this.#outside.measure({ port: this.#store.state.port, nat: cached?.nat });
     await this.#store.update({ port: this.#outside.port });
@@ -202,8 +205,7 @@ export class Agent {
       this.#adopt(cached, cached);
     } else {
       // Only a first start fails: later the control plane may be away for as long as it likes.
-      const first = this.#store.state.deviceId === undefined;
-      onboarded = await this.#link.join(signal, first ? this.#times.firstStart : undefined);
+      onboarded = await this.#link.join(signal, known ? undefined : this.#times.firstStart);
       if (onboarded === undefined) return;
     }
     await this.#startProxy(undo);
@@ -252,14 +254,31 @@ export class Agent {
     return undefined;
   }
 
+  #newRegistrar(): Registrar {
+    const { join, vpcId, securityGroupId, hostname } = this.#config;
+    const { api, showLogin: show, askPassword, now } = this.#doors;
+    return new Registrar({
+      api,
+      join,
+      vpcId,
+      securityGroupId,
+      hostname,
+      state: this.#store.state,
+      remember: (change) => this.#saver?.update(change),
+      ...(show === undefined ? {} : { show }),
+      ...(askPassword === undefined ? {} : { askPassword }),
+      now,
+    });
+  }
+
   #register(signal: AbortSignal): Promise<Onboarded> {
     const { endpoints, symmetric_nat } = this.#outside.say();
-    return onboard(this.#doors.api, this.#config.join.credential, {
+    return this.#registrar!.register({
       publicKey: this.#store.state.publicKey,
       hostname: this.#config.hostname,
       symmetricNat: symmetric_nat,
       endpoints,
-      relay: this.#config.mode === "relay",
+      ...(this.#config.mode === "relay" ? { relay: "wireguard" as const } : {}),
       advertiseCidrs: this.#config.advertiseCidrs,
       ...(this.#config.requestIp === undefined ? {} : { requestIp: this.#config.requestIp }),
     }, signal);
@@ -280,7 +299,6 @@ export class Agent {
     }
     log.info("registered as {ip} in VPC {vpc}", { ip: got, vpc: vpc.id });
     this.#outside.registered(onboarded.deviceToken, device.id);
-    this.#saver?.update({ deviceId: device.id });
     // At once: a crash right behind it must find what it needs to start without the control plane.
     await this.#saver?.flush();
   }

@@ -15,6 +15,7 @@ import type {
   ProbeOptions,
   ProbeResult,
 } from "../netcheck/mod.ts";
+import type { LoginPrompt } from "../onboarding/mod.ts";
 import type { NetworkWish } from "../peering/mod.ts";
 import type { DeviceConfig, WireGuardDevice } from "../wireguard/mod.ts";
 
@@ -52,6 +53,10 @@ export interface Doors {
   pathProber?(options: PathProberOptions): PathProbing;
   /** Address published as the local endpoint. */
   localEndpoint(override?: string): Promise<string>;
+  /** Shows what a person has to do to let this host in; undefined: nothing any more. */
+  showLogin?(prompt: LoginPrompt | undefined): void;
+  /** Asks for a user's password on the terminal. */
+  askPassword?(username: string, signal: AbortSignal): Promise<string>;
   /** What the control socket lets tools do beside asking. */
   controls?: Omit<Controls, "describe">;
   /** What is changed on the host beside WireGuard. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { AgentStatus, ListedRelayStatus, NetcheckStatus, PeerStatus } from "../ctl/mod.ts";
-import type { ControlState, NatFacts } from "../onboarding/mod.ts";
+import type { ControlState, LoginPrompt, NatFacts } from "../onboarding/mod.ts";
 import { type BetterWay, explainer, type PeerPlan, type Self } from "../peering/mod.ts";
 import type { PeerStats } from "../wireguard/mod.ts";
 import type { AgentConfig } from "./config.ts";
@@ -20,6 +20,8 @@ interface StatusParts {
   self: Self | undefined;
   nat: NatFacts;
   control: ControlState;
+  /** What a person has to do first. */
+  login: LoginPrompt | undefined;
   netcheck: NetcheckStatus | undefined;
   proxy: ProxyStatus | undefined;
   outcome: Outcome;
@@ -41,7 +43,7 @@ export function statusOf(parts: StatusParts): AgentStatus {
     ? () => []
     : explainer({ self, ...relay, plans: outcome.plans, now: parts.now });
   return {
-    status: parts.running ? "Running" : "Starting",
+    status: parts.running ? "Running" : parts.login === undefined ? "Starting" : "WaitingForAuth",
     version: config.version,
     hostname: config.hostname,
     public_key: parts.publicKey,
@@ -71,20 +73,11 @@ export function statusOf(parts: StatusParts): AgentStatus {
       reason,
     })),
     ...(parts.notes.length === 0 ? {} : { host: parts.notes }),
+    ...(parts.login === undefined
+      ? {}
+      : { login: { url: parts.login.url, code: parts.login.code } }),
     ...(parts.error === undefined ? {} : { error: parts.error }),
   };
-}
-
-function pathsOf(
-  { peer }: PeerPlan,
-  { outcome, toWall }: StatusParts,
-): NonNullable<PeerStatus["paths"]> {
-  const answered = outcome.probed?.get(peer.publicKey)?.answered ?? new Map();
-  return [...answered].map(([endpoint, { at, rttMs }]) => ({
-    endpoint,
-    rtt_ms: Math.round(rttMs * 100) / 100,
-    answered_ms: toWall(at),
-  }));
 }
 
 function relayStatus(relay: ListedRelay): ListedRelayStatus {
@@ -100,6 +93,18 @@ function relayStatus(relay: ListedRelay): ListedRelayStatus {
     ...(reason === undefined ? {} : { reason }),
     ...(error === undefined ? {} : { error }),
   };
+}
+
+function pathsOf(
+  { peer }: PeerPlan,
+  { outcome, toWall }: StatusParts,
+): NonNullable<PeerStatus["paths"]> {
+  const answered = outcome.probed?.get(peer.publicKey)?.answered ?? new Map();
+  return [...answered].map(([endpoint, { at, rttMs }]) => ({
+    endpoint,
+    rtt_ms: Math.round(rttMs * 100) / 100,
+    answered_ms: toWall(at),
+  }));
 }
 
 function peerStatus(

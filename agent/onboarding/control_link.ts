@@ -8,7 +8,9 @@
 import { getLogger } from "@logtape/logtape";
 import { ApiFailure, Backoff, pause, type WatchState } from "../api/mod.ts";
 import { reasonOf } from "../errors.ts";
-import { type Onboarded, OnboardRefusal, persist } from "./onboard.ts";
+import type { Onboarded } from "./onboard.ts";
+import { persist } from "./persist.ts";
+import { OnboardRefusal } from "./refusals.ts";
 
 const log = getLogger(["nexd", "agent"]);
 
@@ -25,6 +27,8 @@ export type ControlState = {
 
 /** What the tie is made of. */
 interface ControlParts {
+  /** Signs a user in where that is needed; may wait for a person. */
+  signIn?(signal: AbortSignal): Promise<void>;
   /** One try to register. */
   register(signal: AbortSignal): Promise<Onboarded>;
   /** A registration succeeded. */
@@ -67,11 +71,14 @@ export class ControlLink {
   async join(signal: AbortSignal, giveUpAfterMs?: number): Promise<Onboarded | undefined> {
     const { error } = this.#state;
     this.#set({ state: "registering", ...(error === undefined ? {} : { error }) });
-    const onboarded = await persist(() => this.#parts.register(signal), {
+    const patience = {
       signal,
-      onTrouble: (reason) => this.#set({ state: "down", error: reason }),
+      onTrouble: (reason: string) => this.#set({ state: "down", error: reason }),
       ...(giveUpAfterMs === undefined ? {} : { giveUpAfterMs }),
-    });
+    };
+    // By itself: the time that a person takes is none that the network takes.
+    await persist(async () => await this.#parts.signIn?.(signal), patience);
+    const onboarded = await persist(() => this.#parts.register(signal), patience);
     if (onboarded !== undefined) await this.#parts.registered(onboarded);
     return onboarded;
   }

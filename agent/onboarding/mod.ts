@@ -1,22 +1,36 @@
 /**
- * How this host becomes a device of a VPC: state and keys, registration, the token that follows.
+ * How this host becomes a device of a VPC: flags, state and keys, signing in, registration, the token
+ * that follows, and how it leaves again.
  *
  * @module
  */
-export { type CachedVpc, type NatFacts, readCache, writeCache } from "./cache.ts";
+export { askPassword } from "./ask_password.ts";
 export { ControlLink, type ControlState } from "./control_link.ts";
-export { ensureStateDir } from "./files.ts";
-export { type Credential, type JoinTarget, parseJoin } from "./join.ts";
-export { onboard, type Onboarded, OnboardRefusal, persist } from "./onboard.ts";
-export { openSealedToken } from "./sealed_token.ts";
 export {
+  type Credential,
   homeDir,
   isRoot,
+  type JoinTarget,
+  parseJoin,
   readHostPort,
   readList,
   readSignIn,
   readText,
   type SignIn,
   type Values,
-} from "./sign_in.ts";
-export { StateStore } from "./state.ts";
+} from "./flags/mod.ts";
+export type { LoginPrompt } from "./issuer/mod.ts";
+export { logout, type LogoutResult } from "./logout.ts";
+export { onboard, type Onboarded } from "./onboard.ts";
+export { persist } from "./persist.ts";
+export { OnboardRefusal } from "./refusals.ts";
+export { Registrar } from "./registrar.ts";
+export { openSealedToken } from "./sealed_token.ts";
+export {
+  type CachedVpc,
+  ensureStateDir,
+  type NatFacts,
+  readCache,
+  StateStore,
+  writeCache,
+} from "./store/mod.ts";

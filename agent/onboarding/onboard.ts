@@ -1,25 +1,32 @@
 /**
- * Registers this host: registration key, VPC, device (or, after a conflict, an update of the
+ * Registers this host: registration key or user, VPC, device (or, after a conflict, an update of the
  * device), device token. The order and the bodies are those of Nexodus' agent.
  *
  * @module
  */
-import type { AddDevice, Device, Endpoint, Vpc } from "../../control/api/types.ts";
+import type { AddDevice, Device, Endpoint, UpdateDevice, Vpc } from "../../control/api/types.ts";
 import { keyToBase64 } from "../../relay/derp/mod.ts";
-import { type Api, ApiFailure, Backoff, pause } from "../api/mod.ts";
-import { AgentError, cleanText } from "../errors.ts";
-import type { Credential } from "./join.ts";
+import { type Api, ApiFailure } from "../api/mod.ts";
+import { cleanText } from "../errors.ts";
+import {
+  credentialRefused,
+  explain,
+  GROUP_GONE,
+  OnboardRefusal,
+  refusalOfCreate,
+  type Standing,
+} from "./refusals.ts";
 import { openSealedToken } from "./sealed_token.ts";
 
 /** What this host tells the control plane about itself. */
-interface SelfDescription {
+export interface SelfDescription {
   publicKey: Uint8Array;
   hostname: string;
   symmetricNat: boolean;
   /** `local` first, then `stun:` when the reflexive address is known. */
   endpoints: Endpoint[];
-  /** This host relays for the others, by WireGuard. */
-  relay?: boolean;
+  /** How this host relays for the others, if it does. */
+  relay?: "wireguard" | "derp";
   /** Networks behind this host; left out, it has none. */
   advertiseCidrs?: readonly string[];
   /** Tunnel address to ask for at the first registration. */
@@ -34,11 +41,6 @@ export interface Onboarded {
   deviceToken: string;
 }
 
-/** The control plane said no: trying again cannot help until somebody changes something. */
-export class OnboardRefusal extends AgentError {
-  override name = "OnboardRefusal";
-}
-
 /**
  * One pass of the sequence.
  *
@@ -47,48 +49,26 @@ export class OnboardRefusal extends AgentError {
  */
 export async function onboard(
   api: Api,
-  credential: Credential,
+  standing: Standing,
   self: SelfDescription,
   signal?: AbortSignal,
 ): Promise<Onboarded> {
-  if (credential.kind !== "reg-key") {
-    throw new OnboardRefusal(
-      "This build cannot sign in without a registration key; pass one with --reg-key",
-    );
-  }
-  const { token } = credential;
-  const key = await explain(api.getRegKey(token, signal), (failure) => {
-    if (failure.status === 401 || failure.status === 403) {
-      return "The control plane refused the registration key: it is unknown or has expired; " +
-        "create a new one there and pass it with --reg-key";
-    }
-    return undefined;
-  });
-  if (key.vpc_id === undefined) {
-    throw new OnboardRefusal(
-      "The registration key belongs to no VPC; create one for a VPC and pass it with --reg-key",
-    );
-  }
-  const vpcId = key.vpc_id;
+  const { token } = standing;
+  const { vpcId, groupId } = await placeOf(api, standing, signal);
   const vpc = await explain(
     api.getVpc(token, vpcId, signal),
-    (failure) =>
-      failure.status === 404 || failure.status === 403
+    (failure) => {
+      if (failure.status !== 404 && failure.status !== 403) return undefined;
+      return standing.kind === "reg-key"
         ? `The VPC ${vpcId} of the registration key is gone; create a new key and pass it with --reg-key`
-        : undefined,
+        : `There is no VPC ${vpcId} for this user; give another --vpc-id`;
+    },
   );
-  if (self.relay) await checkOnlyRelay(api, token, vpcId, self.publicKey, signal);
-  const cidrs = self.advertiseCidrs ?? [];
-  const update = {
-    ...(cidrs.length === 0 ? {} : { advertise_cidrs: [...cidrs] }),
-    vpc_id: vpcId,
-    hostname: self.hostname,
-    relay: self.relay ?? false,
-    symmetric_nat: self.symmetricNat,
-    endpoints: self.endpoints,
-  };
+  if (self.relay === "wireguard") await checkOnlyRelay(api, token, vpcId, self.publicKey, signal);
+  const update: UpdateDevice = { ...changes(self, groupId), vpc_id: vpcId };
   const create: AddDevice = {
     ...update,
+    vpc_id: vpcId,
     public_key: keyToBase64(self.publicKey),
     os: Deno.build.os,
     ...(self.requestIp === undefined
@@ -102,39 +82,142 @@ export async function onboard(
     const existing = error instanceof ApiFailure && error.status === 409
       ? error.detail.id
       : undefined;
-    if (existing === undefined || existing === "") throw refusalOfCreate(error);
+    if (existing === undefined || existing === "") throw refusalOfCreate(standing, error);
     device = await explain(
       api.updateDevice(token, existing, update, signal),
-      (failure) =>
-        failure.status === 403 || failure.status === 404
-          ? `This host's key is already registered as device ${existing}, which this registration key ` +
-            "may not change; use the key it was registered with, or delete that device"
-          : undefined,
+      (failure) => refusalOfUpdate(standing, failure, existing),
     );
   }
-  if (device.public_key !== keyToBase64(self.publicKey)) {
-    throw new OnboardRefusal(
-      `The control plane answered with device ${device.id}, which is not this host's; ` +
-        "check the service URL",
-    );
-  }
+  checkIsOwn(device, self);
   if (device.bearer_token === undefined) {
     throw new OnboardRefusal(
       `The control plane gave device ${device.id} no token of its own; ` +
-        "use the registration key that it was registered with, or delete the device",
+        "use the registration key or the user that it was registered with, or delete the device",
     );
   }
-  if (self.relay) {
+  if (self.relay === "wireguard") {
     // A device's own token may not write metadata.
     await api.putMetadata(token, device.id, "relay", { type: "wireguard" }, signal);
   }
-  if (cidrs.length === 0 && (device.advertise_cidrs ?? []).length > 0) {
-    // It was a router before: peers must not go on sending it what it does not carry any more.
-    await api.updateDevice(token, device.id, { advertise_cidrs: [] }, signal);
-    device.advertise_cidrs = [];
+  device = await correct(api, token, device, update, signal);
+  return { device, vpc, deviceToken: openSealedToken(device.bearer_token!, self.publicKey) };
+}
+
+/**
+ * Goes on as the device of an earlier registration, with its own token.
+ *
+ * @returns undefined when the token is not accepted any more
+ * @throws {ApiFailure} when the control plane cannot be reached or fails
+ */
+export async function resume(
+  api: Api,
+  known: { deviceId: string; deviceToken: string; securityGroupId?: string | undefined },
+  self: SelfDescription,
+  signal?: AbortSignal,
+): Promise<Onboarded | undefined> {
+  const { deviceId, deviceToken } = known;
+  const update = changes(self, known.securityGroupId);
+  try {
+    let device = await api.updateDevice(deviceToken, deviceId, update, signal);
+    if (device.public_key !== keyToBase64(self.publicKey)) return undefined;
+    const vpc = await api.getVpc(deviceToken, device.vpc_id, signal);
+    device = await correct(api, deviceToken, device, update, signal);
+    const sealed = device.bearer_token;
+    return {
+      device,
+      vpc,
+      deviceToken: sealed === undefined ? deviceToken : openSealedToken(sealed, self.publicKey),
+    };
+  } catch (error) {
+    if (error instanceof ApiFailure && error.kind === "status" && !error.transient) {
+      return undefined;
+    }
+    throw error;
   }
-  const deviceToken = openSealedToken(device.bearer_token!, self.publicKey);
-  return { device, vpc, deviceToken };
+}
+
+/** The VPC and the group that the credential stands for. */
+async function placeOf(
+  api: Api,
+  standing: Standing,
+  signal: AbortSignal | undefined,
+): Promise<{ vpcId: string; groupId: string | undefined }> {
+  const refused = (failure: ApiFailure) => credentialRefused(standing, failure);
+  if (standing.kind === "user") {
+    // Asked for in any case: the first call of a user makes its VPC.
+    const user = await explain(api.getUser(standing.token, signal), refused);
+    return { vpcId: standing.vpcId ?? user.id, groupId: standing.securityGroupId };
+  }
+  const key = await explain(api.getRegKey(standing.token, signal), refused);
+  if (key.vpc_id === undefined) {
+    throw new OnboardRefusal(
+      "The registration key belongs to no VPC; create one for a VPC and pass it with --reg-key",
+    );
+  }
+  return { vpcId: key.vpc_id, groupId: key.security_group_id ?? undefined };
+}
+
+/** What is said about this host each time. */
+function changes(self: SelfDescription, groupId: string | undefined): UpdateDevice {
+  const cidrs = self.advertiseCidrs ?? [];
+  return {
+    ...(cidrs.length === 0 ? {} : { advertise_cidrs: [...cidrs] }),
+    ...(groupId === undefined ? {} : { security_group_id: groupId }),
+    hostname: self.hostname,
+    relay: self.relay !== undefined,
+    symmetric_nat: self.symmetricNat,
+    ...(self.endpoints.length === 0 ? {} : { endpoints: self.endpoints }),
+  };
+}
+
+/** What the answer does not show to have been taken over is said once more, by itself. */
+async function correct(
+  api: Api,
+  token: string,
+  device: Device,
+  wanted: UpdateDevice,
+  signal: AbortSignal | undefined,
+): Promise<Device> {
+  const group = wanted.security_group_id;
+  const missing: UpdateDevice = {
+    // It was a router before: peers must not go on sending it what it does not carry any more.
+    ...(wanted.advertise_cidrs === undefined && (device.advertise_cidrs ?? []).length > 0
+      ? { advertise_cidrs: [] }
+      : {}),
+    // Nexodus' server ignores the group of a device that it creates.
+    ...(group !== undefined && group !== device.security_group_id
+      ? { security_group_id: group }
+      : {}),
+  };
+  if (Object.keys(missing).length === 0) return device;
+  const after = await explain(
+    api.updateDevice(token, device.id, missing, signal),
+    (failure) => failure.status === 404 ? GROUP_GONE : undefined,
+  );
+  return { ...device, ...after };
+}
+
+function refusalOfUpdate(
+  standing: Standing,
+  failure: ApiFailure,
+  deviceId: string,
+): string | undefined {
+  const resource = failure.detail.resource ?? "";
+  if (resource.startsWith("security_group")) return GROUP_GONE;
+  if (failure.status !== 403 && failure.status !== 404) return undefined;
+  const [who, whose] = standing.kind === "reg-key"
+    ? ["this registration key", "the key"]
+    : ["this user", "the user"];
+  return `This host's key is already registered as device ${deviceId}, which ${who} ` +
+    `may not change; use ${whose} it was registered with, or delete that device`;
+}
+
+function checkIsOwn(device: Device, self: SelfDescription): void {
+  if (device.public_key === keyToBase64(self.publicKey)) return;
+  throw new OnboardRefusal(
+    `The control plane answered with device ${device.id}, which is not this host's; ` +
+      "check the service URL",
+  );
 }
 
 /** A VPC has one relay: with two, peers could not tell which of them carries what. */
@@ -150,106 +233,8 @@ async function checkOnlyRelay(
     device.relay && device.public_key !== own && device.public_key !== ""
   );
   if (other === undefined) return;
+  const name = cleanText(other.hostname, 64) || other.id;
   throw new OnboardRefusal(
-    `The VPC has a relay already, ${
-      cleanText(other.hostname, 64) || other.id
-    }; delete that device ` +
-      "first, or run nexd without relay",
+    `The VPC has a relay already, ${name}; delete that device first, or run nexd without relay`,
   );
-}
-
-async function explain<T>(
-  call: Promise<T>,
-  sentence: (failure: ApiFailure) => string | undefined,
-): Promise<T> {
-  try {
-    return await call;
-  } catch (error) {
-    if (!(error instanceof ApiFailure) || error.kind !== "status" || error.transient) throw error;
-    throw new OnboardRefusal(
-      sentence(error) ?? `${error.message}; check the service URL and the key`,
-      {
-        cause: error,
-      },
-    );
-  }
-}
-
-function refusalOfCreate(error: unknown): unknown {
-  if (!(error instanceof ApiFailure) || error.kind !== "status" || error.transient) return error;
-  const { error: said, field } = error.detail;
-  if (said?.includes("exhausted")) {
-    return new OnboardRefusal(
-      "The single-use registration key has already registered a device; " +
-        "create a new key and pass it with --reg-key",
-      { cause: error },
-    );
-  }
-  if (field === "vpc_id") {
-    return new OnboardRefusal(
-      "The registration key is for another VPC than the one it names; " +
-        "create a new key and pass it with --reg-key",
-      { cause: error },
-    );
-  }
-  if (error.status === 401 || error.status === 403) {
-    return new OnboardRefusal(
-      "The control plane refused the registration key: it is unknown or has expired; " +
-        "create a new one there and pass it with --reg-key",
-      { cause: error },
-    );
-  }
-  return new OnboardRefusal(
-    `The control plane refused to register this host: ${said ?? `status ${error.status}`}` +
-      `${field === undefined ? "" : ` (${field})`}`,
-    { cause: error },
-  );
-}
-
-/** How long, and how, {@link persist} tries. */
-interface Persistence {
-  signal: AbortSignal;
-  /** Give up after this long, ms; undefined: never. A bounded try also gives up on a bad certificate. */
-  giveUpAfterMs?: number;
-  /** Called when the reason of the failure is another than last time. */
-  onTrouble(reason: string): void;
-  backoff?: Backoff;
-}
-
-/**
- * Repeats an onboarding attempt until it succeeds, is refused, or the time is up.
- *
- * @throws what the attempt threw: always a refusal, other failures only in a bounded try
- * @returns undefined when the signal aborted
- */
-export async function persist<T>(
-  attempt: () => Promise<T>,
-  options: Persistence,
-): Promise<T | undefined> {
-  const { signal, giveUpAfterMs } = options;
-  const backoff = options.backoff ?? new Backoff({ base: 1000, max: 15_000 });
-  const began = performance.now();
-  let last = "";
-  while (!signal.aborted) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (signal.aborted) return undefined;
-      if (!(error instanceof ApiFailure)) throw error;
-      const bounded = giveUpAfterMs !== undefined;
-      if (bounded && !error.transient) throw error;
-      const delay = Math.max((error.retryAfter ?? 0) * 1000, backoff.next());
-      if (bounded && performance.now() - began + delay > giveUpAfterMs) {
-        const seconds = Math.round((performance.now() - began) / 1000);
-        throw new AgentError(
-          `${error.message}, tried for ${seconds} s; check the service URL and the network`,
-          { cause: error },
-        );
-      }
-      if (error.message !== last) options.onTrouble(error.message);
-      last = error.message;
-      await pause(delay, signal);
-    }
-  }
-  return undefined;
 }

@@ -9,12 +9,12 @@ import { keyToBase64 } from "../../relay/derp/mod.ts";
 import { type Api, ApiFailure, pause, runWatch, WatchCache } from "../api/mod.ts";
 import { AgentError, reasonOf } from "../errors.ts";
 import {
+  askPassword,
   ControlLink,
   type ControlState,
-  onboard,
   type Onboarded,
   OnboardRefusal,
-  openSealedToken,
+  Registrar,
   type StateStore,
 } from "../onboarding/mod.ts";
 import { KeyReader, otherRelays } from "./devices.ts";
@@ -57,6 +57,7 @@ export class Membership {
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
   readonly #link: ControlLink;
+  readonly #registrar: Registrar;
   #metadata: RelayMetadata;
   /** The metadata that was published last, as text. */
   #published: string | undefined;
@@ -79,7 +80,27 @@ export class Membership {
     this.#metadata = options.metadata;
     this.#signal = AbortSignal.any([options.signal, this.#stop.signal]);
     this.publicKey = keyToBase64(store.state.publicKey);
+    const { join, vpcId, securityGroupId } = options;
+    this.#registrar = new Registrar({
+      api: doors.api,
+      join,
+      vpcId,
+      securityGroupId,
+      hostname: this.#hostname,
+      state: store.state,
+      remember: (change) => {
+        store.update(change).catch((error) => {
+          log.warn("cannot save: {reason}", { reason: reasonOf(error) });
+        });
+      },
+      show: (prompt) => {
+        if (prompt === undefined) return;
+        log.warn("sign in at {url} to let this relay in; its code is {code}", { ...prompt });
+      },
+      askPassword,
+    });
     this.#link = new ControlLink({
+      signIn: (signal) => this.#registrar.signIn(signal),
       register: (signal) => this.#register(signal),
       registered: (onboarded) => this.#registered(onboarded),
       watch: (token, signal, onState) =>
@@ -134,57 +155,24 @@ export class Membership {
     return this.#options.hostname || this.#metadata.hostname;
   }
 
-  /** One try: with the registration key, or as the device that was registered before. */
+  /** One try: with the registration key or user, or as the device that was registered before. */
   async #register(signal: AbortSignal): Promise<Onboarded> {
-    const { join } = this.#options;
     let onboarded: Onboarded;
     try {
-      onboarded = await onboard(this.#doors.api, join.credential, {
+      onboarded = await this.#registrar.register({
         publicKey: this.#store.state.publicKey,
         hostname: this.#hostname,
         symmetricNat: false,
         endpoints: this.#where.endpoints,
-        relay: true,
+        relay: "derp",
       }, signal);
-    } catch (refusal) {
-      if (!(refusal instanceof OnboardRefusal)) throw refusal;
-      const kept = await this.#asDevice(signal);
-      if (kept === undefined) throw refusal;
-      log.info("the registration key is refused; the relay is still device {id}", {
-        id: kept.device.id,
-      });
-      onboarded = kept;
+    } catch (error) {
+      const known = this.#store.state.deviceId !== undefined;
+      if (known && error instanceof OnboardRefusal) this.#expelled(reasonOf(error));
+      throw error;
     }
     await this.#publish(onboarded.device.id, signal);
     return onboarded;
-  }
-
-  /** By the token of an earlier registration; undefined when there is none or it is refused. */
-  async #asDevice(signal: AbortSignal): Promise<Onboarded | undefined> {
-    const { deviceId, deviceToken, publicKey } = this.#store.state;
-    if (deviceId === undefined || deviceToken === undefined) return undefined;
-    const { api } = this.#doors;
-    try {
-      const device = await api.updateDevice(deviceToken, deviceId, {
-        hostname: this.#hostname,
-        relay: true,
-        ...(this.#where.endpoints.length > 0 ? { endpoints: this.#where.endpoints } : {}),
-      }, signal);
-      if (device.public_key !== this.publicKey) return undefined;
-      const vpc = await api.getVpc(deviceToken, device.vpc_id, signal);
-      const sealed = device.bearer_token;
-      return {
-        device,
-        vpc,
-        deviceToken: sealed === undefined ? deviceToken : openSealedToken(sealed, publicKey),
-      };
-    } catch (error) {
-      if (error instanceof ApiFailure && error.kind === "status" && !error.transient) {
-        this.#expelled(reasonOf(error));
-        return undefined;
-      }
-      throw error;
-    }
   }
 
   /**
@@ -211,9 +199,7 @@ export class Membership {
     const { deviceToken } = this.#store.state;
     const value = { ...this.#metadata };
     let refusal: unknown;
-    const { credential } = this.#options.join;
-    const regKey = credential.kind === "reg-key" ? credential.token : undefined;
-    for (const token of [regKey, deviceToken]) {
+    for (const token of [await this.#registrar.writeToken(signal), deviceToken]) {
       if (token === undefined) continue;
       try {
         await this.#doors.api.putMetadata(token, deviceId, "relay", value, signal);

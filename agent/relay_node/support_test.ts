@@ -8,8 +8,8 @@ import { until } from "../testing/wait.ts";
 import { type JoinedVpc, type JoinOptions, joinVpc, type RelayMetadata } from "./mod.ts";
 import type { RelayDoors } from "./membership.ts";
 
-/** The bearer value of the control plane's user. */
-const USER = "user-token";
+/** Password of the control plane's user, `admin`. */
+export const PASSWORD = "correct horse";
 
 /** What the relay of the tests publishes. */
 export const METADATA: RelayMetadata = {
@@ -24,6 +24,7 @@ export class TestVpc implements AsyncDisposable {
   control!: Control;
   regKey = "";
   port = 0;
+  #user = "";
   readonly #client: Deno.HttpClient;
 
   private constructor(
@@ -47,20 +48,36 @@ export class TestVpc implements AsyncDisposable {
       addr: { hostname: "127.0.0.1", port: this.port },
       stateDir: `${this.dir}/control`,
       certificate: () => Promise.resolve(this.certificate),
-      users: (bearer) => Promise.resolve(bearer === USER ? { userId: control.userId } : undefined),
+      admin: { password: PASSWORD },
       hold: { delayMs: [0, 0] },
     });
     this.control = control;
     this.port = control.address.port;
     this.regKey ||= control.regKey!;
+    this.#user ||= await this.#signIn();
   }
 
   async down(): Promise<void> {
     await this.control.close();
   }
 
+  async #signIn(): Promise<string> {
+    const response = await fetch(`https://127.0.0.1:${this.port}/oauth/token`, {
+      method: "POST",
+      body: new URLSearchParams({
+        client_id: "nexodus-cli",
+        grant_type: "password",
+        username: "admin",
+        password: PASSWORD,
+        scope: "read:organizations read:devices write:devices",
+      }),
+      client: this.#client,
+    });
+    return (await response.json()).access_token;
+  }
+
   // deno-lint-ignore no-explicit-any
-  async call(method: string, path: string, bearer = USER, body?: unknown): Promise<any> {
+  async call(method: string, path: string, bearer = this.#user, body?: unknown): Promise<any> {
     const response = await fetch(`https://127.0.0.1:${this.port}${path}`, {
       method,
       headers: { authorization: `Bearer ${bearer}`, "content-type": "application/json" },

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { AgentError } from "../errors.ts";
+import { AgentError } from "../../errors.ts";
 import { parseJoin } from "./mod.ts";
 
 const usage = (pattern: RegExp) => (error: unknown) =>

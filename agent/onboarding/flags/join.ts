@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { usageError } from "../errors.ts";
+import { usageError } from "../../errors.ts";
 
 /** The service used when nobody names one. */
 const DEFAULT_SERVICE_URL = "https://try.nexodus.io";

@@ -1,8 +1,8 @@
 import { configure, reset } from "@logtape/logtape";
 import assert from "node:assert/strict";
-import { publicKeyOf } from "../../relay/derp/mod.ts";
-import { AgentError } from "../errors.ts";
-import { fakeDevice } from "../testing/fake_control.ts";
+import { publicKeyOf } from "../../../relay/derp/mod.ts";
+import { AgentError } from "../../errors.ts";
+import { fakeDevice } from "../../testing/fake_control.ts";
 import { type CachedVpc, readCache, StateStore, writeCache } from "./mod.ts";
 
 async function inDir(test: (dir: string) => Promise<void>): Promise<void> {

@@ -1,8 +1,8 @@
 /**
  * The state file `state.json`: this host's identity, kept across restarts.
  *
- * Nexodus' fields (`private-key`, `public-key`, `port`) plus ours (`device-id`, `loopback`); fields
- * of other agents are kept as they are. The public key and so the relay identity always come from
+ * Nexodus' fields (`private-key`, `public-key`, `port`, `auth-token`) plus ours (`device-id`,
+ * `loopback`, …); fields of other agents are kept as they are. The public key and so the relay identity always come from
  * the private key, whether it is fresh or stored.
  *
  * @module
@@ -13,15 +13,38 @@ import {
   keysEqual,
   keyToBase64,
   publicKeyOf,
-} from "../../relay/derp/mod.ts";
-import { isObject } from "../api/mod.ts";
-import { AgentError } from "../errors.ts";
+} from "../../../relay/derp/mod.ts";
+import { isObject } from "../../api/mod.ts";
+import { AgentError } from "../../errors.ts";
 import { ensureStateDir, keepAside, parseObject, readPrivate, writePrivate } from "./files.ts";
 
 const MAX_FILE = 16 << 20;
 
+/** A user's session at the issuer. */
+export interface OidcToken {
+  /** A secret. */
+  accessToken: string;
+  /** Gets new ones. A secret. */
+  refreshToken?: string;
+  /** When the access token ends, ms since the epoch. */
+  expiresAt: number;
+}
+
+/** A device flow that a person has not confirmed yet: a restart goes on with the same code. */
+export interface PendingLogin {
+  /** What the host asks with. A secret. */
+  deviceCode: string;
+  /** What the person compares or types. */
+  userCode: string;
+  url: string;
+  /** ms since the epoch */
+  expiresAt: number;
+  /** Seconds between questions. */
+  interval: number;
+}
+
 /** What the agent remembers. */
-interface AgentState {
+export interface AgentState {
   /** WireGuard private key, 32 bytes: also the identity towards relays. */
   privateKey: Uint8Array;
   publicKey: Uint8Array;
@@ -31,11 +54,26 @@ interface AgentState {
   deviceId?: string;
   /** `DT:…`: what is left when the registration key has expired. A secret. */
   deviceToken?: string;
+  /** Origin of the API that the device and the tokens belong to. */
+  api?: string;
+  /** Who signed in with a password. */
+  user?: string;
+  authToken?: OidcToken;
+  login?: PendingLogin;
   /** IP address that STUN saw last, of a device whose address others dial. */
   reflexive?: string;
   /** Loopback address of each relayed peer, by base64 key: stable across restarts. */
   loopback: Record<string, string>;
 }
+
+/** New values of fields; undefined removes one. */
+export type StateChange =
+  & {
+    [K in Exclude<keyof AgentState, "privateKey" | "publicKey" | "port" | "loopback">]?:
+      | AgentState[K]
+      | undefined;
+  }
+  & Partial<Pick<AgentState, "port" | "loopback">>;
 
 /** The state in memory and its file. */
 export class StateStore {
@@ -84,8 +122,8 @@ export class StateStore {
     return store;
   }
 
-  /** Changes fields and writes the file; writes never overlap. */
-  async update(change: Partial<Omit<AgentState, "privateKey" | "publicKey">>): Promise<void> {
+  /** Changes fields, or removes those that are given as undefined, and writes the file; writes never overlap. */
+  async update(change: StateChange): Promise<void> {
     const before = this.#json();
     Object.assign(this.state, change);
     if (this.#json() !== before) await this.save();
@@ -100,6 +138,7 @@ export class StateStore {
 
   #json(): string {
     const { privateKey, publicKey, port, deviceId, deviceToken, reflexive, loopback } = this.state;
+    const { api, user, authToken, login } = this.state;
     const fields: Record<string, unknown> = {
       ...this.#others,
       "private-key": keyToBase64(privateKey),
@@ -109,6 +148,10 @@ export class StateStore {
       ...(deviceId === undefined ? {} : { "device-id": deviceId }),
       ...(deviceToken === undefined ? {} : { "device-token": deviceToken }),
       ...(reflexive === undefined ? {} : { reflexive }),
+      ...(api === undefined ? {} : { api }),
+      ...(user === undefined ? {} : { user }),
+      ...(authToken === undefined ? {} : { "auth-token": writeToken(authToken) }),
+      ...(login === undefined ? {} : { login }),
     };
     return `${JSON.stringify(fields, null, 2)}\n`;
   }
@@ -128,6 +171,10 @@ function readState(
     "device-token": deviceToken,
     reflexive,
     loopback,
+    api,
+    user,
+    "auth-token": authText,
+    login: loginText,
     ...others
   } = value;
   let privateKey: Uint8Array, publicKey: Uint8Array;
@@ -148,6 +195,7 @@ function readState(
     return "its port is not a port number";
   }
   const addresses = isObject(loopback) ? Object.entries(loopback) : [];
+  const authToken = readToken(authText), login = readLogin(loginText);
   return {
     others,
     state: {
@@ -164,6 +212,10 @@ function readState(
         ? { deviceToken }
         : {}),
       ...(typeof reflexive === "string" && reflexive.length <= 45 ? { reflexive } : {}),
+      ...(typeof api === "string" ? { api } : {}),
+      ...(typeof user === "string" ? { user } : {}),
+      ...(authToken === undefined ? {} : { authToken }),
+      ...(login === undefined ? {} : { login }),
     },
   };
 }
@@ -175,4 +227,34 @@ function isKey(text: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** A session in the form that Nexodus' agent writes and reads. */
+function writeToken({ accessToken, refreshToken, expiresAt }: OidcToken): Record<string, unknown> {
+  return {
+    access_token: accessToken,
+    token_type: "Bearer",
+    ...(refreshToken === undefined ? {} : { refresh_token: refreshToken }),
+    expiry: new Date(expiresAt).toISOString(),
+  };
+}
+
+function readToken(value: unknown): OidcToken | undefined {
+  if (!isObject(value)) return undefined;
+  const { access_token: accessToken, refresh_token: refreshToken, expiry } = value;
+  if (typeof accessToken !== "string" || accessToken === "") return undefined;
+  const expiresAt = Date.parse(String(expiry));
+  return {
+    accessToken,
+    ...(typeof refreshToken === "string" && refreshToken !== "" ? { refreshToken } : {}),
+    expiresAt: Number.isNaN(expiresAt) ? 0 : expiresAt,
+  };
+}
+
+function readLogin(value: unknown): PendingLogin | undefined {
+  if (!isObject(value)) return undefined;
+  const { deviceCode, userCode, url, expiresAt, interval } = value;
+  const texts = [deviceCode, userCode, url].every((text) => typeof text === "string");
+  const numbers = [expiresAt, interval].every((number) => Number.isFinite(number));
+  return texts && numbers ? value as unknown as PendingLogin : undefined;
 }

@@ -5,9 +5,15 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import type { Device, DeviceMetadata, SecurityGroup, Vpc } from "../../control/api/types.ts";
-import { isObject, parseDevice, parseMetadata, parseSecurityGroup, parseVpc } from "../api/mod.ts";
-import { reasonOf } from "../errors.ts";
+import type { Device, DeviceMetadata, SecurityGroup, Vpc } from "../../../control/api/types.ts";
+import {
+  isObject,
+  parseDevice,
+  parseMetadata,
+  parseSecurityGroup,
+  parseVpc,
+} from "../../api/mod.ts";
+import { reasonOf } from "../../errors.ts";
 import { keepAside, parseObject, readPrivate, writePrivate } from "./files.ts";
 
 const log = getLogger(["nexd", "agent"]);

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { parseHostPort } from "../../relay/net/mod.ts";
-import { reasonOf, usageError } from "../errors.ts";
-import { readCaFile } from "../platform/mod.ts";
+import { parseHostPort } from "../../../relay/net/mod.ts";
+import { reasonOf, usageError } from "../../errors.ts";
+import { readCaFile } from "../../platform/mod.ts";
 import { type JoinTarget, parseJoin } from "./join.ts";
 
 /** Values of a command's flags, by name. */

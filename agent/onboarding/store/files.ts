@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { isObject } from "../api/mod.ts";
-import { AgentError, reasonOf } from "../errors.ts";
-import { writeFileAtomic } from "../platform/mod.ts";
+import { isObject } from "../../api/mod.ts";
+import { AgentError, reasonOf } from "../../errors.ts";
+import { writeFileAtomic } from "../../platform/mod.ts";
 
 /** Makes the state directory (0700) where it is missing; an existing one keeps its mode. */
 export async function ensureStateDir(dir: string): Promise<void> {

@@ -1,0 +1,16 @@
+/**
+ * The flags by which a host signs in: where the control plane is, and what lets this host in.
+ *
+ * @module
+ */
+export { type Credential, type JoinTarget, parseJoin } from "./join.ts";
+export {
+  homeDir,
+  isRoot,
+  readHostPort,
+  readList,
+  readSignIn,
+  readText,
+  type SignIn,
+  type Values,
+} from "./sign_in.ts";
