@@ -61,6 +61,8 @@ export function buildProgram(exit: (status: number) => void = () => {}): Command
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ outputError: () => {} })
+    // Long flags leave less than the library's least room for their text, on 80 columns.
+    .configureHelp({ minWidthToWrap: 24 })
     .allowExcessArguments(false);
   const common = { version: VERSION, exit };
 

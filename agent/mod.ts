@@ -96,6 +96,7 @@ export async function runAgent(
     routes.onChange = () => agent.wake();
     const { notifier } = context;
     heart = notifier && new Heart(notifier, () => agent.status(), () => agent.beats(HANGS));
+    context.signal.addEventListener("abort", () => heart?.stop(), { once: true });
     await agent.run(context.signal, (status) => {
       heart?.tell();
       const { tunnel_ipv4, tunnel_ipv6 } = status;

@@ -5,8 +5,8 @@
  */
 import { reasonOf } from "../errors.ts";
 import type { RunCommand } from "../platform/mod.ts";
-import { type ArchiveFile } from "./tar.ts";
 import { secretsIn, secretsOf, withoutSecrets } from "./secrets.ts";
+import type { ArchiveFile } from "./tar.ts";
 
 /** Longest output of one program that is kept, characters: the end of it. */
 const MAX_OUTPUT = 2_000_000;

@@ -36,7 +36,10 @@ export function renderFindings(
 ): string[] {
   const width = Math.max(...findings.map(({ check }) => check.length));
   const indent = " ".repeat(9 + width + 2);
-  const count = (level: Level) => findings.filter((one) => one.level === level).length;
+  const count = (level: Level, one: string, more = one) => {
+    const n = findings.filter((finding) => finding.level === level).length;
+    return `${n} ${n === 1 ? one : more}`;
+  };
   const { columns } = context;
   return [
     ...findings.flatMap(({ check, level, text, remedy }) => {
@@ -49,7 +52,11 @@ export function renderFindings(
       ];
     }),
     "",
-    `${count("broken")} broken, ${count("warning")} warnings, ${count("note")} notes, ` +
-    `${count("ok")} ok`,
+    [
+      count("broken", "broken"),
+      count("warning", "warning", "warnings"),
+      count("note", "note", "notes"),
+      count("ok", "ok"),
+    ].join(", "),
   ];
 }

@@ -9,6 +9,7 @@ import type { Command } from "./context.ts";
 import { doctor } from "./doctor.ts";
 import { exitNodeDisable, exitNodeEnable, exitNodeList } from "./exit_node.ts";
 import { install, uninstall } from "./install.ts";
+import { logout } from "./logout.ts";
 import { netcheck } from "./netcheck.ts";
 import { peersPing, peersPing6 } from "./peers_ping.ts";
 import { ping } from "./ping.ts";
@@ -29,6 +30,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   exitNodeList,
   exitNodeEnable,
   exitNodeDisable,
+  logout,
   install,
   uninstall,
   completion,

@@ -183,6 +183,14 @@ export const AGENT_COMMANDS: CommandSpec[] = [
     run: "exitNodeDisable",
   },
   {
+    path: "logout",
+    help: "delete this host's device from its VPC, and its keys from this host",
+    options: agentFlags(
+      ...["service-url", "reg-key", "ca", "insecure-skip-tls-verify", "state-dir"],
+    ),
+    run: "logout",
+  },
+  {
     path: "install",
     help: "run the agent as a service of systemd, now and at each boot",
     options: [

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { type Finding, type Level } from "./finding.ts";
+export type { Finding, Level } from "./finding.ts";
 export { examine, type Patient } from "./examine.ts";
 export { measureNetwork, type NetworkQuestions, type NetworkReport } from "./network.ts";
 export { lookAtRelay, type RelayAddress, type RelayReport } from "./relay.ts";

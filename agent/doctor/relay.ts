@@ -12,7 +12,7 @@ import { get, isAboutCertificate, limited, openTls, statusOf } from "./http.ts";
 /** Where relays answer STUN, and the plain HTTP of captive portal checks. */
 const STUN_PORT = 3478, HTTP_PORT = 80;
 /** How long a STUN server has, ms. */
-const LIMIT = 4_000;
+const LIMIT = 1_500;
 /** How often is asked. */
 const ROUNDS = 3;
 

@@ -33,6 +33,7 @@ export class Heart {
   readonly #look: () => Vitals;
   readonly #timers: ReturnType<typeof setInterval>[] = [];
   #ready = false;
+  #stopped = false;
   #text = "";
 
   /**
@@ -62,8 +63,10 @@ export class Heart {
     this.#text = text;
   }
 
-  /** The agent ends now. */
+  /** The agent ends now. May be called again. */
   stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
     for (const timer of this.#timers) clearInterval(timer);
     this.#notifier.stopping("puts back what it changed on this host");
   }
