@@ -55,7 +55,9 @@ const PUBLIC_LANS = "198.51.100"; // TEST-NET-2, RFC 5737: one /30 per host that
 const GATEWAY = `${WAN}.1`;
 const SERVERS = [{ name: "control", address: `${WAN}.2` }, { name: "relay", address: `${WAN}.3` }];
 /** A wildcard certificate cannot be asked for here, so each name is listed. */
-const SERVER_NAMES: Record<string, string[]> = { control: ["control", "api.control"] };
+const SERVER_NAMES: Record<string, string[]> = {
+  control: ["control", "api.control", "auth.control"],
+};
 
 /** Name of the agent host with the given index: `a`, `b`, … `p`. */
 function hostName(index: number): string {

@@ -36,6 +36,8 @@ export interface AgentStart {
   mode?: "router" | "relay";
   /** More flags. */
   args?: string[];
+  /** Flags by which it signs in, in place of the registration key's. */
+  signIn?: string[];
   env?: Record<string, string>;
 }
 
@@ -152,20 +154,20 @@ export class Mesh {
   }
 
   /** How a host finds and trusts the control plane. */
-  #joinArgs(): string[] {
+  #joinArgs(signIn = ["--reg-key", this.#regKey]): string[] {
     return [
-      ...["--reg-key", this.#regKey, "--ca", `${this.lab.dir}/control/certs/ca.crt`],
+      ...[...signIn, "--ca", `${this.lab.dir}/control/certs/ca.crt`],
       ...["--stun-server", `relay:${STUN_PORT}`, "--stun-server", `control:${STUN_PORT}`],
     ];
   }
 
   /** Starts the agent of a host and waits until it says that it runs. */
   async startAgent(name: string): Promise<void> {
-    const { mode, args = [], env } = this.options.hosts?.[name] ?? {};
+    const { mode, args = [], signIn, env } = this.options.hosts?.[name] ?? {};
     const process = await this.#spawn(name, name, [
       ...taskArguments("agent"),
       ...(mode === undefined ? [] : [mode]),
-      ...this.#joinArgs(),
+      ...this.#joinArgs(signIn),
       ...["--relay-ca", `${this.lab.dir}/relay/ca.crt`, "--public-relay=relay:443"],
       ...["--state-dir", `${this.lab.dir}/${name}`, "--unix-socket", this.socketOf(name)],
       ...this.#agentArgs,

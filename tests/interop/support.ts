@@ -20,6 +20,7 @@ const INSIDE = new URL("./inside.ts", import.meta.url).pathname;
 const PUBLIC_RELAY = "relay.nexodus.io";
 /** STUN of the ordinary kind, beside our own on 3478. */
 const STUN_PORT = 19302;
+const STUN_SERVERS = [`relay:${STUN_PORT}`, `control:${STUN_PORT}`];
 /** What the Go agent says when it has its device. */
 const DEVICE = /(registered|Reconnected as) device with UUID: \[ (\S+) \]/;
 /** Longest a program may take to say that it is up, in ms. */
@@ -103,6 +104,8 @@ export interface Device {
 export interface GoAgentOptions {
   /** `https://HOST#RK:…` */
   regKey: string;
+  /** Flags by which it signs in, in place of the registration key's. */
+  signIn?: string[];
   /** Not the ordinary STUN servers but these. */
   stunServers?: string[];
   /** Directories of the lab with a `ca.crt` that it trusts as well. */
@@ -131,9 +134,9 @@ export class GoAgent {
     const more = (this.options.moreRoots ?? []).map((root) => `${dir}/${root}/ca.crt`);
     const cas = [`${dir}/relay/ca.crt`, `${dir}/control/certs/ca.crt`, ...more];
     Deno.writeTextFileSync(roots, cas.map((path) => Deno.readTextFileSync(path)).join(""));
-    const { regKey, stunServers = [`relay:${STUN_PORT}`, `control:${STUN_PORT}`] } = this.options;
+    const { regKey, signIn = ["--reg-key", regKey], stunServers = STUN_SERVERS } = this.options;
     this.#process = await this.lab.host(this.host).spawn([
-      ...[this.program, "--reg-key", regKey, "--state-dir", this.#stateDir],
+      ...[this.program, ...signIn, "--state-dir", this.#stateDir],
       ...["--unix-socket", this.#socket],
       ...stunServers.flatMap((server) => ["--stun-server", server]),
       ...args,
@@ -142,6 +145,16 @@ export class GoAgent {
     await this.#process.waitFor(/has reconciled state/, START_MS);
     const [, how, id] = line.match(DEVICE)!;
     return { id: id!, registered: how === "registered" };
+  }
+
+  /** Waits for a line of its output, once it was started. */
+  async said(pattern: RegExp): Promise<string> {
+    await until(
+      `start of the Go agent on ${this.host}`,
+      START_MS,
+      () => Promise.resolve(this.#process !== undefined),
+    );
+    return await this.#process!.waitFor(pattern, START_MS);
   }
 
   /** Ends it as a service manager would; its keys and its interface stay. */
