@@ -1,4 +1,5 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
+import { AGENT_COMMANDS } from "../agent/commands/table.ts";
 import { taskArguments } from "../scripts/mesh/mod.ts";
 
 const MAIN = new URL("../main.ts", import.meta.url).pathname;
@@ -57,7 +58,8 @@ Deno.test("flags win over the environment and the environment over defaults when
 });
 
 Deno.test("every command shows its help when asked", async () => {
-  for (const command of [[], ["control"], ["relayderp"], ["status"], ["peers", "list"]]) {
+  const agents = AGENT_COMMANDS.map(({ path }) => path.split(" "));
+  for (const command of [[], ["control"], ["relay"], ["router"], ["relayderp"], ...agents]) {
     const { code, stdout, stderr } = await nexd([...command, "--help"]);
     equal(code, 0, stderr);
     ok(stdout.startsWith("Usage: nexd"), stdout);
