@@ -6,6 +6,7 @@
  */
 
 import ipaddr from "ipaddr.js";
+import { remembering } from "../memo.ts";
 
 /** Why a value was refused; the message says it in a few words. */
 export class PrefixError extends Error {
@@ -34,6 +35,10 @@ const RESERVED: readonly (readonly [cidr: string, name: string])[] = [
   ["fe80::/10", "link-local"],
   ["ff00::/8", "multicast"],
 ];
+const RESERVED_NETWORKS = RESERVED.map(([cidr, name]) => {
+  const [address, bits] = ipaddr.parseCIDR(cidr);
+  return { cidr, name, address, bits };
+});
 
 /** Shorter prefixes take over most of the Internet: that is an exit node's work, not a subnet's. */
 const SHORTEST = { 4: 8, 6: 7 } as const;
@@ -44,24 +49,28 @@ const SHORTEST = { 4: 8, 6: 7 } as const;
  * @param options `defaultRoute`: a default route is fit too; it can be allowed, not routed
  */
 export function parseAllowedIp(text: string, options: { defaultRoute?: boolean } = {}): Prefix {
+  const prefix = allowedIp(text);
+  if (prefix.bits === 0 && !options.defaultRoute) {
+    throw new PrefixError("a default route needs an exit node");
+  }
+  return prefix;
+}
+
+const allowedIp = remembering((text): Prefix => {
   const { address, bits } = split(text, { 4: 32, 6: 128 });
   const family = familyOf(address);
   const network = networkOf(address, bits);
-  if (bits === 0) {
-    if (!options.defaultRoute) throw new PrefixError("a default route needs an exit node");
-    return { cidr: `${network}/0`, family, bits };
-  }
-  for (const [cidr, name] of RESERVED) {
-    const reserved = ipaddr.parseCIDR(cidr);
-    if (reserved[0].kind() !== network.kind()) continue;
-    const common = Math.min(bits, reserved[1]);
-    if (networkOf(network, common).toString() === networkOf(reserved[0], common).toString()) {
-      throw new PrefixError(`it covers ${name} addresses (${cidr})`);
+  if (bits === 0) return { cidr: `${network}/0`, family, bits };
+  for (const reserved of RESERVED_NETWORKS) {
+    if (reserved.address.kind() !== network.kind()) continue;
+    const common = Math.min(bits, reserved.bits);
+    if (networkOf(network, common).toString() === networkOf(reserved.address, common).toString()) {
+      throw new PrefixError(`it covers ${reserved.name} addresses (${reserved.cidr})`);
     }
   }
   if (bits < SHORTEST[family]) throw new PrefixError(`shorter than /${SHORTEST[family]}`);
   return { cidr: `${network}/${bits}`, family, bits };
-}
+});
 
 /** An address for the tunnel interface, host bits kept. Throws {@linkcode PrefixError}. */
 export function parseInterfaceAddress(text: string): Prefix {
@@ -74,7 +83,7 @@ export function parseInterfaceAddress(text: string): Prefix {
 }
 
 /** `ip:port` or `[ipv6]:port` in one spelling. Throws {@linkcode PrefixError}. */
-export function parseEndpoint(text: string): string {
+export const parseEndpoint: (text: string) => string = remembering((text) => {
   const match = /^(?:\[([0-9a-fA-F:.]{2,45})\]|([0-9.]{7,15})):(\d{1,5})$/.exec(text);
   if (!match) throw new PrefixError("not an ip:port");
   const address = parseAddress(match[1] ?? match[2] ?? "");
@@ -88,7 +97,7 @@ export function parseEndpoint(text: string): string {
   const port = Number(match[3]);
   if (port < 1 || port > 65535) throw new PrefixError(`port ${port} is not 1 to 65535`);
   return address.kind() === "ipv6" ? `[${address}]:${port}` : `${address}:${port}`;
-}
+});
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
@@ -127,7 +136,16 @@ function networkOf(address: Address, bits: number): Address {
 
 /** Whether network `inner` lies in `outer`, or is it; both as from {@linkcode parseAllowedIp}. */
 export function within(inner: string, outer: string): boolean {
-  const [a, aBits] = ipaddr.parseCIDR(inner), [b, bBits] = ipaddr.parseCIDR(outer);
-  return a.kind() === b.kind() && aBits >= bBits &&
-    networkOf(a, bBits).toString() === networkOf(b, bBits).toString();
+  const a = networkBytes(inner), b = networkBytes(outer);
+  if (a.bytes.length !== b.bytes.length || a.bits < b.bits) return false;
+  for (let i = 0; i * 8 < b.bits; i++) {
+    const mask = (0xff00 >> Math.min(8, b.bits - i * 8)) & 0xff;
+    if (((a.bytes[i]! ^ b.bytes[i]!) & mask) !== 0) return false;
+  }
+  return true;
 }
+
+const networkBytes = remembering((cidr) => {
+  const [address, bits] = ipaddr.parseCIDR(cidr);
+  return { bytes: address.toByteArray(), bits };
+});

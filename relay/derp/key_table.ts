@@ -98,7 +98,11 @@ export class KeyTable<T> {
 
   /** All values, in no promised order. */
   *values(): IterableIterator<T> {
-    for (const [, value] of this.entries()) yield value;
+    for (const first of this.#chains.values()) {
+      for (let entry: Entry<T> | undefined = first; entry !== undefined; entry = entry.next) {
+        yield entry.value;
+      }
+    }
   }
 
   /** All keys (the table's own copies: do not change them) and values. */

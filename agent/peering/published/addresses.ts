@@ -5,6 +5,7 @@
  * @module
  */
 import ipaddr from "ipaddr.js";
+import { remembering } from "../../memo.ts";
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
@@ -17,16 +18,16 @@ export interface Prefix {
 }
 
 /** An address in a common spelling (four decimal parts, or IPv6 without zone); v4-mapped unmapped. */
-export function parseAddress(text: string): Address | undefined {
+export const parseAddress: (text: string) => Address | undefined = remembering((text) => {
   if (text.length > 45 || text.includes("%")) return undefined;
   if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text);
   if (!text.includes(":") || !ipaddr.IPv6.isValid(text)) return undefined;
   const address = ipaddr.IPv6.parse(text);
   return address.isIPv4MappedAddress() ? address.toIPv4Address() : address;
-}
+});
 
 /** `address/bits`, or a bare address as its host prefix. */
-export function parsePrefix(text: string): Prefix | undefined {
+export const parsePrefix: (text: string) => Prefix | undefined = remembering((text) => {
   const [host = "", length, ...rest] = text.split("/");
   const address = parseAddress(host);
   if (address === undefined || rest.length > 0) return undefined;
@@ -39,7 +40,7 @@ export function parsePrefix(text: string): Prefix | undefined {
   );
   const network = ipaddr.fromByteArray(bytes);
   return { address: network, bits, text: `${network}/${bits}` };
-}
+});
 
 /** True when `inner` lies wholly inside `outer`. */
 export function contains(outer: Prefix, inner: Prefix): boolean {
