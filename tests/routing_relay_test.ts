@@ -50,6 +50,25 @@ Deno.test("hosts that use relays only reach each other and their networks throug
   equal(second.code, 1);
   match(second.stderr, /^[^\n]*The VPC has a relay already, c; delete that device first[^\n]*\n$/);
 
+  // A device that goes takes its networks along.
+  await mesh.kill("b", "SIGTERM");
+  const logout = await lab.host("b").run([
+    Deno.execPath(),
+    ...taskArguments("agent"),
+    ...["logout", "--reg-key", mesh.regKey, "--ca", `${lab.dir}/control/certs/ca.crt`],
+    ...["--state-dir", `${lab.dir}/b`],
+  ], { timeoutMs: 20_000, env: { NO_COLOR: "1" } });
+  equal(logout.code, 0, logout.stderr);
+  const deleted = Date.now();
+  while (
+    /172\.20\.7|fd00:20:7:/.test(
+      await at(lab, "a", "ip -4 route show table all; ip -6 route show table all"),
+    )
+  ) {
+    ok(Date.now() - deleted < 10_000, "networks of a deleted device are still routed to it");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+
   // The same relay may start again.
   await mesh.restart("c", "SIGTERM");
   await mesh.kill("c", "SIGTERM");

@@ -170,6 +170,12 @@ function setOf(name: string, type: string, elements: readonly string[]): string[
   ];
 }
 
+/** Whether the table is there: others may flush the whole packet filter. */
+export async function hasTable(interfaceName: string): Promise<boolean> {
+  const { code } = await runCommand("nft", ["list", "table", "inet", tableOf(interfaceName)]);
+  return code === 0;
+}
+
 /**
  * Runs `nft` with this text, all of it or nothing.
  *

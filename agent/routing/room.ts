@@ -16,7 +16,7 @@ import {
 import { runIp } from "../platform/mod.ts";
 import { Claims } from "./claims.ts";
 import { type Before, forwardOn, interfacesBefore } from "./forwarding.ts";
-import { type Forwarding, type Networks, runNft, tableText } from "./nft.ts";
+import { type Forwarding, hasTable, type Networks, runNft, tableText } from "./nft.ts";
 import { type Lookup, Outside, readResolvers } from "./outside.ts";
 import { PolicyRouting, type Want } from "./policy.ts";
 
@@ -24,6 +24,8 @@ import { PolicyRouting, type Want } from "./policy.ts";
 const SWITCH_LIMIT = 8_000;
 /** Most networks that a note names. */
 const MAX_NAMED = 4;
+/** How often the packet filter's table is looked for, ms. */
+const LOOK_AT_FILTER = 10_000;
 
 /** What this host is in its VPC, and what it carries for others. */
 export interface RoutingOptions {
@@ -95,6 +97,8 @@ class Routing implements RoutingRoom {
   #want: Want = NOTHING;
   /** Text of the packet filter's table as it was set last. */
   #filter: string | undefined;
+  /** When the table was last seen. */
+  #lookedAt = 0;
   #before: Before | undefined;
   #forwarding = false;
   #marksValid = false;
@@ -306,9 +310,15 @@ class Routing implements RoutingRoom {
       exitInUse: want.defaults.length > 0 && !relay,
       ...(this.#carries ? { forwarding: this.#forwardingOf(facts, want) } : {}),
     });
+    const now = performance.now();
+    if (text === this.#filter && now - this.#lookedAt > LOOK_AT_FILTER) {
+      this.#lookedAt = now;
+      if (!await hasTable(this.#options.interfaceName)) this.#filter = undefined;
+    }
     if (text === this.#filter) return;
     await runNft(text);
     this.#filter = text;
+    this.#lookedAt = now;
   }
 
   #forwardingOf(facts: HostFacts, want: Want): Forwarding {
