@@ -212,7 +212,7 @@ export class Agent {
     undo.defer(() => this.#rooms.release());
     undo.defer(() => this.#tunnel.close());
     undo.defer(() => this.#rooms.close());
-    await this.#tunnel.open();
+    await this.#tunnel.start();
     onRunning(this.status());
 
     const stop = new AbortController();
@@ -364,6 +364,7 @@ export class Agent {
       mtu: TUNNEL_MTU,
       mark: UNDERLAY_MARK,
       driver: this.#config.driver,
+      ranges: this.#last === undefined ? [] : [this.#last.vpc.ipv4_cidr, this.#last.vpc.ipv6_cidr],
     };
   }
 

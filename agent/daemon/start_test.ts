@@ -6,6 +6,7 @@ import { AgentError } from "../errors.ts";
 import { Bench } from "../testing/bench.ts";
 import { FakeControl, fakeDevice, json } from "../testing/fake_control.ts";
 import { until } from "../testing/wait.ts";
+import { RangeConflict } from "../wireguard/mod.ts";
 import { measureHost } from "./outside/mod.ts";
 import { TUNNEL_MTU } from "./mod.ts";
 
@@ -132,6 +133,22 @@ Deno.test("agent keeps the tunnel of its cache while its registration key is ref
   await until(() => agent.status().control.state === "connected", "a key that is taken");
   assert.equal(bench.parts.devices.length, 2, "the tunnel was not touched");
   assert.equal(bench.parts.device.peers.length, 1);
+});
+
+Deno.test("agent runs without an interface while the host is in the VPC's range", async () => {
+  await using bench = await Bench.open(ensureSelfSigned);
+  const conflict = () => new RangeConflict("100.64.0.0/10 of the VPC and 100.64.0.0/16 overlap");
+  bench.parts.openFailures = [conflict(), conflict()];
+  const { agent, ended, stop } = await bench.up();
+  await until(() => agent.status().error?.includes("overlap"), "the conflict in the status");
+  const { status, tunnel_ipv4 } = agent.status();
+  assert.deepEqual([status, tunnel_ipv4], ["Starting", "100.64.0.1"]);
+  assert.equal(bench.parts.devices.length, 0);
+  await until(() => agent.status().status === "Running", "the interface, when the host has moved");
+  assert.deepEqual(bench.parts.device.config.ranges, ["100.64.0.0/10", "200::/64"]);
+  assert.equal(agent.status().error, undefined);
+  stop();
+  await ended;
 });
 
 Deno.test("agent refuses to run twice on one state directory or one control socket", async () => {

@@ -6,7 +6,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { Backoff, pause } from "../api/mod.ts";
-import type { DeviceConfig, WireGuardDevice } from "../wireguard/mod.ts";
+import { type DeviceConfig, RangeConflict, type WireGuardDevice } from "../wireguard/mod.ts";
 
 const log = getLogger(["nexd", "agent"]);
 
@@ -61,6 +61,19 @@ export class Tunnel {
       log.error("WireGuard ended: {reason}; opening it again", { reason });
       this.renew(reason);
     });
+  }
+
+  /**
+   * Opens it for the first time; throws what the driver throws. While the host is in one of the
+   * VPC's ranges the agent goes on without it, and {@linkcode ensure} tries again.
+   */
+  async start(): Promise<void> {
+    try {
+      await this.open();
+    } catch (error) {
+      if (!(error instanceof RangeConflict)) throw error;
+      this.renew(error.message);
+    }
   }
 
   /** It has to be opened again, because of `reason`. */
