@@ -1,46 +1,14 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import type { AgentStatus } from "../agent/ctl/mod.ts";
-import { enterFlags } from "../scripts/lab/holder.ts";
 import { Lab } from "../scripts/lab/mod.ts";
 import { cannotMesh } from "../scripts/lab/support.ts";
 import { Mesh } from "../scripts/mesh/mod.ts";
+import { giveIpv6, onRouter, renat } from "./nat_support.ts";
 import { inMesh, pingOn } from "./support.ts";
 
 /** ms between STUN rounds here. */
 const PERIOD = 2_000;
 const env = { NEXD_STUN_INTERVAL: String(PERIOD) };
-
-/** Runs a shell script on the router before an agent's host; without one, on the Internet's. */
-async function onRouter(lab: Lab, host: string | undefined, script: string): Promise<void> {
-  const router = host === undefined ? [] : ["nsenter", `--net=/run/netns/router-${host}`];
-  const { code, stderr } = await new Deno.Command("nsenter", {
-    args: [
-      ...enterFlags(lab.initPid),
-      ...[...router, "sh", "-ec", script],
-    ],
-    stdout: "piped",
-    stderr: "piped",
-  }).output();
-  equal(code, 0, new TextDecoder().decode(stderr));
-}
-
-/**
- * Gives a router another rule for UDP source ports, and has it forget its connections: masquerading
- * ends with the address that it used.
- */
-function renat(lab: Lab, host: string, rule: string): Promise<void> {
-  const { publicAddress } = lab.host(host);
-  return onRouter(
-    lab,
-    host,
-    `nft flush chain ip nat postrouting
-     nft add rule ip nat postrouting oifname wan meta l4proto udp masquerade ${rule}
-     nft add rule ip nat postrouting oifname wan masquerade
-     ip address del ${publicAddress}/24 dev wan
-     ip address add ${publicAddress}/24 dev wan
-     ip route replace default via 203.0.113.1`,
-  );
-}
 
 /** Waits until the status of an agent fits; returns it. */
 async function status(
@@ -199,30 +167,8 @@ Deno.test("a host's new address is measured and published at once when its netwo
 Deno.test("an address over IPv6 is measured from WireGuard's port and published beside the other", async () => {
   if (await cannotMesh()) return;
   await using lab = await Lab.create({ hosts: 1, nat: "cone" });
-  const relay = "2001:db8::3", address = "2001:db8:a::10";
-  const setUp = async (host: string, ...lines: string[]) => {
-    const { code, stderr } = await lab.host(host).run(["sh", "-ec", lines.join("\n")]);
-    equal(code, 0, stderr);
-  };
-  await onRouter(
-    lab,
-    "a",
-    `echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
-     ip address add 2001:db8::11/64 dev wan nodad
-     ip address add 2001:db8:a::1/64 dev lan nodad
-     ip address add fe80::1/64 dev wan nodad
-     ip address add fe80::2/64 dev lan nodad`,
-  );
-  await setUp(
-    "a",
-    `ip address add ${address}/64 dev eth0 nodad`,
-    "ip route add default via 2001:db8:a::1",
-  );
-  await setUp(
-    "relay",
-    `ip address add ${relay}/64 dev eth0 nodad`,
-    "ip route add 2001:db8:a::/64 via 2001:db8::11",
-  );
+  const { relay, hosts } = await giveIpv6(lab, ["a"]);
+  const address = hosts["a"]!;
   const agentArgs = ["--stun-server", `[${relay}]:3478`];
   const mesh = await Mesh.start(lab, { agents: ["a"], env, agentArgs });
   const { netcheck, listen_port, reflexive, reflexive6, nat } = await status(

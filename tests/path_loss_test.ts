@@ -1,7 +1,7 @@
 import { equal, ok } from "node:assert/strict";
 import { inMesh, pingOn } from "./support.ts";
 
-Deno.test("two hosts go on over the relay within 20 s when the direct way dies without a word", async () => {
+Deno.test("two hosts go on over the relay within 8 s when the direct way dies without a word", async () => {
   await inMesh({ nat: "cone" }, async (mesh, lab) => {
     await mesh.waitForPath("a", "b", "reflexive", 30_000);
     await mesh.waitForPath("b", "a", "reflexive", 30_000);
@@ -17,7 +17,7 @@ Deno.test("two hosts go on over the relay within 20 s when the direct way dies w
     }
     const died = Date.now();
     const resumed = await ping.replyAfter(died + 500, 40_000);
-    ok(resumed - died < 20_000, `it took ${resumed - died} ms`);
+    ok(resumed - died < 8_000, `it took ${resumed - died} ms`);
     await ping.stop();
     await mesh.waitForPath("a", "b", "via-derp-relay", 20_000);
     await mesh.waitForPath("b", "a", "via-derp-relay", 20_000);

@@ -130,6 +130,36 @@ Deno.test("plan follows a change of the device without waiting, when its new end
   assert.equal(run.last.endpoint, moved);
 });
 
+Deno.test("plan takes a newly published endpoint of a way that works once it has answered", () => {
+  const run = new Run();
+  run.pass();
+  run.probes = { answers: [OUTSIDE, LOOPBACK] };
+  run.healthyFor(20_000);
+  const moved = "203.0.113.2:50000";
+  run.peer = { ...run.peer, reflexive: moved };
+  run.healthyFor(4_000);
+  assert.equal(run.last.endpoint, OUTSIDE);
+  assert.deepEqual(run.last.probes?.search, [moved]);
+  run.probes = { answers: [LOOPBACK, moved] };
+  run.healthyFor(2_000);
+  assert.equal(run.last.endpoint, moved);
+  // A change in the middle of a trial ends it no earlier.
+  run.self = { ...run.self, reflexive: "203.0.113.1:50001" };
+  run.pass(250);
+  assert.equal(run.last.endpoint, moved);
+  assert.equal(run.last.code, "probing");
+});
+
+Deno.test("plan leaves a peer on the relay when its NAT becomes a cone, until it answers directly", () => {
+  const run = relayed();
+  run.self = { ...run.self, symmetric: false };
+  assert.deepEqual([...endpointsOver(run, 10_000)], [LOOPBACK]);
+  assert.equal(run.last.code, "direct-failed");
+  run.probes = { answers: [LOOPBACK, OUTSIDE] };
+  run.healthyFor(2_000);
+  assert.equal(run.last.endpoint, OUTSIDE);
+});
+
 Deno.test("plan uses an address that only probes have shown, the published one first", () => {
   const run = relayed();
   run.probes = { answers: [LOOPBACK, LEARNT] };

@@ -27,7 +27,16 @@ import {
   type Verdict,
   type VpcRelay,
 } from "./methods.ts";
-import { type Confirmed, confirmed, isBetter, isDead, isLoopback, probesFor } from "./probed.ts";
+import {
+  type Confirmed,
+  confirmed,
+  deadAt,
+  holdAfter,
+  isBetter,
+  isLoopback,
+  methodAt,
+  probesFor,
+} from "./probed.ts";
 import type {
   MethodId,
   Observed,
@@ -44,9 +53,6 @@ import type {
  * when it does not. The other side may come later by its clock: WireGuard then follows it.
  */
 export const PROBE_LIMIT = 3_000;
-
-/** Time for which a way must have been left before it is taken again, ms; doubled like the probes. */
-const HOLD = 10_000;
 
 /** A busy path is left alone for so many probing slots: trying a way costs packets. */
 const BUSY_SLOTS = 6;
@@ -157,7 +163,7 @@ export class PeerMachine {
     const { h } = this, { self, peer, now, wall } = this.#s;
     if (h.probe !== undefined) return h.probe.startedAt + PROBE_LIMIT;
     const suspectAt = (h.traffic?.askedAt ?? -Infinity) + SUSPECT_AFTER;
-    const next = suspectAt > now ? suspectAt : Infinity;
+    const next = Math.min(...[suspectAt, this.#deadAt].filter((at) => at > now), Infinity);
     if (h.method === undefined || this.#better(h.method) === undefined) return next;
     return Math.min(
       next,
@@ -177,13 +183,16 @@ export class PeerMachine {
     if (this.h.method !== "via-relay") {
       const health = assess(this.h, observed, now);
       // Probes know in two seconds what the byte counters tell in twelve.
-      return isDead(this.#inUse, this.#s.probed, this.h)
-        ? { ...health, healthy: false, suspect: true }
-        : health;
+      return this.#deadAt <= now ? { ...health, healthy: false, suspect: true } : health;
     }
     // The peer is not in WireGuard: it is as well as the relay.
     const healthy = vpcRelay?.healthy === true;
     return { healthy, suspect: false, failed: !healthy, evidence: healthy };
+  }
+
+  /** When the endpoint in use counts as dead, by what probes say; Infinity: it does not. */
+  get #deadAt(): number {
+    return deadAt(this.#inUse, this.#s.probed, this.h) ?? Infinity;
   }
 
   #followHealth(): void {
@@ -251,11 +260,10 @@ export class PeerMachine {
   #confirmed(current: MethodId): Confirmed | undefined {
     const { h } = this, { now } = this.#s;
     const since = Math.max(h.appliedAt, h.adoptedAt ?? -Infinity);
-    // After ways that did not last it has to answer for longer, unless something has changed.
-    const hold = h.probesFailed === 0 || (h.changedAt ?? -Infinity) >= since
-      ? 0
-      : Math.min(PROBE_INTERVAL, HOLD * 2 ** (h.probesFailed - 1));
-    return now - since < hold ? undefined : confirmed(this.context(), current, since, now);
+    const hold = (h.changedAt ?? -Infinity) >= since ? 0 : holdAfter(h.probesFailed);
+    return now - since < hold
+      ? undefined
+      : confirmed(this.context(), current, this.#inUse, since, now);
   }
 
   /** A handshake may be there before the news that the peer is: then the search is over already. */
@@ -272,8 +280,11 @@ export class PeerMachine {
   #changed(): void {
     const { h } = this, { now } = this.#s;
     this.#note("device-changed");
-    // What is published now takes effect, unless the way was found without it.
-    if (h.method !== undefined && this.verdict(h.method).usable) delete h.endpoint;
+    if (this.#s.probed?.speaks && this.#inUse !== undefined && this.health.healthy) {
+      // What is published now takes effect when it has answered: what is in use works.
+      h.endpoint ??= this.#inUse;
+    } else if (h.method !== undefined && this.verdict(h.method).usable) delete h.endpoint;
+    if (this.#s.probed?.speaks && h.probe !== undefined) return; // it ends by itself
     const pause = CHANGE_PAUSE * 2 ** Math.min(h.probesFailed, 3);
     if (h.changedAt !== undefined && now - h.changedAt < pause) return;
     h.changedAt = now;
@@ -303,7 +314,7 @@ export class PeerMachine {
     const relayed = at === loopback;
     if (relayed === !methodOf(h.method!).direct || (!relayed && self.relayOnly)) return false;
     if (!relayed && isLoopback(at)) return false;
-    h.method = relayed ? "via-derp-relay" : at === peer.local ? "direct-local" : "reflexive";
+    h.method = relayed ? "via-derp-relay" : methodAt(at, this.context());
     h.adopted = at;
     h.adoptedAt = this.#s.now;
     h.slot = this.#slot();

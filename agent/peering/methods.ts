@@ -192,7 +192,9 @@ export const METHODS: readonly Method[] = [
     applicable(context) {
       const refused = betweenHosts(context);
       if (refused !== undefined) return refused;
-      const { self, peer, relay, vpcRelay, loopback, directFailed } = context;
+      const { self, peer, relay, vpcRelay, loopback, probed } = context;
+      // Who knows probes is left on the relay until a direct way has answered.
+      const directFailed = context.directFailed || probed?.speaks;
       if (vpcRelay?.stable) return no(`the VPC's relay ${vpcRelay.hostname} comes first`);
       if (vpcRelay?.pending) return no(`the VPC's relay ${vpcRelay.hostname} is being tried`);
       if (relay === undefined) return no("no relay is known");

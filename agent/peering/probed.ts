@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { PROBE_INTERVAL } from "./health/mod.ts";
 import { type MethodContext, METHODS, sharedNat } from "./methods.ts";
 import type { MethodId, PathProbes, Peer, PeerHistory, Probed } from "./types.ts";
 
@@ -11,6 +12,12 @@ import type { MethodId, PathProbes, Peer, PeerHistory, Probed } from "./types.ts
 const ANSWER_LIFE = 6_000;
 /** Bytes that flowed so long ago still make a path busy, ms. */
 const BUSY_FOR = 3_000;
+
+/** Time between two looks at the counters that tell a silence, ms. */
+const SECOND_LOOK = 250;
+
+/** The shortest {@linkcode holdAfter}, ms. */
+const HOLD = 10_000;
 
 /** How good a method is; over which IP version makes no difference. */
 const RANKS: Record<MethodId, number> = {
@@ -30,6 +37,14 @@ export function isBetter(one: MethodId, other: MethodId | undefined): boolean {
   return other === undefined || RANKS[one] < RANKS[other];
 }
 
+/**
+ * For how long a way must have been left before it is taken again, ms, after so many in a row that
+ * did not last; a change of the hosts makes it none.
+ */
+export function holdAfter(failures: number): number {
+  return failures === 0 ? 0 : Math.min(PROBE_INTERVAL, HOLD * 2 ** (failures - 1));
+}
+
 /** A method, and the endpoint of the peer that has answered. */
 export interface Confirmed {
   name: MethodId;
@@ -38,11 +53,12 @@ export interface Confirmed {
 
 /**
  * The best direct method above `current` of which an endpoint has answered since a time: it works,
- * whatever is said of NATs.
+ * whatever is said of NATs. A published endpoint is also better than one that is no more.
  */
 export function confirmed(
   context: MethodContext,
   current: MethodId | undefined,
+  inUse: string | undefined,
   since: number,
   now: number,
 ): Confirmed | undefined {
@@ -55,30 +71,53 @@ export function confirmed(
     )
     .sort(([, a], [, b]) => b.at - a.at)
     .map(([endpoint]) => endpoint);
-  const published = [peer.local, peer.reflexive, peer.reflexive6];
   for (const { name } of METHODS) {
-    if (!isBetter(name, current)) continue;
     const of = fresh.filter((endpoint) => methodAt(endpoint, context) === name);
-    const endpoint = of.find((one) => published.includes(one)) ?? of[0];
+    const published = of.find((one) => isPublished(one, peer));
+    const endpoint = isBetter(name, current)
+      ? published ?? of[0]
+      : isRenewed(name, current, inUse, peer)
+      ? published
+      : undefined;
     if (endpoint !== undefined) return { name, endpoint };
   }
   return undefined;
 }
 
+function isPublished(endpoint: string, { local, reflexive, reflexive6 }: Peer): boolean {
+  return [local, reflexive, reflexive6].includes(endpoint);
+}
+
+/** Whether the endpoint in use is one that is not published any more, of a method as good. */
+function isRenewed(
+  name: MethodId,
+  current: MethodId | undefined,
+  inUse: string | undefined,
+  peer: Peer,
+): boolean {
+  return current !== undefined && RANKS[name] === RANKS[current] && inUse !== undefined &&
+    !isLoopback(inUse) && !isPublished(inUse, peer);
+}
+
 /** The direct method by which an endpoint of the peer is reached. */
-function methodAt(endpoint: string, context: MethodContext): MethodId {
+export function methodAt(endpoint: string, context: MethodContext): MethodId {
   if (endpoint === context.peer.local && sharedNat(context) !== undefined) return "direct-local";
   return endpoint.startsWith("[") ? "reflexive-ipv6" : "reflexive";
 }
 
-/** Whether an endpoint is dead: asked in vain, and no byte came from the peer since. */
-export function isDead(
+/**
+ * Since when an endpoint counts as dead: asked in vain, and no byte came from the peer since. Bytes
+ * that may have come just before need another look, a moment later. Undefined: it does not.
+ */
+export function deadAt(
   endpoint: string | undefined,
   probed: Probed | undefined,
   history: PeerHistory,
-): boolean {
+): number | undefined {
   const since = endpoint === undefined ? undefined : probed?.silent.get(endpoint);
-  return since !== undefined && (history.traffic?.grewAt ?? -Infinity) <= since;
+  const grew = history.traffic?.grew;
+  if (since === undefined || grew === undefined || grew.to <= since) return since;
+  return grew.from > since ? undefined : grew.to + SECOND_LOOK;
 }
 
 /** What probes shall find out next about a peer. */
@@ -95,7 +134,10 @@ export function probesFor(
   if (self.relayOnly) return { speaks, search: [], busy: false, ...relay };
   const settled = healthy ? history.method : undefined;
   const search = endpointsOf(peer, context)
-    .filter(([name, endpoint]) => endpoint !== inUse && isBetter(name, settled))
+    .filter(([name, endpoint]) =>
+      endpoint !== inUse &&
+      (isBetter(name, settled) || isRenewed(name, settled, inUse, peer))
+    )
     .map(([, endpoint]) => endpoint);
   const busyAt = history.traffic?.busyAt ?? -Infinity;
   const trying = history.probe !== undefined;

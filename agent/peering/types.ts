@@ -205,8 +205,10 @@ export interface Traffic {
   tx: number;
   /** When rx last grew, ms; the start of watching until then. */
   rxAt: number;
-  /** When rx was seen to grow. */
-  grewAt?: number;
+  /** When the counters were last looked at. */
+  lookedAt: number;
+  /** The two looks between which rx last grew. */
+  grew?: { from: number; to: number };
   /** When more than handshakes and keepalives last flowed. */
   busyAt?: number;
   /** The handshake of then. */

@@ -38,13 +38,15 @@ export function followTraffic(
   const { rxBytes: rx, txBytes: tx, lastHandshake } = observed;
   const handshake = lastHandshake === undefined ? {} : { handshake: lastHandshake };
   if (before === undefined || rx < before.rx || tx < before.tx) {
-    return { rx, tx, rxAt: now, txAtRx: tx, ...handshake };
+    return { rx, tx, rxAt: now, lookedAt: now, txAtRx: tx, ...handshake };
   }
   const flowed = rx - before.rx + tx - before.tx -
     (before.handshake === lastHandshake ? 0 : HANDSHAKE_BYTES);
   const busyAt = flowed > TRAFFIC_BYTES ? now : before.busyAt;
-  const busy = { ...handshake, ...(busyAt === undefined ? {} : { busyAt }) };
-  if (rx !== before.rx) return { rx, tx, rxAt: now, grewAt: now, txAtRx: tx, ...busy };
+  const busy = { lookedAt: now, ...handshake, ...(busyAt === undefined ? {} : { busyAt }) };
+  if (rx !== before.rx) {
+    return { rx, tx, rxAt: now, grew: { from: before.lookedAt, to: now }, txAtRx: tx, ...busy };
+  }
   const asked = tx - before.txAtRx > ASKING_BYTES;
   return asked && before.askedAt === undefined
     ? { ...before, tx, askedAt: now, ...busy }

@@ -101,6 +101,7 @@ Deno.test("followTraffic starts anew when the counters went back", () => {
     rx: 0,
     tx: 0,
     rxAt: T + 1000,
+    lookedAt: T + 1000,
     txAtRx: 0,
     handshake: T,
   });
@@ -110,7 +111,7 @@ Deno.test("followTraffic calls more than handshakes and keepalives busy", () => 
   let traffic = followTraffic(undefined, seen(T, 100, 100), T);
   traffic = followTraffic(traffic, seen(T + 1, 100 + 92 + 32, 100 + 148 + 64), T + 1000);
   assert.equal(traffic!.busyAt, undefined);
-  assert.equal(traffic!.grewAt, T + 1000);
+  assert.deepEqual(traffic!.grew, { from: T, to: T + 1000 });
   traffic = followTraffic(traffic, seen(T + 1, 224 + 128, 312 + 128), T + 2000);
   assert.equal(traffic!.busyAt, T + 2000);
   assert.equal(followTraffic(traffic, seen(T + 1, 352, 440), T + 3000)!.busyAt, T + 2000);

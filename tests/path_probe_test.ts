@@ -1,0 +1,129 @@
+import { equal, ok } from "node:assert/strict";
+import type { PeerStatus } from "../agent/ctl/mod.ts";
+import { Lab } from "../scripts/lab/mod.ts";
+import { cannotMesh } from "../scripts/lab/support.ts";
+import { Mesh } from "../scripts/mesh/mod.ts";
+import { giveIpv6, onRouter, renat } from "./nat_support.ts";
+import { inMesh, pause, pingOn } from "./support.ts";
+
+/** The one peer of a host. */
+const peerOf = async (mesh: Mesh, host: string): Promise<PeerStatus> =>
+  (await mesh.status(host)).peers[0]!;
+
+/** Has both hosts drop, without a word, what comes from the other's outside address. */
+async function deafen(lab: Lab): Promise<void> {
+  for (const [host, other] of [["a", "b"], ["b", "a"]] as const) {
+    const { code, stderr } = await lab.host(host).run(["nft", "-f", "-"], {
+      input: `table inet deaf { chain in { type filter hook input priority 0; ip saddr ${
+        lab.host(other).publicAddress
+      } meta l4proto udp drop; }; }`,
+    });
+    equal(code, 0, stderr);
+  }
+}
+
+async function undeafen(lab: Lab): Promise<void> {
+  for (const host of ["a", "b"]) {
+    equal((await lab.host(host).run(["nft", "delete", "table", "inet", "deaf"])).code, 0);
+  }
+}
+
+Deno.test("looking for a direct way loses no packet, in vain or not, and a dead one is left in seconds", async () => {
+  if (await cannotMesh()) return;
+  await using lab = await Lab.create({ hosts: 2, nat: "cone" });
+  await deafen(lab);
+  const mesh = await Mesh.start(lab, { agents: ["a", "b"] });
+  // Without probes each side would wait for the direct way for half a minute.
+  await mesh.waitForPath("a", "b", "via-derp-relay", 15_000);
+  await mesh.waitForPath("b", "a", "via-derp-relay", 15_000);
+  equal((await mesh.status("a")).netcheck!.path_probes, "on");
+
+  const ping = await pingOn(mesh, "a", "b", 10);
+  await pause(7_000);
+  const vain = await peerOf(mesh, "a");
+  equal(vain.method, "via-derp-relay");
+  ok(vain.paths?.every(({ endpoint }) => endpoint.startsWith("127.")), JSON.stringify(vain.paths));
+  ok(vain.paths?.length === 1, "the peer answers through the relay");
+
+  await undeafen(lab);
+  await Promise.all([
+    mesh.waitForPath("a", "b", "reflexive", 30_000),
+    mesh.waitForPath("b", "a", "reflexive", 30_000),
+  ]);
+  await pause(1_000);
+  const { received, lost } = await ping.stop();
+  equal(lost, 0, `${lost} of ${received + lost} pings lost`);
+
+  const before = await pingOn(mesh, "b", "a", 10);
+  await pause(3_000); // the path is known to be busy
+  await deafen(lab);
+  const died = Date.now();
+  const resumed = await before.replyAfter(died + 300, 20_000);
+  ok(resumed - died < 6_000, `it took ${resumed - died} ms`);
+  await before.stop();
+});
+
+Deno.test("two hosts behind symmetric NATs talk over IPv6, and over the relay when that is gone", async () => {
+  if (await cannotMesh()) return;
+  await using lab = await Lab.create({ hosts: 2, nat: "symmetric" });
+  const { relay, hosts } = await giveIpv6(lab, ["a", "b"]);
+  const agentArgs = ["--stun-server", `[${relay}]:3478`];
+  const mesh = await Mesh.start(lab, { agents: ["a", "b"], agentArgs });
+  for (const [host, other] of [["a", "b"], ["b", "a"]] as const) {
+    const path = await mesh.waitForPath(host, other, "reflexive", 20_000);
+    ok(path.endpoint.startsWith(`[${hosts[other]}]:`), path.endpoint);
+    equal((await mesh.status(host)).nat, "symmetric");
+  }
+  equal((await mesh.ping("a", "b", { count: 100, intervalMs: 10 })).received, 100);
+
+  const ping = await pingOn(mesh, "a", "b", 20);
+  await pause(3_000);
+  await onRouter(lab, "a", "nft insert rule ip6 filter forward meta l4proto udp drop");
+  const died = Date.now();
+  const resumed = await ping.replyAfter(died + 300, 20_000);
+  ok(resumed - died < 6_000, `it took ${resumed - died} ms`);
+  await ping.stop();
+  await mesh.waitForPath("a", "b", "via-derp-relay", 10_000);
+});
+
+Deno.test("a host behind a symmetric NAT reaches one that takes packets from anywhere", async () => {
+  if (await cannotMesh()) return;
+  await using lab = await Lab.create({ hosts: 2, nat: ["symmetric", "open"] });
+  const mesh = await Mesh.start(lab, { agents: ["a", "b"] });
+  await mesh.waitForPath("a", "b", "reflexive", 20_000);
+  await mesh.waitForPath("b", "a", "reflexive", 20_000);
+  await pause(3_500); // a trial ends
+  const [path, back] = [await peerOf(mesh, "a"), await peerOf(mesh, "b")];
+  // One found that the other answers, and the other one's WireGuard may have followed.
+  ok([path, back].some(({ code }) => code === "answered"), `${path.code}, ${back.code}`);
+  ok(path.endpoint.startsWith(`${lab.host("b").publicAddress}:`), path.endpoint);
+  equal((await mesh.ping("b", "a", { count: 100, intervalMs: 10 })).received, 100);
+});
+
+Deno.test("two hosts leave the relay within seconds when their NATs become cones, and lose nothing by it", async () => {
+  const env = { NEXD_STUN_INTERVAL: "2000" };
+  await inMesh({ nat: "symmetric", env }, async (mesh, lab) => {
+    await mesh.waitForPath("a", "b", "via-derp-relay", 20_000);
+    await mesh.waitForPath("b", "a", "via-derp-relay", 20_000);
+    await Promise.all([renat(lab, "a", ""), renat(lab, "b", "")]);
+    const ping = await pingOn(mesh, "a", "b", 10);
+    const began = Date.now();
+    await Promise.all([
+      mesh.waitForPath("a", "b", "reflexive", 20_000),
+      mesh.waitForPath("b", "a", "reflexive", 20_000),
+    ]);
+    ok(Date.now() - began < 15_000, `it took ${Date.now() - began} ms`);
+    await pause(1_000);
+    const { received, lost } = await ping.stop();
+    equal(lost, 0, `${lost} of ${received + lost} pings lost`);
+
+    // And back: one NAT forgets everything under traffic.
+    const busy = await pingOn(mesh, "a", "b", 20);
+    await pause(3_000);
+    await renat(lab, "a", "fully-random");
+    const changed = Date.now();
+    const resumed = await busy.replyAfter(changed + 500, 20_000);
+    ok(resumed - changed < 8_000, `it took ${resumed - changed} ms`);
+    await busy.stop();
+  });
+});
