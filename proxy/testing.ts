@@ -36,6 +36,8 @@ export interface StubBehaviour {
   info?: ServerInfo;
   /** Bytes sent in the same write as ServerInfo. */
   greeting?: Uint8Array;
+  /** Answer Pings so much later, milliseconds: it is far away. */
+  pongMs?: number;
   /** Do not pass packets on, and answer no Ping. */
   passive?: boolean;
   /** Read nothing after the login. */
@@ -132,7 +134,9 @@ export class StubRelay implements AsyncDisposable {
       if (this.behaviour.passive) continue;
       if (frame.type === FrameType.Ping) {
         const pong = join(Uint8Array.of(FrameType.Pong, 0, 0, 0, 8), frame.payload.subarray(0, 8));
-        await write(conn, pong);
+        const { pongMs } = this.behaviour;
+        if (pongMs === undefined) await write(conn, pong);
+        else setTimeout(() => void write(conn, pong).catch(() => {}), pongMs);
       }
       if (frame.type !== FrameType.SendPacket) continue;
       const to = keyToHex(frame.payload.subarray(0, 32));

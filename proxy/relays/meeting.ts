@@ -18,6 +18,9 @@ const ASK_HOME_MS = 30_000;
 /** A peer's questions are answered no more often. Milliseconds. */
 const ANSWER_MS = 100;
 
+/** A peer that packets go to and none come from is asked after this time, and then given up for lost. */
+const QUIET_MS = 2_000, NO_ANSWER_MS = 1_000;
+
 /** What was sent to longer ago is not looked for: WireGuard tries each 5 s. Milliseconds. */
 const WANTED_MS = 6_000;
 
@@ -54,12 +57,15 @@ export class Place {
   /** Packets sent, as the owner counts them, at the last look. */
   sent = 0;
   sentAt = -Infinity;
-  lastHeard = -Infinity;
   lostAt: number;
   absentSince = 0;
   askedAt = -Infinity;
   asks = 0;
   answeredAt = -Infinity;
+  /** It has said hello: it answers when it is asked. */
+  speaks = false;
+  /** When it was asked why it is quiet; 0: it is not. */
+  doubtedAt = 0;
   searchAt = 0;
   searches = 0;
   /** The search in which it was looked for last. */
@@ -148,6 +154,7 @@ export class Meeting {
   /** The peer says that it is at this relay. `heardAt` is written. */
   hello(where: Place, seat: Seat, kind: "ask" | "answer"): void {
     const lost = where.place < 0;
+    where.speaks = true;
     this.elsewhere(where, seat);
     if (lost) this.#repeat(where, seat);
     const now = performance.now();
@@ -188,8 +195,7 @@ export class Meeting {
     where.initiatedTo = where.send;
     if (where.place >= 0) {
       if (!repeated) return;
-      where.heardAt.fill(0);
-      this.route(where);
+      this.#lose(where);
       for (const seat of this.#parts.seats()) {
         if ((where.send >> seat.slot & 1) !== 0) this.#repeat(where, seat);
       }
@@ -220,7 +226,7 @@ export class Meeting {
     const now = this.#parts.now(), isHome = seat === this.#parts.home();
     for (const { where } of this.#parts.peers()) {
       const lost = where.place < 0;
-      if (!isHome && !lost) continue;
+      if (!isHome && !lost && !this.#isMakeshift(where)) continue;
       if (now - Math.max(where.sentAt, lastHeard(where)) > HEARD_MS) continue;
       say(where, seat.client, ASK);
       if (lost) this.#repeat(where, seat);
@@ -252,7 +258,9 @@ export class Meeting {
       }
       if (where.absent !== 0 && now - where.absentSince >= ABSENT_MS) where.absent = 0;
       this.route(where);
+      this.#doubt(where, now);
       if (where.place < 0) this.#miss(where, now);
+      else if (this.#isMakeshift(where)) this.#search(where);
       else if (
         where.place !== home.slot && home.healthy && now - where.askedAt >= ASK_HOME_MS &&
         (where.absent >> home.slot & 1) === 0
@@ -261,6 +269,34 @@ export class Meeting {
         say(where, home.client, ASK);
       }
     }
+  }
+
+  /** Nothing comes from a peer that packets go to: it may have gone, and its relay not know. */
+  #doubt(where: Place, now: number): void {
+    const { place, doubtedAt } = where, heardAt = lastHeard(where);
+    const quiet = place >= 0 && where.speaks && where.sentAt === now && now - heardAt >= QUIET_MS;
+    if (!quiet) where.doubtedAt = 0;
+    else if (doubtedAt === 0 || heardAt >= doubtedAt) {
+      where.doubtedAt = now;
+      say(where, where.target, ASK);
+    } else if (now - doubtedAt >= NO_ANSWER_MS) {
+      this.#lose(where);
+      this.#ask(where, now);
+      this.#search(where);
+    }
+  }
+
+  /** What was heard of it counts no more. */
+  #lose(where: Place): void {
+    where.heardAt.fill(0);
+    where.doubtedAt = 0;
+    this.route(where);
+  }
+
+  /** The peer is at a relay that is less preferred than home: there may be a better one for both. */
+  #isMakeshift({ place }: Place): boolean {
+    const seat = this.#parts.seats().find(({ slot }) => slot === place);
+    return seat !== undefined && seat.tier > this.#parts.home().tier;
   }
 
   #miss(where: Place, now: number): void {
@@ -286,10 +322,11 @@ export class Meeting {
   }
 }
 
+/** When it was last heard anywhere; -Infinity: never. */
 function lastHeard({ heardAt }: Place): number {
   let last = 0;
   for (let i = 0; i < SLOTS; i++) last = Math.max(last, heardAt[i]!);
-  return last;
+  return last === 0 ? -Infinity : last;
 }
 
 function say(where: Place, client: DerpClient, hello: Uint8Array): void {

@@ -6,6 +6,7 @@
  */
 export type { HomeReason, SeatReason } from "./choice.ts";
 export { ANSWER, ASK, HELLO, helloKind } from "./hello.ts";
-export { type ListedRelay, Relays, type RelaysOptions } from "./relays.ts";
+export type { ListedRelay } from "./list.ts";
+export { Relays } from "./relays.ts";
 export { Meeting, type Place } from "./meeting.ts";
 export type { Seat } from "./seat.ts";

@@ -1,7 +1,6 @@
 /** The relays of a list: which one is home, and where else this host is logged in. */
 import { getLogger } from "@logtape/logtape";
 import { type RelayAddress, relayName } from "../connection/mod.ts";
-import type { RelayStatus } from "../derp_client.ts";
 import {
   chooseHome,
   chooseSeats,
@@ -10,6 +9,7 @@ import {
   SAMPLES,
   type SeatReason,
 } from "./choice.ts";
+import { holdOf, type Known, type ListedRelay, listOf, statusOf } from "./list.ts";
 import { SLOTS } from "./route.ts";
 import { Seat } from "./seat.ts";
 
@@ -27,36 +27,8 @@ const LINGER_MS = 3_000;
 /** A relay whose distance is to be measured has this long to answer. Milliseconds. */
 const MEASURING_MS = 10_000;
 
-/** A relay that failed is home again after this time, twice as long each time. Milliseconds. */
-const HOLD_MS = 5_000, HOLD_MAX_MS = 60_000;
-
 /** A relay that was healthy for so long has not failed before. Milliseconds. */
 const FORGIVEN_MS = 300_000;
-
-/** What is kept of a relay of the list, logged in or not. */
-interface Known {
-  relay: RelayAddress;
-  id: string;
-  tier: number;
-  rttMs: number | undefined;
-  measuredAt: number;
-  failures: number;
-  /** Why it could not be reached when it was tried last. */
-  error: string | undefined;
-  seat: Seat | undefined;
-  reason: SeatReason | undefined;
-}
-
-/** A relay as status tells it. */
-export interface ListedRelay extends Omit<RelayStatus, "state" | "since"> {
-  address?: string;
-  /** `home`; `open`: logged in beside; `leaving`: not needed or listed any more; `idle`: not in use. */
-  role: "home" | "open" | "leaving" | "idle";
-  state: RelayStatus["state"] | "silent" | "idle";
-  since?: string;
-  /** Why this role. */
-  reason?: HomeReason | SeatReason;
-}
 
 /** What is told, and asked. */
 export interface RelaysOptions {
@@ -104,7 +76,7 @@ export class Relays {
 
   constructor(options: RelaysOptions) {
     this.#o = options;
-    this.#list = this.#known(options.relays);
+    this.#list = listOf(options.relays, []);
     this.#home = this.#open(this.#list[0]!, "home");
     this.#home.prefer(true);
   }
@@ -137,7 +109,7 @@ export class Relays {
   set(relays: readonly RelayAddress[]): void {
     if (this.#closed || relays.length === 0) return;
     const before = this.#list;
-    this.#list = this.#known(relays);
+    this.#list = listOf(relays, before);
     if (before.map(({ id }) => id).join() === this.#list.map(({ id }) => id).join()) return;
     log.info("Relays are now {relays}", {
       relays: this.#list.map(({ relay }) => relayName(relay)).join(", "),
@@ -149,27 +121,6 @@ export class Relays {
     this.#choose();
     this.#o.onSeats();
     this.#o.onState();
-  }
-
-  /** Knowledge of relays that were in the list before is kept; what is there twice counts once. */
-  #known(relays: readonly RelayAddress[]): Known[] {
-    const list: Known[] = [];
-    const regions: (number | undefined)[] = [];
-    for (const relay of relays) {
-      const id = identity(relay), name = relayName(relay);
-      if (list.some((known) => relayName(known.relay) === name)) continue;
-      if (!regions.includes(relay.region)) regions.push(relay.region);
-      const tier = regions.indexOf(relay.region);
-      const old = this.#list.find((known) => known.id === id);
-      if (old !== undefined) list.push(Object.assign(old, { tier }));
-      else {
-        list.push({
-          ...{ relay, id, tier, rttMs: undefined, measuredAt: -Infinity, failures: 0 },
-          ...{ error: undefined, seat: undefined, reason: undefined },
-        });
-      }
-    }
-    return list;
   }
 
   #open(known: Known, reason: SeatReason): Seat {
@@ -249,6 +200,7 @@ export class Relays {
     const measured = pongs >= SAMPLES;
     const vain = known.reason === "measure" && this.#now - seat.openedAt >= MEASURING_MS;
     if (measured || vain) known.measuredAt = this.#now;
+    seat.steady = this.#now - seat.since >= holdOf(known.failures);
   }
 
   readonly #tick = (): void => {
@@ -256,9 +208,18 @@ export class Relays {
     this.#now = performance.now();
     if (this.#now - before < STALLED_MS) { for (const seat of this.#seats) seat.look(); }
     for (const known of this.#list) if (known.seat !== undefined) this.#learn(known, known.seat);
-    if (++this.#ticks % Math.round(1_000 / TICK_MS) === 0) this.#o.onSecond();
+    if (++this.#ticks % Math.round(1_000 / TICK_MS) === 0) this.#everySecond();
     this.#choose();
   };
+
+  #everySecond(): void {
+    for (const { seat, failures } of this.#list) {
+      // What has failed has to answer without a break before it may be home again.
+      const watched = failures > 0 && seat !== this.#home && seat?.connected === true;
+      if (watched && seat.client.silentMs === 0) seat.client.speak();
+    }
+    this.#o.onSecond();
+  }
 
   /** Chooses home and the other seats anew. */
   readonly choose = (): void => this.#choose();
@@ -299,6 +260,7 @@ export class Relays {
     for (const seat of this.#seats) {
       const rank = this.#list.findIndex((known) => known.seat === seat);
       seat.rank = rank < 0 ? this.#list.length : rank;
+      seat.tier = this.#list[rank]?.tier ?? Infinity;
     }
     this.#seats = this.#seats.toSorted((a, b) => a.rank - b.rank);
   }
@@ -310,7 +272,7 @@ export class Relays {
       connected: seat?.connected ?? false,
       healthy: seat?.healthy ?? false,
       since: seat?.since ?? -Infinity,
-      holdMs: failures === 0 ? 0 : Math.min(HOLD_MS * 2 ** Math.min(failures - 1, 8), HOLD_MAX_MS),
+      holdMs: holdOf(failures),
       ...(rttMs === undefined ? {} : { rttMs }),
       samples: seat?.client.pongs ?? 0,
       measuredAt,
@@ -372,35 +334,12 @@ export class Relays {
 
   /** Every relay of the list, and those that are being left. */
   status(): ListedRelay[] {
-    const rows = this.#list.map((known) => this.#statusOf(known.seat, known));
+    const rows = this.#list.map((known) => {
+      const home = known.seat === this.#home;
+      return statusOf(known, known.seat, home, home ? this.#homeReason : known.reason);
+    });
     const leaving = this.#seats.filter(({ listed }) => !listed);
-    return [...rows, ...leaving.map((seat) => this.#statusOf(seat, { relay: seat.relay }))];
-  }
-
-  #statusOf(seat: Seat | undefined, known: Pick<Known, "relay"> & Partial<Known>): ListedRelay {
-    const { host, port, address } = known.relay;
-    const where = { host, port, ...(address === undefined ? {} : { address }) };
-    if (seat === undefined) {
-      return {
-        ...where,
-        role: "idle",
-        state: "idle",
-        reconnects: 0,
-        ...(known.rttMs === undefined ? {} : { rttMs: Math.round(known.rttMs * 100) / 100 }),
-        ...(known.error === undefined ? {} : { error: known.error }),
-      };
-    }
-    const status = seat.client.status();
-    const role = seat === this.#home ? "home" : seat.idleSince === undefined ? "open" : "leaving";
-    const reason = role === "home" ? this.#homeReason : known.reason;
-    const silent = seat.connected && !seat.healthy && seat.client.pongs > 0;
-    return {
-      ...status,
-      ...where,
-      role,
-      state: silent ? "silent" : status.state,
-      ...(reason === undefined ? {} : { reason }),
-    };
+    return [...rows, ...leaving.map((seat) => statusOf(seat, seat, seat === this.#home))];
   }
 
   /** Packets thrown away at all relays so far, by reason. */
@@ -416,9 +355,4 @@ export class Relays {
     clearInterval(this.#timer);
     await Promise.all([...this.#seats.map((seat) => seat.close()), ...this.#closing]);
   }
-}
-
-/** What makes a relay another one: all of where it is and whom to trust there. */
-function identity({ host, port, address, ca, plain }: RelayAddress): string {
-  return JSON.stringify([host, port, address ?? "", ca ?? null, plain ?? false]);
 }

@@ -26,6 +26,8 @@ export interface RouteSeat {
   connected: boolean;
   /** It answers pings. */
   healthy: boolean;
+  /** And did so for a while, if it failed before. */
+  steady: boolean;
   /** Not connected yet, but packets are held for it: it may be at any moment. */
   opening: boolean;
 }
@@ -81,5 +83,6 @@ export function chooseRoute(
 }
 
 function isBefore(a: RouteSeat, b: RouteSeat): boolean {
-  return a.healthy === b.healthy ? a.rank < b.rank : a.healthy;
+  if (a.healthy !== b.healthy) return a.healthy;
+  return a.steady === b.steady ? a.rank < b.rank : a.steady;
 }

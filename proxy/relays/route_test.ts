@@ -5,7 +5,7 @@ import { chooseRoute, HEARD_MS, type RouteSeat, SAME_MS, SLOTS } from "./route.t
 const NOW = 1_000_000;
 /** Slots are other numbers than ranks, so that one cannot pass for the other. */
 const seat = (rank: number, more: Partial<RouteSeat> = {}): RouteSeat => ({
-  ...{ rank, slot: 6 - rank, connected: true, healthy: true, opening: false },
+  ...{ rank, slot: 6 - rank, connected: true, healthy: true, steady: true, opening: false },
   ...more,
 });
 const silent = { healthy: false };
@@ -38,6 +38,14 @@ const ROWS: Row[] = [
   ["nowhere: home", [seat(0), seat(1)], {}, [0, 1], undefined, [0]],
   ["heard at a silent one: everywhere", [seat(0, silent), seat(1)], { 0: 10 }, [], 0, [0, 1]],
   ["one is silent: the other", [seat(0, silent), seat(1)], { 0: 10, 1: 900 }, [], 1, [1]],
+  [
+    "one has failed before: the other",
+    [seat(0, { steady: false }), seat(1)],
+    { 0: 10, 1: 900 },
+    [],
+    1,
+    [1],
+  ],
   ["connection lost: what is left", [seat(0, down), seat(1)], { 0: 10 }, [], undefined, [1]],
   ["no connection: home", [seat(0, down), seat(1, down)], { 0: 10 }, [], undefined, [0]],
   [

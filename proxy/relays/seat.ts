@@ -42,12 +42,14 @@ export interface SeatParts {
 export class Seat implements RouteSeat {
   readonly slot: number;
   readonly relay: RelayAddress;
-  /** Place in the list. */
+  /** Place in the list, and that of its region. */
   rank = 0;
+  tier = 0;
   /** Still in the list. */
   listed = true;
   /** It is logged in and answers. */
   healthy = false;
+  steady = true;
   /** Since when it is, or is not. */
   since: number;
   /** How often it ceased to be. */
@@ -56,7 +58,7 @@ export class Seat implements RouteSeat {
   /** Not needed since then, or undefined. */
   idleSince: number | undefined;
   /** When something came through it last, by the owner's slow clock. */
-  heardAt = 0;
+  heardAt = -Infinity;
   readonly #parts: SeatParts;
   #client: DerpClient;
   #next: DerpClient | undefined;
@@ -96,8 +98,11 @@ export class Seat implements RouteSeat {
 
   /** It announced its restart and is not back yet, does not answer, or cannot be reached. */
   get going(): boolean {
-    return this.#restartsAt !== Infinity ||
-      (!this.healthy && (this.connected || this.#client.status().error !== undefined));
+    if (this.healthy || this.#restartsAt !== Infinity) return this.#restartsAt !== Infinity;
+    const { pongs, silentMs } = this.#client;
+    return this.connected
+      ? pongs > 0 || silentMs >= SUSPECT_MS
+      : this.#client.status().error !== undefined;
   }
 
   /** Begins to connect. */
