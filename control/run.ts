@@ -74,13 +74,15 @@ export function asProse(control: Control, config: Pick<ControlSettings, "stateDi
   } else {
     lines.push(`First user: ${control.username}; the password was shown at the first start`);
   }
+  const ca = control.caPath === undefined ? "" : ` --ca ${control.caPath}`;
   if (control.regKey === undefined) {
     lines.push("The registration key was shown at the first start, only its hash is kept");
   } else {
-    const ca = control.caPath === undefined ? "" : ` --ca ${control.caPath}`;
     lines.push("Join a host with:");
     lines.push(`  nexd --reg-key '${control.serviceUrl}#${control.regKey}'${ca}`);
   }
+  lines.push("Or, as a user, by a link that is then shown:");
+  lines.push(`  nexd --service-url ${control.serviceUrl}${ca}`);
   if (control.caPath !== undefined) {
     lines.push(
       `The certificate comes from a private CA made for this control plane. Copy ` +

@@ -18,12 +18,8 @@ const PATIENCE = 20_000;
 /** How to log out. */
 interface LogoutOptions {
   stateDir: string;
-  /**
-   * The control plane's API at this origin, such as `https://api.control.example`.
-   *
-   * @param origin what the state says; undefined when it does not
-   */
-  api(origin: string | undefined): Api;
+  /** The control plane's API at this origin, such as `https://api.control.example`. */
+  api(origin: string): Api;
   signal?: AbortSignal;
 }
 
@@ -116,6 +112,13 @@ async function leave(
   const signal = options.signal ? AbortSignal.any([options.signal, limit]) : limit;
   const { deviceId, authToken } = state;
   if (deviceId === undefined && authToken === undefined) return;
+  if (state.api === undefined) {
+    // Tokens are sent only to whom they came from.
+    if (deviceId !== undefined) result.deviceId = deviceId;
+    result.reason =
+      "the state does not say of which control plane it is; delete this host's device there";
+    return;
+  }
   const api = options.api(state.api);
   try {
     if (deviceId !== undefined) {
@@ -161,8 +164,9 @@ async function deleteDevice(
         return `${error.message}; ${byHand}`;
       } else if (error.status === 404) {
         return undefined; // it is gone already
-      } else if (error.status === 401 && error.detail.error === "invalid device token") {
-        return undefined; // a device's token ends with it
+      } else if (error.status === 401) {
+        // A device's token ends with it, but its owner may have ended it before.
+        reason = `this host's token is not valid any more; if it is still there, ${byHand}`;
       } else {
         reason = `the control plane does not let this host delete it; ${byHand}`;
       }

@@ -149,6 +149,19 @@ Deno.test("logout takes the secrets away when the control plane is away or knows
   assert.equal((await gone.logout()).deleted, true);
 });
 
+Deno.test("logout shows tokens to nobody when it cannot tell whose they are", async () => {
+  await using member = await Member.join();
+  const store = await StateStore.open(member.dir);
+  await store.update({ api: undefined });
+  const { deleted, reason } = await logout({
+    stateDir: member.dir,
+    api: () => assert.fail("nothing is to be asked"),
+  });
+  assert.equal(deleted, false);
+  assert.match(reason!, /delete this host's device there/);
+  assert.deepEqual(member.files(), ["nexd.lock", "other"]);
+});
+
 Deno.test("logout leaves a running agent alone", async () => {
   await using member = await Member.join();
   const lock = await lockFile(`${member.dir}/nexd.lock`);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { openToken } from "../auth/mod.ts";
 import { MAX_BODY } from "../http/mod.ts";
 import { newKey, TestControl } from "../testing.ts";
 import type { Device } from "./types.ts";
@@ -267,6 +268,7 @@ Deno.test("the OpenAPI document names every route with its schemas", async () =>
     "/api/devices/{id}",
     "/api/devices/{id}/metadata",
     "/api/devices/{id}/metadata/{key}",
+    "/api/devices/{id}/token",
     "/api/events",
     "/api/organizations",
     "/api/organizations/{id}",
@@ -285,4 +287,24 @@ Deno.test("the OpenAPI document names every route with its schemas", async () =>
     "/private/ready",
   ]);
   assert.deepEqual(body.components.schemas.AddDevice.required, ["public_key", "vpc_id"]);
+});
+
+Deno.test("an owner ends a device's token, and the device gets another by registering again", async () => {
+  // Weakness 47: device tokens could not be replaced.
+  await using control = await TestControl.start();
+  const { device, token } = await control.register();
+  const stream = await control.watch(token, []);
+  const path = `/api/devices/${device.id}/token`;
+  for (const bearer of [control.regKey, token]) {
+    assert.equal((await control.call("POST", path, bearer)).status, 403);
+  }
+  const answer = await control.call("POST", path, control.user);
+  assert.deepEqual([answer.status, answer.body.bearer_token], [200, undefined]);
+  assert.equal(await stream.receive().catch(() => false), false);
+  const old = await control.call("GET", "/api/devices", token);
+  assert.deepEqual([old.status, old.body], [401, { error: "invalid device token" }]);
+  const again = await control.call("PATCH", `/api/devices/${device.id}`, control.regKey, {});
+  const next = openToken(again.body.bearer_token, device.public_key);
+  assert.notEqual(next, token);
+  assert.equal((await control.call("GET", "/api/devices", next)).status, 200);
 });

@@ -7,6 +7,7 @@ import {
   presentOwn,
   registerDevice,
   removeDevice,
+  rotateToken,
   updateDevice,
 } from "../devices/mod.ts";
 import { answers, type App, endpoint, json, notFound } from "../http/mod.ts";
@@ -119,6 +120,22 @@ export function deviceRoutes(app: App, deps: ApiDeps): void {
     responses: { 200: answers("The device as it was left", deviceSchema), 404: errors[404] },
   }, async (c, { params }) => {
     const row = await removeDevice(deps, c.get("principal"), params.id);
+    deps.streams.finish(row.id);
+    return json(toDevice(row));
+  });
+
+  endpoint(app, {
+    method: "post",
+    path: "/api/devices/{id}/token",
+    summary: "Ends a device's token; it registers again and gets another one",
+    params: idParams,
+    responses: {
+      200: answers("The device", deviceSchema),
+      403: { description: "The caller is no user" },
+      404: errors[404],
+    },
+  }, async (c, { params }) => {
+    const row = await rotateToken(deps, c.get("principal"), params.id);
     deps.streams.finish(row.id);
     return json(toDevice(row));
   });

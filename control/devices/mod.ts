@@ -6,4 +6,5 @@
 export { presentDevice, presentDevices, presentOwn } from "./present.ts";
 export { type DeviceDeps, registerDevice } from "./register.ts";
 export { removeDevice } from "./remove.ts";
+export { rotateToken } from "./rotate.ts";
 export { updateDevice } from "./update.ts";
