@@ -235,6 +235,40 @@ Deno.test("bash completes commands, flags and values with the printed script", a
   }
 });
 
+Deno.test("zsh and fish complete commands with their printed scripts", async (t) => {
+  const main = new URL("../main.ts", import.meta.url).pathname;
+  const script = await Deno.makeTempFile();
+  const shells: [string, string][] = [
+    [
+      "zsh",
+      'compdef() { : }; source "$1"; compadd() { print -r -- ${(P)2} }\n' +
+      'f() { local -a words; words=(nexd peers ""); local CURRENT=3; _nexd }; f',
+    ],
+    ["fish", 'source $argv[1]; complete -C "nexd peers " | string replace -r "\\t.*" ""'],
+  ];
+  try {
+    for (const [shell, code] of shells) {
+      await t.step(shell, async () => {
+        const printed = await new Deno.Command(Deno.execPath(), {
+          args: ["run", "-A", main, "completion", shell],
+        }).output();
+        await Deno.writeFile(script, printed.stdout);
+        const args = shell === "zsh" ? ["-f", "-c", code, shell, script] : ["-c", code, script];
+        let output: Deno.CommandOutput;
+        try {
+          output = await new Deno.Command(shell, { args }).output();
+        } catch {
+          return skip(`${shell} is not installed`);
+        }
+        const words = new TextDecoder().decode(output.stdout).trim().split(/\s+/);
+        deepEqual(words.filter((word) => !word.startsWith("-")).sort(), ["list", "ping", "ping6"]);
+      });
+    }
+  } finally {
+    await Deno.remove(script);
+  }
+});
+
 Deno.test("install runs a service by systemctl, shows what it does, and uninstall ends it", async () => {
   if (Deno.build.os !== "linux" || Deno.uid() !== 0) return skip("this needs root on Linux");
   const dir = await Deno.makeTempDir();

@@ -2,8 +2,7 @@ import assert from "node:assert/strict";
 import { type AgentStatus, serveControl } from "../ctl/mod.ts";
 import { AgentError } from "../errors.ts";
 import { type CommandContext, COMMANDS } from "./mod.ts";
-import { findPeer } from "./peers.ts";
-import { renderPings } from "./peers_ping.ts";
+import { findPeer, renderPings } from "./peers/mod.ts";
 
 /** A context that keeps what is printed. */
 function context(change: Partial<CommandContext> = {}): CommandContext & { lines: string[] } {

@@ -3,16 +3,18 @@
  *
  * @module
  */
-import { debugBundle } from "./bundle.ts";
 import { completion } from "./completion.ts";
 import type { Command } from "./context.ts";
-import { doctor } from "./doctor.ts";
-import { exitNodeDisable, exitNodeEnable, exitNodeList } from "./exit_node.ts";
-import { install, uninstall } from "./install.ts";
+import { debugBundle, doctor, install, netcheck, uninstall } from "./host/mod.ts";
 import { logout } from "./logout.ts";
-import { netcheck } from "./netcheck.ts";
-import { peersPing, peersPing6 } from "./peers_ping.ts";
-import { ping } from "./ping.ts";
+import {
+  exitNodeDisable,
+  exitNodeEnable,
+  exitNodeList,
+  peersPing,
+  peersPing6,
+  ping,
+} from "./peers/mod.ts";
 import { peersList, status } from "./status.ts";
 
 export type { Command, CommandContext } from "./context.ts";

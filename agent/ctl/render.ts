@@ -34,6 +34,7 @@ export function renderStatus(status: AgentStatus, now: number, columns = 80): st
     ["control", `${control.url}  ${control.state}${because(control.error)}`],
     ["relay", relay === null ? "none" : relayText(relay, status.capture)],
     ...(relay?.reason === undefined ? [] : [["", relay.reason] as [string, string]]),
+    ...othersText(status),
     ...(status.host ?? []).map((note, i): [string, string] => [i === 0 ? "changes" : "", note]),
   ];
   return [...facts(lines, columns), "", ...renderWays(status, now, columns)];
@@ -47,6 +48,19 @@ function relayText(relay: NonNullable<AgentStatus["relay"]>, capture: string): s
   const rtt = relay.rttMs === undefined ? "" : `, ${msText(relay.rttMs)}`;
   return `${relay.host}:${relay.port}  ${relay.state}${rtt}${because(relay.error)}  ` +
     `capture ${capture}`;
+}
+
+/** The relays beside the one this host is at home at, a line each. */
+function othersText({ relay, relays = [] }: AgentStatus): [string, string][] {
+  return relays
+    .filter(({ host, port }) => host !== relay?.host || port !== relay.port)
+    .map(({ host, port, role, state, rtt_ms, error }, i) => [
+      i === 0 ? "others" : "",
+      `${host}:${port}  ${role === state ? role : `${role}, ${state}`}${
+        rtt_ms === null ? "" : `, ${msText(rtt_ms)}`
+      }` +
+      because(error),
+    ]);
 }
 
 /** How the NAT's kind and address are known, and what is wrong with that. */
@@ -120,7 +134,18 @@ function wayLines(peer: PeerStatus, columns: number): string[] {
   const at = peer.endpoint === "" ? "" : `at ${peer.endpoint}: `;
   return [
     `${at}${peer.reason}`,
+    ...(peer.paths === undefined || peer.paths.length === 0 ? [] : [pathsText(peer.paths)]),
     ...(peer.better ?? []).map(({ method, reason }) => `not ${method}: ${reason}`),
     ...(peer.notes ?? []).map((note) => `note: ${note}`),
   ].flatMap((line) => wrap(line, { columns, indent: "    " }));
+}
+
+/** Most endpoints that are shown. */
+const MAX_PATHS = 3;
+
+function pathsText(paths: NonNullable<PeerStatus["paths"]>): string {
+  const nearest = [...paths].sort((a, b) => a.rtt_ms - b.rtt_ms).slice(0, MAX_PATHS);
+  return `probes answered: ${
+    nearest.map(({ endpoint, rtt_ms }) => `${endpoint} in ${msText(rtt_ms)}`).join(", ")
+  }`;
 }

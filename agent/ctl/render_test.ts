@@ -9,9 +9,18 @@ Deno.test("renderStatus shows who, where, how, why, and why not better", () => {
   const lines = renderStatus({
     ...STATUS,
     relay: { ...STATUS.relay!, reason: "no relay of the VPC is healthy" },
+    relays: [
+      { host: "relay.lab", port: 443, role: "home", state: "connected", rtt_ms: 1.25 },
+      { host: "far.lab", port: 8443, role: "open", state: "connected", rtt_ms: 80 },
+      { host: "gone.lab", port: 443, role: "idle", state: "idle", rtt_ms: null, error: "refused" },
+    ],
     host: ["firewall: 3 rules of security group default"],
     peers: [
-      { ...relayed!, better: [{ method: "reflexive", reason: "this host's NAT is symmetric" }] },
+      {
+        ...relayed!,
+        paths: [{ endpoint: "203.0.113.9:4000", rtt_ms: 12.5, answered_ms: NOW }],
+        better: [{ method: "reflexive", reason: "this host's NAT is symmetric" }],
+      },
       lost!,
     ],
   }, NOW);
@@ -24,11 +33,14 @@ Deno.test("renderStatus shows who, where, how, why, and why not better", () => {
     "control    https://control.lab  connected",
     "relay      relay.lab:443  connected, 1.25 ms  capture linux",
     "           no relay of the VPC is healthy",
+    "others     far.lab:8443  open, connected, 80.0 ms",
+    "           gone.lab:443  idle (refused)",
     "changes    firewall: 3 rules of security group default",
     "",
     "PEER    TUNNEL IP   METHOD          SEEN   RX    TX   OK",
     "edge-b  100.64.0.2  via-derp-relay  12s    2.0K  100  yes",
     "    at 127.0.0.3:9002: both NATs are symmetric: through relay.lab",
+    "    probes answered: 203.0.113.9:4000 in 12.5 ms",
     "    not reflexive: this host's NAT is symmetric",
     "edge-c  100.64.0.3  none            never  0     0    no",
     "    no way",

@@ -17,9 +17,23 @@ export interface AgentFacts {
   error?: string;
   login?: { url: string };
   control: { state: string; error?: string };
-  host?: readonly string[];
+  relay?: RelayFacts | null;
+  relays?: readonly RelayFacts[];
   peers: readonly { hostname: string; healthy: boolean; reason: string }[];
   skipped: readonly { hostname: string; reason: string }[];
+}
+
+/** A relay, as the agent sees it. */
+interface RelayFacts {
+  host: string;
+  port: number;
+  state: string;
+}
+
+/** Whether the agent is logged in at a relay. */
+export function isLoggedIn(status: AgentFacts | undefined, host: string, port: number): boolean {
+  const all = [...(status?.relay ? [status.relay] : []), ...(status?.relays ?? [])];
+  return all.some((one) => one.host === host && one.port === port && one.state === "connected");
 }
 
 /** From its status to findings. */

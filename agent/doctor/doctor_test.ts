@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { agentFindings } from "./agent.ts";
 import { examine, type NetworkReport, type Patient } from "./mod.ts";
 import { judge } from "./network.ts";
+import { networkFindings } from "./outside.ts";
 import { findCaptivePortal, lookAtRelay } from "./relay.ts";
 import type { System } from "./system.ts";
 
@@ -196,6 +197,24 @@ Deno.test("doctor tells what the network does not let through", async () => {
     "warning UDP",
     "broken portal",
   ]);
+});
+
+Deno.test("doctor only warns of a relay when another one answers, or the agent is logged in", () => {
+  const relay = { host: "relay.lab", port: 443, error: "not trusted", untrusted: true } as const;
+  const levels = (report: NetworkReport, state?: string) =>
+    networkFindings(report, {
+      status: "Running",
+      interface: "wg0",
+      listen_port: 1,
+      control: { state: "connected" },
+      relay: { host: "relay.lab", port: 443, state: state ?? "connecting" },
+      peers: [],
+      skipped: [],
+    }).filter(({ check }) => check === "relay").map(({ level }) => level);
+  assert.deepEqual(levels({ ...GOOD, relays: [relay] }), ["broken"]);
+  assert.deepEqual(levels({ ...GOOD, relays: [relay] }, "connected"), ["ok"]);
+  const other = { ...relay, host: "other.lab" };
+  assert.deepEqual(levels({ ...GOOD, relays: [relay, other] }, "connected"), ["ok", "warning"]);
 });
 
 Deno.test("doctor goes on when one of its checks fails", async () => {

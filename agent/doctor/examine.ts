@@ -58,7 +58,7 @@ export async function examine(
     ["firewall", () => checkFirewall(system, patient)],
     ["names", () => checkNames(system, patient)],
     ["control plane", () => checkControl(system, patient)],
-    ["network", async () => networkFindings(await measure(patient))],
+    ["network", async () => networkFindings(await measure(patient), patient.status)],
     ["agent", () => Promise.resolve(agentFindings(patient.status))],
   ];
   const found = await Promise.all(checks.map(async ([name, run]) => {

@@ -5,6 +5,7 @@
  */
 import ipaddr from "ipaddr.js";
 import { cleanText, reasonOf } from "../errors.ts";
+import { type AgentFacts, isLoggedIn } from "./agent.ts";
 import { about, type Finding } from "./finding.ts";
 import { isAboutCertificate } from "./http.ts";
 import type { NetworkReport } from "./network.ts";
@@ -100,21 +101,27 @@ function timeFinding(skew: number): Finding {
   return Math.abs(skew) > SKEW_TOLD ? say.warning(text, remedy) : say.ok(text);
 }
 
-/** What the measured network means. */
-export function networkFindings(report: NetworkReport): Finding[] {
+/** What the measured network means, beside what a running agent knows. */
+export function networkFindings(report: NetworkReport, status?: AgentFacts): Finding[] {
   const findings: Finding[] = [];
+  const good = ({ host, port, error }: RelayAddress & { error?: string }) =>
+    error === undefined || isLoggedIn(status, host, port);
+  // One that answers is enough to work with.
+  const level = report.relays.some(good) ? "warning" : "broken";
   for (const { host, port, https_ms, error, untrusted } of report.relays) {
     const say = about("relay");
     const where = `${cleanText(host, 60)}:${port}`;
     if (error === undefined) {
       findings.push(say.ok(`${where} answers in ${(https_ms ?? 0).toFixed(1)} ms`));
+    } else if (isLoggedIn(status, host, port)) {
+      findings.push(say.ok(`${where}: the agent is logged in there`));
     } else if (untrusted) {
-      findings.push(say.broken(
+      findings.push(say[level](
         `${where}: ${error}`,
         "give its CA with --relay-ca or NEXD_RELAY_CA (a VPC's own relay brings its CA along)",
       ));
     } else {
-      findings.push(say.broken(
+      findings.push(say[level](
         `${where}: ${error}`,
         `is it running, and does a firewall allow TCP ${port} there?`,
       ));

@@ -3,11 +3,17 @@
  *
  * @module
  */
-import { describeAgent, describePeer, msText, type PeerStatus, socketPathOf } from "../ctl/mod.ts";
-import { AgentError, cleanText, usageError } from "../errors.ts";
-import { openPinger, type PingOutcome } from "../icmp/mod.ts";
-import type { CommandContext, Values } from "./context.ts";
-import { findPeer, isDirect, pathText } from "./peers.ts";
+import {
+  describeAgent,
+  describePeer,
+  msText,
+  type PeerStatus,
+  socketPathOf,
+} from "../../ctl/mod.ts";
+import { AgentError, cleanText, usageError } from "../../errors.ts";
+import { openPinger, type PingOutcome } from "../../icmp/mod.ts";
+import type { CommandContext, Values } from "../context.ts";
+import { findPeer, isDirect, pathText } from "./find.ts";
 
 /** Shortest pause between two echoes, ms: this is no load generator. */
 const SHORTEST_INTERVAL = 10;

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { facts, msText, table, wrap } from "../ctl/mod.ts";
-import { measureNetwork, type NetworkReport } from "../doctor/mod.ts";
-import { cleanText } from "../errors.ts";
-import { type CommandContext, printAll, type Values } from "./context.ts";
+import { facts, msText, table, wrap } from "../../ctl/mod.ts";
+import { measureNetwork, type NetworkReport } from "../../doctor/mod.ts";
+import { cleanText } from "../../errors.ts";
+import { type CommandContext, printAll, type Values } from "../context.ts";
 import { readOutside } from "./outside.ts";
 
 /** `nexd netcheck`; the exit status is 1 when no peer could be reached, by no way. */

@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { type AgentStatus, describeAgent, socketPathOf } from "../ctl/mod.ts";
-import type { RelayAddress } from "../doctor/mod.ts";
-import { readHostPort, readList, readSignIn, readText } from "../onboarding/mod.ts";
-import { readCaFile } from "../platform/mod.ts";
-import type { Values } from "./context.ts";
+import { type AgentStatus, describeAgent, socketPathOf } from "../../ctl/mod.ts";
+import type { RelayAddress } from "../../doctor/mod.ts";
+import { readHostPort, readList, readSignIn, readText } from "../../onboarding/mod.ts";
+import { readCaFile } from "../../platform/mod.ts";
+import type { Values } from "../context.ts";
 
 /** Everything outside of this host that an agent talks to. */
 export interface Outside {
@@ -44,7 +44,7 @@ export async function readOutside(values: Values): Promise<Outside> {
     stunServers: readList(values, "stun-server").length === 0 && asked.length > 0
       ? asked
       : signIn.stunServers,
-    relays: status?.relay ? [{ host: status.relay.host, port: status.relay.port }] : [flag],
+    relays: status?.relay ? relaysOf(status) : [flag],
     relayCaCerts: relayCa === undefined ? [] : await readCaFile(relayCa),
     serviceUrl: known ? signIn.join.serviceUrl : undefined,
     apiUrl: known ? signIn.join.apiUrl : undefined,
@@ -52,4 +52,17 @@ export async function readOutside(values: Values): Promise<Outside> {
     insecureSkipTlsVerify: signIn.insecureSkipTlsVerify,
     stateDir: signIn.stateDir,
   };
+}
+
+/** Most relays that are looked at. */
+const MAX_RELAYS = 16;
+
+/** The relays that an agent knows, the one it is at home at first. */
+function relaysOf({ relay, relays = [] }: AgentStatus): RelayAddress[] {
+  const all = new Map<string, RelayAddress>();
+  for (const one of [...(relay === null ? [] : [relay]), ...relays]) {
+    const { host, port } = one;
+    all.set(`${host}:${port}`, { host, port });
+  }
+  return [...all.values()].slice(0, MAX_RELAYS);
 }

@@ -4,8 +4,8 @@
  * @module
  */
 import ipaddr from "ipaddr.js";
-import { AgentError, cleanText } from "../errors.ts";
-import type { AgentStatus, PeerStatus } from "../ctl/mod.ts";
+import { AgentError, cleanText } from "../../errors.ts";
+import type { AgentStatus, PeerStatus } from "../../ctl/mod.ts";
 
 /** Fewest characters of a key that name a peer. */
 const SHORTEST_KEY = 4;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Finding } from "../doctor/mod.ts";
+import type { Finding } from "../../doctor/mod.ts";
 import { renderFindings } from "./doctor.ts";
 import { renderNetwork } from "./netcheck.ts";
 

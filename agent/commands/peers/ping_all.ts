@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { describeAgent, msText, type PeerStatus, socketPathOf, table } from "../ctl/mod.ts";
-import { openPinger, type PeerEcho, pingPeers } from "../icmp/mod.ts";
-import { type Command, printAll } from "./context.ts";
-import { isDirect, pathText } from "./peers.ts";
+import { describeAgent, msText, type PeerStatus, socketPathOf, table } from "../../ctl/mod.ts";
+import { openPinger, type PeerEcho, pingPeers } from "../../icmp/mod.ts";
+import { type Command, printAll } from "../context.ts";
+import { isDirect, pathText } from "./find.ts";
 
 const pingAll = (family: 4 | 6): Command => async (values, context) => {
   const status = await describeAgent(socketPathOf(values));

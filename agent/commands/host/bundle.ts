@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { archive, collect } from "../bundle/mod.ts";
-import { renderStatus } from "../ctl/mod.ts";
-import { AgentError, reasonOf } from "../errors.ts";
-import { readText } from "../onboarding/mod.ts";
-import { runCommand } from "../platform/mod.ts";
-import type { CommandContext, Values } from "./context.ts";
+import { archive, collect } from "../../bundle/mod.ts";
+import { renderStatus } from "../../ctl/mod.ts";
+import { AgentError, reasonOf } from "../../errors.ts";
+import { readText } from "../../onboarding/mod.ts";
+import { runCommand } from "../../platform/mod.ts";
+import type { CommandContext, Values } from "../context.ts";
 import { examineThisHost, renderFindings } from "./doctor.ts";
 import { readOutside } from "./outside.ts";
 

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { describeExitNodes, socketPathOf, switchExitNodeClient, table } from "../ctl/mod.ts";
-import { cleanText } from "../errors.ts";
-import { type Command, type CommandContext, printAll, type Values } from "./context.ts";
+import { describeExitNodes, socketPathOf, switchExitNodeClient, table } from "../../ctl/mod.ts";
+import { cleanText } from "../../errors.ts";
+import { type Command, type CommandContext, printAll, type Values } from "../context.ts";
 
 /** `nexd exit-node list`; with `--json` one object a node. */
 export async function exitNodeList(values: Values, context: CommandContext): Promise<void> {

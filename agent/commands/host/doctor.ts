@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { wrap } from "../ctl/mod.ts";
-import { examine, type Finding, type Level, measureNetwork } from "../doctor/mod.ts";
-import { readText } from "../onboarding/mod.ts";
-import { type CommandContext, painted, printAll, type Values } from "./context.ts";
+import { wrap } from "../../ctl/mod.ts";
+import { examine, type Finding, type Level, measureNetwork } from "../../doctor/mod.ts";
+import { readText } from "../../onboarding/mod.ts";
+import { type CommandContext, painted, printAll, type Values } from "../context.ts";
 import { readOutside } from "./outside.ts";
 
 /** The findings of this host. Throws usage errors. */

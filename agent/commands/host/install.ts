@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { AgentError, usageError } from "../errors.ts";
-import { isRoot, readSignIn, readText } from "../onboarding/mod.ts";
-import type { OptionSpec } from "../options.ts";
-import { runCommand } from "../platform/mod.ts";
-import { installService, type ServiceOptions, uninstallService } from "../service/mod.ts";
-import type { CommandContext, Values } from "./context.ts";
-import { MODES, serviceOptions } from "./table.ts";
+import { AgentError, usageError } from "../../errors.ts";
+import { isRoot, readSignIn, readText } from "../../onboarding/mod.ts";
+import type { OptionSpec } from "../../options.ts";
+import { runCommand } from "../../platform/mod.ts";
+import { installService, type ServiceOptions, uninstallService } from "../../service/mod.ts";
+import type { CommandContext, Values } from "../context.ts";
+import { MODES, serviceOptions } from "../table.ts";
 
 /** `nexd install`. Without any settings those of the last time stay. */
 export async function install(values: Values, context: CommandContext): Promise<void> {
