@@ -10,12 +10,10 @@
 import { getLogger } from "@logtape/logtape";
 import { keyToBase64 } from "../../relay/derp/mod.ts";
 import { parseHostPort } from "../../relay/net/mod.ts";
-import { type ApiFailure, pause, runWatch, WatchCache, type WatchState } from "../api/mod.ts";
+import { type ApiFailure, runWatch, type WatchState } from "../api/mod.ts";
 import { type AgentStatus, serveControl } from "../ctl/mod.ts";
-import { reasonOf } from "../errors.ts";
 import { UNDERLAY_MARK, type UnderlayServer } from "../host/mod.ts";
 import {
-  type CachedVpc,
   ControlLink,
   ensureStateDir,
   type Onboarded,
@@ -23,19 +21,15 @@ import {
   Registrar,
   StateStore,
 } from "../onboarding/mod.ts";
-import {
-  chooseRelays,
-  describeSelf,
-  interfaceAddresses,
-  type Self,
-  SteadyClock,
-} from "../peering/mod.ts";
+import { chooseRelays, interfaceAddresses, SteadyClock } from "../peering/mod.ts";
 import type { DeviceConfig } from "../wireguard/mod.ts";
 import type { AgentConfig } from "./config.ts";
 import type { Doors, RelayProxy } from "./doors.ts";
+import { Membership } from "./membership.ts";
 import { Outside } from "./outside/mod.ts";
 import { Reconciler } from "./reconciler.ts";
 import { HostRooms } from "./rooms.ts";
+import { Rounds } from "./rounds.ts";
 import { Saver } from "./saver.ts";
 import { statusOf } from "./status.ts";
 import { Tunnel } from "./tunnel.ts";
@@ -49,10 +43,8 @@ const log = getLogger(["nexd", "agent"]);
  * change under a connection and the MTU should not.
  */
 export const TUNNEL_MTU = 1420;
-/** How often the loop looks without being woken, and while a new path is being tried, ms. */
-const PASS_INTERVAL = 2_000, SETTLING_INTERVAL = 250;
-/** Wake-ups within this time are one pass, ms. */
-const COALESCE = 20;
+/** How often the loop looks without being woken while a new path is being tried, ms. */
+const SETTLING_INTERVAL = 250;
 /** Times that tests shorten, ms. */
 interface AgentTimes {
   /** How long a first start tries to reach the control plane. */
@@ -69,19 +61,13 @@ export class Agent {
   readonly #clock: SteadyClock;
   readonly #times: AgentTimes;
   #store!: StateStore;
-  #publicKey = "";
-  #self: Self | undefined;
-  #last: Pick<CachedVpc, "device" | "vpc"> | undefined;
-  #cache: WatchCache | undefined;
+  readonly #membership: Membership;
   #proxy: RelayProxy | undefined;
   readonly #tunnel: Tunnel;
   #reconciler: Reconciler | undefined;
   readonly #link: ControlLink;
   readonly #outside: Outside;
-  #error: string | undefined;
-  /** When the loop last began a pass, by a clock that nobody sets. */
-  #wentRoundAt: number | undefined;
-  #wake: () => void = () => {};
+  readonly #rounds = new Rounds();
   #renewWatch: () => void = () => {};
   #saver: Saver | undefined;
   #registrar: Registrar | undefined;
@@ -95,13 +81,11 @@ export class Agent {
     this.#outside = new Outside({
       config,
       doors,
-      tunnelRanges: () =>
-        this.#last === undefined ? [] : [this.#last.vpc.ipv4_cidr, this.#last.vpc.ipv6_cidr],
+      tunnelRanges: () => this.#membership.ranges,
       onChange: () => {
-        if (this.#last === undefined) return;
-        this.#describe(this.#last);
+        this.#membership.describe();
         this.#saver?.soon();
-        this.#wake();
+        this.wake();
       },
       onMoved: () => {
         this.#renewWatch();
@@ -109,8 +93,9 @@ export class Agent {
       },
       keys: () => this.#store.state,
       now: () => this.#clock.now(),
-      onPaths: () => this.#wake(),
+      onPaths: () => this.wake(),
     });
+    this.#membership = new Membership(config, () => this.#outside.facts);
     this.#rooms = new HostRooms(doors.rooms);
     this.#tunnel = new Tunnel({
       open: doors.openDevice,
@@ -119,7 +104,7 @@ export class Agent {
         this.#outside.port = listenPort;
         this.#proxy?.setWireguardPort(listenPort);
       },
-      onWanted: () => this.#wake(),
+      onWanted: () => this.wake(),
       now: doors.now,
     });
     this.#link = new ControlLink({
@@ -134,22 +119,22 @@ export class Agent {
 
   /** The loop goes round, or has not begun to: what has hung for longer than this will not go on. */
   beats(withinMs: number): boolean {
-    return this.#wentRoundAt === undefined || performance.now() - this.#wentRoundAt < withinMs;
+    return this.#rounds.beats(withinMs);
   }
 
   /** Something that a pass looks at has changed. */
   wake(): void {
-    this.#wake();
+    this.#rounds.wake();
   }
 
   /** What the control socket tells. */
   status(): AgentStatus {
     return statusOf({
       config: this.#config,
-      publicKey: this.#publicKey,
+      publicKey: this.#membership.publicKey,
       running: this.#tunnel.ready,
       listenPort: this.#outside.port,
-      self: this.#self,
+      self: this.#membership.self,
       nat: this.#outside.nat,
       netcheck: this.#outside.status(),
       control: this.#link.state,
@@ -157,7 +142,7 @@ export class Agent {
       proxy: this.#proxy?.status(),
       outcome: this.#reconciler?.outcome ??
         { plans: [], skipped: [], stats: new Map(), relayReason: "" },
-      error: this.#error,
+      error: this.#rounds.error,
       notes: this.#notes(),
       now: this.#doors.now(),
       toWall: (steady) => this.#clock.toWall(steady),
@@ -189,12 +174,16 @@ export class Agent {
     }
     await this.#rooms.repair();
     this.#store = await StateStore.open(stateDir);
-    this.#publicKey = keyToBase64(this.#store.state.publicKey);
-    this.#saver = new Saver(this.#store, stateDir, () => this.#memory());
+    this.#membership.publicKey = keyToBase64(this.#store.state.publicKey);
+    this.#saver = new Saver(
+      this.#store,
+      stateDir,
+      () => this.#membership.memory(this.#outside.nat),
+    );
     undo.defer(() => this.#saver?.close());
     this.#registrar = this.#newRegistrar();
     const { known } = this.#registrar;
-    const cached = known ? await readCache(stateDir, this.#publicKey) : undefined;
+    const cached = known ? await readCache(stateDir, this.#membership.publicKey) : undefined;
     undo.defer(() => this.#outside.close());
     await this.#outside.measure({ port: this.#store.state.port, nat: cached?.nat });
     await this.#store.update({ port: this.#outside.port });
@@ -202,7 +191,7 @@ export class Agent {
 
     let onboarded: Onboarded | undefined;
     if (cached !== undefined) {
-      this.#adopt(cached, cached);
+      this.#membership.adopt(cached, cached);
     } else {
       // Only a first start fails: later the control plane may be away for as long as it likes.
       onboarded = await this.#link.join(signal, known ? undefined : this.#times.firstStart);
@@ -222,7 +211,10 @@ export class Agent {
       this.#outside.watch(inner),
     ]);
     try {
-      await this.#loop(inner);
+      await this.#rounds.run(inner, {
+        pass: () => this.#pass(inner),
+        mayRest: () => this.#tunnel.ready,
+      });
     } finally {
       stop.abort();
       await following;
@@ -241,11 +233,11 @@ export class Agent {
       const refusal = await runWatch({
         api: this.#doors.api,
         token,
-        cache: this.#cache!,
+        cache: this.#membership.cache!,
         signal: AbortSignal.any([signal, moved.signal]),
         onChange: () => {
           this.#saver?.soon();
-          this.#wake();
+          this.wake();
         },
         onState,
       });
@@ -287,13 +279,9 @@ export class Agent {
   /** A registration succeeded: remember it, and who we are now. */
   async #registered(onboarded: Onboarded): Promise<void> {
     const { device, vpc } = onboarded;
-    const seed = {
-      devices: this.#cache?.devices() ?? [],
-      securityGroups: this.#cache?.securityGroups() ?? [],
-      metadata: this.#cache?.metadata() ?? [],
-    };
-    this.#adopt({ device, vpc }, this.#last?.vpc.id === vpc.id ? seed : {});
-    const got = this.#self?.tunnelIpv4, asked = this.#config.requestIp;
+    if (this.#membership.adopt({ device, vpc })) this.#tunnel.renew("other tunnel addresses");
+    this.wake();
+    const got = this.#membership.self?.tunnelIpv4, asked = this.#config.requestIp;
     if (asked !== undefined && got !== asked) {
       log.warn("the control plane did not grant {asked} and gave {got}", { asked, got });
     }
@@ -303,37 +291,12 @@ export class Agent {
     await this.#saver?.flush();
   }
 
-  #adopt(
-    { device, vpc }: Pick<CachedVpc, "device" | "vpc">,
-    seed: Partial<Pick<CachedVpc, "devices" | "securityGroups" | "metadata">>,
-  ): void {
-    const before = this.#self;
-    for (const note of this.#describe({ device, vpc })) log.warn("not used: {note}", { note });
-    if (before && interfaceAddresses(before).join() !== interfaceAddresses(this.#self!).join()) {
-      this.#tunnel.renew("other tunnel addresses");
-    }
-    this.#last = { device, vpc };
-    this.#cache = new WatchCache(vpc.id, seed);
-    this.#wake();
-  }
-
-  /** Who we are by now; returns what was left out, and why. */
-  #describe({ device, vpc }: Pick<CachedVpc, "device" | "vpc">): string[] {
-    const { self, notes } = describeSelf(device, vpc, {
-      publicKey: this.#publicKey,
-      relayOnly: this.#config.relayOnly,
-      relay: this.#config.mode === "relay",
-      ...this.#outside.facts,
-    });
-    this.#self = self;
-    return notes;
-  }
-
   async #startProxy(undo: Undo): Promise<void> {
     const { publicRelay, relayPort, relayCaCerts, capture } = this.#config;
+    const { cache } = this.#membership;
     const relays = chooseRelays({
-      devices: this.#cache!.devices(),
-      metadata: this.#cache!.metadata(),
+      devices: cache!.devices(),
+      metadata: cache!.metadata(),
       metadataComplete: false,
       publicRelays: [publicRelay],
       defaultPort: relayPort,
@@ -347,7 +310,7 @@ export class Agent {
       onAssigned: (loopback) => this.#saver?.update({ loopback }),
       capture,
     });
-    proxy.onChange = () => this.#wake();
+    proxy.onChange = () => this.wake();
     undo.defer(() => proxy.close());
     proxy.setRelays(relays);
     await proxy.start();
@@ -360,52 +323,33 @@ export class Agent {
       name: this.#config.interfaceName,
       privateKey: this.#store.state.privateKey,
       listenPort: this.#outside.port,
-      addresses: interfaceAddresses(this.#self!),
+      addresses: interfaceAddresses(this.#membership.self!),
       mtu: TUNNEL_MTU,
       mark: UNDERLAY_MARK,
       driver: this.#config.driver,
-      ranges: this.#last === undefined ? [] : [this.#last.vpc.ipv4_cidr, this.#last.vpc.ipv6_cidr],
+      ranges: this.#membership.ranges,
     };
   }
 
-  /** Passes for ever; an error in one is told and the next one tries again. */
-  async #loop(signal: AbortSignal): Promise<void> {
-    signal.addEventListener("abort", () => this.#wake(), { once: true });
-    while (!signal.aborted) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#wentRoundAt = performance.now();
-      this.#wake = resolve;
-      let wait = PASS_INTERVAL;
-      try {
-        await this.#tunnel.ensure(signal);
-        if (signal.aborted) return;
-        await this.#reconciler!.pass({
-          self: this.#self!,
-          cache: this.#cache!,
-          device: this.#tunnel.device!,
-          proxy: this.#proxy!,
-          publicRelays: [this.#config.publicRelay],
-          relayPort: this.#config.relayPort,
-          rooms: this.#rooms,
-          paths: this.#outside.paths,
-          networks: this.#doors.networks?.() ?? {},
-          host: { ...this.#last!, servers: this.#servers() },
-        });
-        this.#error = undefined;
-        if (this.#reconciler!.unsettled) wait = SETTLING_INTERVAL;
-        wait = Math.min(wait, this.#reconciler!.due);
-      } catch (error) {
-        const reason = reasonOf(error);
-        if (reason !== this.#error) log.error("reconcile: {reason}", { reason });
-        this.#error = reason;
-      }
-      if (this.#tunnel.ready) {
-        const timer = setTimeout(resolve, wait);
-        await promise;
-        clearTimeout(timer);
-      }
-      await pause(COALESCE, signal);
-    }
+  /** One pass; returns how long the next one may wait, ms. */
+  async #pass(signal: AbortSignal): Promise<number> {
+    await this.#tunnel.ensure(signal);
+    if (signal.aborted) return 0;
+    const { self, cache, place } = this.#membership;
+    const reconciler = this.#reconciler!;
+    await reconciler.pass({
+      self: self!,
+      cache: cache!,
+      device: this.#tunnel.device!,
+      proxy: this.#proxy!,
+      publicRelays: [this.#config.publicRelay],
+      relayPort: this.#config.relayPort,
+      rooms: this.#rooms,
+      paths: this.#outside.paths,
+      networks: this.#doors.networks?.() ?? {},
+      host: { ...place!, servers: this.#servers() },
+    });
+    return reconciler.unsettled ? Math.min(SETTLING_INTERVAL, reconciler.due) : reconciler.due;
   }
 
   /** What must stay reachable outside the tunnel, beside relays. */
@@ -428,16 +372,5 @@ export class Agent {
       "a restart begins with older knowledge",
     ];
     return [...unsaved, ...this.#rooms.notes()];
-  }
-
-  /** What a restart begins with. */
-  #memory(): CachedVpc | undefined {
-    return this.#last === undefined || this.#cache === undefined ? undefined : {
-      ...this.#last,
-      devices: this.#cache.devices(),
-      securityGroups: this.#cache.securityGroups(),
-      metadata: this.#cache.metadata(),
-      nat: this.#outside.nat,
-    };
   }
 }
