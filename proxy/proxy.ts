@@ -242,7 +242,7 @@ export class Proxy {
       return;
     }
     const { where } = peer;
-    seat.heardAt = where.heardAt[seat.slot] = this.#relays.now;
+    this.#relays.heard(seat.slot, where.heardAt);
     if (peer.gone !== undefined) peer.gone = undefined;
     const first = buf[offset];
     if (first === HELLO) {

@@ -62,8 +62,13 @@ export class Relays {
   #seats: Seat[] = [];
   #home: Seat;
   #homeReason: HomeReason = "none-healthy";
+  /**
+   * When something came through each slot last. What changes with each packet is in an array of
+   * numbers, because a number in a field costs memory for each change.
+   */
+  readonly #heardAt = new Float64Array(SLOTS).fill(-Infinity);
   /** Monotonic milliseconds, as of the last tick or event. */
-  #now = performance.now();
+  readonly #clock = Float64Array.of(performance.now());
   #timer: ReturnType<typeof setInterval> | undefined;
   #ticks = 0;
   readonly #oldDrops: Record<string, number> = {};
@@ -102,7 +107,17 @@ export class Relays {
 
   /** Monotonic milliseconds; not newer than the last look. */
   get now(): number {
-    return this.#now;
+    return this.#clock[0]!;
+  }
+
+  get #now(): number {
+    return this.#clock[0]!;
+  }
+
+  /** A packet came through a slot; `heardAt` is told as well. */
+  heard(slot: number, heardAt: Float64Array): void {
+    const clock = this.#clock;
+    heardAt[slot] = this.#heardAt[slot] = clock[0]!;
   }
 
   /** Takes another list, see `Proxy.setRelays`. What is in use goes on until it is replaced. */
@@ -141,6 +156,7 @@ export class Relays {
     });
     known.seat = seat;
     known.reason = reason;
+    this.#heardAt[seat.slot] = -Infinity;
     this.#seats.push(seat);
     if (this.#started) seat.start();
     return seat;
@@ -176,7 +192,7 @@ export class Relays {
 
   readonly #seatChanged = (seat: Seat): void => {
     if (this.#closed || !this.#seats.includes(seat)) return;
-    this.#now = performance.now();
+    this.#clock[0] = performance.now();
     const known = this.#list.find((one) => one.seat === seat);
     if (known !== undefined) this.#learn(known, seat);
     const was = this.#connected.has(seat);
@@ -205,7 +221,7 @@ export class Relays {
 
   readonly #tick = (): void => {
     const before = this.#now;
-    this.#now = performance.now();
+    this.#clock[0] = performance.now();
     if (this.#now - before < STALLED_MS) { for (const seat of this.#seats) seat.look(); }
     for (const known of this.#list) if (known.seat !== undefined) this.#learn(known, known.seat);
     if (++this.#ticks % Math.round(1_000 / TICK_MS) === 0) this.#everySecond();
@@ -282,7 +298,7 @@ export class Relays {
   }
 
   #isNeeded(seat: Seat): boolean {
-    return this.#now - seat.heardAt < LINGER_MS || this.#o.needed(seat);
+    return this.#now - this.#heardAt[seat.slot]! < LINGER_MS || this.#o.needed(seat);
   }
 
   #moveTo(seat: Seat, reason: HomeReason): void {

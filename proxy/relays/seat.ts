@@ -57,8 +57,6 @@ export class Seat implements RouteSeat {
   readonly openedAt: number;
   /** Not needed since then, or undefined. */
   idleSince: number | undefined;
-  /** When something came through it last, by the owner's slow clock. */
-  heardAt = -Infinity;
   readonly #parts: SeatParts;
   #client: DerpClient;
   #next: DerpClient | undefined;
