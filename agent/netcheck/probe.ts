@@ -16,12 +16,19 @@ export interface ProbeOptions {
   servers: string[];
   /** Milliseconds for everything, name resolution too. */
   timeoutMs: number;
+  /** Waits for every server, to tell how fast each one is. */
+  every?: boolean;
   /** IPv4 address to send from (default: all, and IPv6). */
   localAddress?: string;
 }
 
 /** What came out. */
 export interface ProbeResult {
+  /**
+   * Whether UDP gets out and back: `open` when a server answered, `blocked` when several were asked
+   * in vain, `unknown` when that tells nothing: none could be asked, or a single one.
+   */
+  udp: "open" | "blocked" | "unknown";
   /** The port that was used. */
   port: number;
   /**
@@ -49,10 +56,13 @@ export interface ProbeResult {
 export async function probe(options: ProbeOptions): Promise<ProbeResult> {
   const port = openPlainPort(options.port, options.localAddress);
   try {
-    const { servers, timeoutMs } = options;
-    const round = await askRound(port, { servers, timeoutMs, resolver: new Resolver() });
+    const { servers, timeoutMs, every = false } = options;
+    const round = await askRound(port, { servers, timeoutMs, every, resolver: new Resolver() });
     const { 4: four = {}, 6: six = {} } = round.verdicts;
+    const asked = round.servers.filter(({ error }) => error !== "no way there").length;
+    const answered = round.servers.some(({ seen }) => seen !== undefined);
     return {
+      udp: answered ? "open" : asked > 1 ? "blocked" : "unknown",
       port: port.port,
       ...(four.address === undefined ? {} : { reflexive: four.address }),
       ...(six.address === undefined ? {} : { reflexive6: six.address }),

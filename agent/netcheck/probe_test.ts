@@ -151,3 +151,31 @@ Deno.test("probe tells that its port is taken", async () => {
     message: new RegExp(`UDP port ${port}: port in use; .*--listen-port`),
   });
 });
+
+Deno.test("probe tells how fast every server is, and waits for the slow ones, when asked to", async () => {
+  using one = server(says("203.0.113.5", 1000));
+  using two = server(says("203.0.113.5", 1000));
+  using slow = server(async (socket, txid, from) => {
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    await socket.send(encodeBindingResponse(txid, { address: "203.0.113.5", port: 1000 }), from)
+      .catch(() => {});
+  });
+  const servers = [one.name, two.name, slow.name];
+  const result = await probe({ port: 0, servers, timeoutMs: 5000, every: true });
+  assert.equal(result.udp, "open");
+  assert.equal(result.symmetric, false);
+  assert.deepEqual(result.servers.map(({ server }) => server), servers);
+  assert(result.servers.every(({ rttMs }) => rttMs! > 0));
+  assert(result.servers.at(-1)!.rttMs! >= 240);
+});
+
+Deno.test("probe tells blocked UDP from a single server that is away", async () => {
+  using one = server(silent);
+  using two = server(silent);
+  for (
+    const [servers, udp] of [[[one.name, two.name], "blocked"], [[one.name], "unknown"]] as const
+  ) {
+    const result = await probe({ port: 0, servers: [...servers], timeoutMs: 100 });
+    assert.equal(result.udp, udp);
+  }
+});

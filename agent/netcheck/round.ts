@@ -33,6 +33,8 @@ export interface RoundOptions {
   timeoutMs: number;
   /** How many servers are asked at first, for each IP version; all when left out. */
   first?: number;
+  /** Each server is waited for, also when enough is known: for how fast each of them is. */
+  every?: boolean;
   /** Tells whether an address lies inside the VPC. */
   inTunnel?: (address: string) => boolean;
   /** Ends the round at once. */
@@ -226,7 +228,9 @@ class Round {
     const done = ([4, 6] as const).filter((family) => this.#stepFamily(family));
     if (done.length === 2) this.#finish();
     // IPv6 may be there by name only, with packets going nowhere.
-    else if (done.includes(4) && this.#answers(4).length > 0) this.#grace("ipv6");
+    else if (done.includes(4) && this.#answers(4).length > 0 && !this.#options.every) {
+      this.#grace("ipv6");
+    }
   }
 
   /** True when this IP version is through. */
@@ -235,8 +239,10 @@ class Round {
     const answers = this.#answers(family);
     const waiting = all.filter((one) => one.begun && !one.seen && one.error === undefined);
     const alike = new Set(answers.map(({ seen }) => seen)).size <= 1;
-    if (answers.length >= ENOUGH && alike) return true;
-    if (answers.length > ENOUGH) return true;
+    if (!this.#options.every) {
+      if (answers.length >= ENOUGH && alike) return true;
+      if (answers.length > ENOUGH) return true;
+    }
     // Two that differ: a third one tells a liar from a symmetric NAT.
     if (answers.length === ENOUGH) this.#limit[family] = Math.max(this.#limit[family], ENOUGH + 1);
     const failures = all.filter(({ error }) => error !== undefined).length;
@@ -247,7 +253,7 @@ class Round {
       this.#begin(one);
       waiting.push(one);
     }
-    if (answers.length === ENOUGH && waiting.length > 0) {
+    if (answers.length === ENOUGH && waiting.length > 0 && !this.#options.every) {
       if (this.#graced.has(`third ${family}`)) return true;
       this.#grace(`third ${family}`);
       return false;

@@ -16,11 +16,11 @@ export interface View {
   /** `ip:port` */
   address?: string;
   symmetric?: boolean;
-  /** When a round last confirmed it, ms. */
+  /** When a round last confirmed it, ms; not of the clock on the wall. */
   goodAt?: number;
-  /** When it last changed, ms. */
+  /** When it last changed, ms since the epoch. */
   changedAt?: number;
-  /** Rounds fail since then, and why the last one did. */
+  /** Rounds fail since then, ms since the epoch, and why the last one did. */
   failing?: { since: number; reason: string };
   /** A change that was seen once. */
   doubt?: Verdict;
@@ -37,8 +37,10 @@ export interface Folded {
 
 /** When and under which circumstances. */
 export interface FoldContext {
-  /** ms */
+  /** ms, of a clock that only goes forward */
   now: number;
+  /** The clock on the wall, ms since the epoch; `now` when left out. */
+  wall?: number;
   /** When the host's network last changed, ms. */
   movedAt?: number | undefined;
   /** Why nobody answered, where nobody did. */
@@ -55,7 +57,7 @@ export interface FoldContext {
  * - Another kind, or another address that a single server tells: believed when seen twice in a row.
  */
 export function fold(view: View, verdict: Verdict, context: FoldContext): Folded {
-  const { now } = context;
+  const { now, wall = now } = context;
   if (verdict.address === undefined) return failed(view, context);
   const { failing: _failing, doubt, ...known } = view;
   const accept = (symmetric: boolean | undefined): Folded => ({
@@ -63,7 +65,7 @@ export function fold(view: View, verdict: Verdict, context: FoldContext): Folded
       address: verdict.address!,
       ...(symmetric === undefined ? {} : { symmetric }),
       goodAt: now,
-      changedAt: now,
+      changedAt: wall,
     },
     changed: true,
     confirm: false,
@@ -88,12 +90,14 @@ export function fold(view: View, verdict: Verdict, context: FoldContext): Folded
   };
 }
 
-function failed(view: View, { now, movedAt, reason = "no answer" }: FoldContext): Folded {
-  const failing = { since: view.failing?.since ?? now, reason };
-  const moved = movedAt !== undefined && movedAt > (view.goodAt ?? 0);
+function failed(view: View, context: FoldContext): Folded {
+  const { now, wall = now, movedAt, reason = "no answer" } = context;
+  const failing = { since: view.failing?.since ?? wall, reason };
+  const goodAt = view.goodAt ?? -Infinity;
+  const moved = movedAt !== undefined && movedAt > goodAt;
   const expired = view.address !== undefined &&
-    (now - (view.goodAt ?? 0) > KEEP || (moved && now - movedAt > KEEP_MOVED));
-  if (expired) return { view: { failing, changedAt: now }, changed: true, confirm: false };
+    (now - goodAt > KEEP || (moved && now - movedAt > KEEP_MOVED));
+  if (expired) return { view: { failing, changedAt: wall }, changed: true, confirm: false };
   return { view: { ...view, failing }, changed: false, confirm: false };
 }
 

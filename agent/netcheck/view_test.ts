@@ -100,3 +100,19 @@ Deno.test("a view holds only what a round has answered, and tells of every chang
     });
   }));
 });
+
+Deno.test("what is known neither ages nor stays young when the clock on the wall is set", () => {
+  for (const jump of [-86_400_000, 86_400_000]) {
+    const known = fold({}, { address: "x:1", symmetric: false }, { now: 1_000, wall: 1e12 }).view;
+    assert.equal(known.changedAt, 1e12);
+    const wall = 1e12 + jump;
+    const soon = fold(known, {}, { now: 2_000, wall });
+    assert.equal(soon.view.address, "x:1");
+    assert.equal(soon.view.failing?.since, wall);
+    const moved = fold(soon.view, {}, { now: 30_000, wall, movedAt: 3_000 });
+    assert.equal(moved.view.address, undefined);
+    const late = fold(soon.view, {}, { now: 2_000 + 31 * 60_000, wall });
+    assert.equal(late.view.address, undefined);
+    assert.equal(late.view.changedAt, wall);
+  }
+});

@@ -58,8 +58,10 @@ export interface NatWatchOptions {
   onChange(view: NatView): void;
   /** The host's network changed; a round follows. */
   onMoved?(reason: string): void;
-  /** ms since the epoch */
+  /** ms since the epoch, for what is told */
   now?: () => number;
+  /** ms, of a clock that only goes forward, for what is decided */
+  steady?: () => number;
   random?: () => number;
   openPort?: (port: number) => StunPort;
   watchNetwork?: typeof watchNetwork;
@@ -88,6 +90,7 @@ export interface NatWatchStatus {
 export class NatWatch {
   readonly #options: NatWatchOptions;
   readonly #now: () => number;
+  readonly #steady: () => number;
   readonly #resolver: Resolver;
   readonly #views: Record<Family, View>;
   #port: StunPort | undefined;
@@ -109,11 +112,12 @@ export class NatWatch {
   constructor(options: NatWatchOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#steady = options.steady ?? (() => performance.now());
     this.#resolver = options.resolver ?? new Resolver();
     this.#servers = options.initialServers ?? [];
     const { reflexive, reflexive6, symmetric } = options.initial;
     const kind = symmetric === undefined ? {} : { symmetric };
-    const goodAt = this.#now();
+    const goodAt = this.#steady();
     this.#views = {
       4: reflexive === undefined ? {} : { address: reflexive, ...kind, goodAt },
       6: reflexive6 === undefined
@@ -122,7 +126,7 @@ export class NatWatch {
     };
     // Remembered from the last run, without an address: the best that is known.
     if (reflexive === undefined && reflexive6 === undefined) Object.assign(this.#views[4], kind);
-    if (reflexive !== undefined || reflexive6 !== undefined) this.#lastGood = goodAt;
+    if (reflexive !== undefined || reflexive6 !== undefined) this.#lastGood = this.#now();
   }
 
   /** What is known now. */
@@ -183,7 +187,7 @@ export class NatWatch {
 
   #moved(reason: string): void {
     log.debug("measuring again: {reason}", { reason });
-    this.#movedAt = this.#now();
+    this.#movedAt = this.#steady();
     this.#retries = 0;
     this.#resolver.forget();
     this.#options.onMoved?.(reason);
@@ -254,7 +258,8 @@ export class NatWatch {
       const reason = result.servers.find((one) => one.family === family && one.error)?.error ??
         result.errors[0];
       const folded = fold(this.#views[family], verdict, {
-        now: this.#now(),
+        now: this.#steady(),
+        wall: this.#now(),
         movedAt: this.#movedAt,
         reason,
       });
