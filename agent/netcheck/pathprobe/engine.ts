@@ -117,8 +117,10 @@ export class ProbeEngine {
     const now = this.#options.now();
     let next = Infinity;
     for (const peer of this.#peers.values()) {
+      const asking = peer.burst !== undefined || peer.target.watch !== undefined;
       next = Math.min(next, this.#watch(peer, now), this.#search(peer, now));
-      if (peer.silenceChanged(now)) this.#options.onNews();
+      // Of the others nothing can have become silent.
+      if (asking && peer.silenceChanged(now)) this.#options.onNews();
     }
     return Math.max(0, next - now);
   }
@@ -190,7 +192,7 @@ export class ProbeEngine {
   #search(peer: PeerPaths, now: number): number {
     const { burst } = peer;
     if (burst === undefined) {
-      if (peer.candidates.length === 0 || !this.#options.direct) return Infinity;
+      if (peer.target.search.length === 0 || !this.#options.direct) return Infinity;
       if (now < peer.nextBurstAt) return peer.nextBurstAt;
       if (!this.#searches.take(now)) return now + 100;
       this.#begin(peer, now, true);
