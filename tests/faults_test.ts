@@ -125,7 +125,14 @@ Deno.test("two hosts with the same key do not disturb the others, and the one th
       ...["--state-dir", copy, "--unix-socket", `${lab.dir}/copy.sock`],
     ], { log: "copy" });
     await clone.waitFor(/nexd is running/, 30_000);
-    await pause(5_000);
+    const noticed = async () =>
+      (await mesh.status("a")).host?.some((note) =>
+        note.includes("another host registers with this host's key, as control at 203.0.113.2:")
+      );
+    for (const end = Date.now() + 10_000; !await noticed(); await pause(100)) {
+      ok(Date.now() < end, "the copy was not noticed");
+    }
+    await pause(3_000);
     equal((await ping.stop()).lost, 0);
     clone.kill("SIGTERM");
     await clone.exited;

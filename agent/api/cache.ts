@@ -150,6 +150,11 @@ export class WatchCache {
     );
   }
 
+  /** The device with this id, in whichever VPC. */
+  device(id: string): Device | undefined {
+    return this.#kinds.device.rows.get(id);
+  }
+
   /**
    * The security groups that are told of: the VPC's, from some control planes those of its whole
    * organization. From one that refuses the kind: those of an earlier run.

@@ -236,6 +236,7 @@ export class Agent {
         cache: this.#membership.cache!,
         signal: AbortSignal.any([signal, moved.signal]),
         onChange: () => {
+          this.#outside.told(this.#membership.own);
           this.#saver?.soon();
           this.wake();
         },
@@ -286,7 +287,7 @@ export class Agent {
       log.warn("the control plane did not grant {asked} and gave {got}", { asked, got });
     }
     log.info("registered as {ip} in VPC {vpc}", { ip: got, vpc: vpc.id });
-    this.#outside.registered(onboarded.deviceToken, device.id);
+    this.#outside.registered(onboarded.deviceToken, device);
     // At once: a crash right behind it must find what it needs to start without the control plane.
     await this.#saver?.flush();
   }
@@ -371,6 +372,6 @@ export class Agent {
       `state: cannot be saved in ${this.#config.stateDir}: ${trouble}; make room there: until then ` +
       "a restart begins with older knowledge",
     ];
-    return [...unsaved, ...this.#rooms.notes()];
+    return [...unsaved, ...this.#outside.notes(), ...this.#rooms.notes()];
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
+import type { Device } from "../../control/api/types.ts";
 import { WatchCache } from "../api/mod.ts";
 import type { CachedVpc, NatFacts } from "../onboarding/mod.ts";
 import { describeSelf, interfaceAddresses, type Self } from "../peering/mod.ts";
@@ -47,6 +48,11 @@ export class Membership {
   /** The VPC's other rows; undefined before there is a registration. */
   get cache(): WatchCache | undefined {
     return this.#cache;
+  }
+
+  /** The own device as the stream tells of it. */
+  get own(): Device | undefined {
+    return this.#place && this.#cache?.device(this.#place.device.id);
   }
 
   /** Ranges of the VPC, CIDR. */

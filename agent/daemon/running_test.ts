@@ -191,6 +191,23 @@ Deno.test("agent publishes another outside address with its device token, and pl
   );
 });
 
+Deno.test("agent says where it is and tells of it when another host changes its device with its key", async () => {
+  await using bench = await Bench.open(ensureSelfSigned);
+  const { agent } = await bench.up();
+  const own = () => bench.control.devices.get("device-1")!;
+  const { endpoints } = own();
+  bench.control.put({
+    ...own(),
+    hostname: "twin",
+    endpoints: [{ source: "stun:", address: "203.0.113.66:1" }],
+    revision: ++bench.control.revision,
+  });
+  await until(() => own().endpoints![0]!.source === "local", "published again");
+  assert.deepEqual(own().endpoints, endpoints);
+  const [note] = agent.status().host!;
+  assert.match(note!, /^key: another host .* as twin at 203\.0\.113\.66:1; .*state directory/);
+});
+
 Deno.test("agent tries to publish until the control plane takes it", async () => {
   await using bench = await Bench.open(ensureSelfSigned);
   bench.parts.nat = { reflexive: "203.0.113.100:40000", symmetric: false };

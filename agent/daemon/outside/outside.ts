@@ -6,6 +6,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import ipaddr from "ipaddr.js";
+import type { Device } from "../../../control/api/types.ts";
 import type { NetcheckStatus } from "../../ctl/mod.ts";
 import { reasonOf } from "../../errors.ts";
 import { UNDERLAY_MARK } from "../../host/mod.ts";
@@ -15,7 +16,7 @@ import type { AgentConfig } from "../config.ts";
 import type { Doors, NatWatcher } from "../doors.ts";
 import { Paths } from "./paths.ts";
 import { measureHost, type Remembered } from "./measure.ts";
-import { Publisher, type PublisherTimes, type Whereabouts } from "./publisher.ts";
+import { type OwnRow, Publisher, type PublisherTimes, type Whereabouts } from "./publisher.ts";
 import { netcheckStatus } from "./status.ts";
 import { endpointOf, isEndpoint, isSymmetric, whereaboutsOf } from "./whereabouts.ts";
 
@@ -123,10 +124,25 @@ export class Outside {
     return this.#said = this.#whereabouts();
   }
 
-  /** A registration succeeded: the token is for what changes from now on. */
-  registered(token: string, deviceId: string): void {
-    this.#publisher.registered(token, deviceId, this.#said ?? this.#whereabouts());
+  /** A registration made or changed a device: the token is for what changes from now on. */
+  registered(token: string, { id, revision }: Pick<Device, "id" | "revision">): void {
+    this.#publisher.registered(token, id, this.#said ?? this.#whereabouts(), revision);
     this.#publisher.want(this.#whereabouts());
+  }
+
+  /** The control plane tells of this host's device; undefined: it tells of none. */
+  told(device: OwnRow | undefined): void {
+    if (device !== undefined) this.#publisher.seen(device);
+  }
+
+  /** What a person should know of it. */
+  notes(): string[] {
+    const { rival } = this.#publisher.status();
+    return rival === undefined ? [] : [
+      `key: another host registers with this host's key, as ${rival.hostname || "?"} at ` +
+      `${rival.address || "no address"}; end nexd on one of the two, remove its state directory ` +
+      "and start it again",
+    ];
   }
 
   /** Measures and publishes while WireGuard runs, until the signal aborts. Never throws. */
