@@ -271,7 +271,9 @@ export class Proxy {
     if (peer === undefined) return;
     this.#meeting.gone(peer.where, seat, reason);
     if (peer.where.place >= 0) return;
-    peer.gone = reason === PeerGoneReason.NotHere ? "not at this relay" : "left the relay";
+    const gone = reason === PeerGoneReason.NotHere ? "not at this relay" : "left the relay";
+    if (peer.gone === gone) return;
+    peer.gone = gone;
     this.#changed();
   };
 

@@ -10,7 +10,6 @@ import type { WatchCache } from "../api/mod.ts";
 import { reasonOf } from "../errors.ts";
 import type { HostFacts } from "../host/mod.ts";
 import {
-  chooseCandidates,
   chooseRelays,
   type NetworkWish,
   type Observed,
@@ -25,6 +24,7 @@ import {
   type SteadyClock,
 } from "../peering/mod.ts";
 import type { PeerStats, WireGuardDevice } from "../wireguard/mod.ts";
+import { LastCandidates } from "./candidates.ts";
 import type { RelayProxy } from "./doors.ts";
 import type { Paths } from "./outside/mod.ts";
 import type { HostRooms } from "./rooms.ts";
@@ -70,6 +70,7 @@ export class Reconciler {
   outcome: Outcome = { plans: [], skipped: [], stats: new Map(), relayReason: "" };
   #history: ReadonlyMap<string, PeerHistory> = new Map();
   #device: WireGuardDevice | undefined;
+  readonly #candidates = new LastCandidates();
   #loopback = new Map<string, string>();
   #proxyTrouble = new Map<string, string>();
   #relays: readonly RelayTarget[];
@@ -109,7 +110,7 @@ export class Reconciler {
       defaultPort: parts.relayPort,
     });
     if (choice.relays !== undefined) this.#useRelays(choice.relays, choice.reason, proxy);
-    const { peers, skipped } = chooseCandidates(devices, self, choice, parts.networks);
+    const { peers, skipped } = this.#candidates.choose(devices, self, choice, parts.networks);
     await this.#addToProxy(peers, self, proxy);
 
     const stats = new Map((await device.stats()).map((row) => [row.publicKey, row]));

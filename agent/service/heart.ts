@@ -25,7 +25,7 @@ interface Vitals {
 }
 
 /** How often the text for people is brought up to date, ms. */
-const LOOK = 2_000;
+const LOOK = 10_000;
 
 /** See the top of the file. */
 export class Heart {

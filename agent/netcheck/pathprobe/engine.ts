@@ -36,6 +36,11 @@ const HASTY = 8;
 const STALE = 5_000;
 /** Searches begun, messages looked at and keys computed for others, a second. */
 const SEARCHES = 40, CHECKS = 1_000, SECRETS = 50;
+/**
+ * Searches a second, and the wait for one, ms, for peers that were searched in vain, have never been
+ * heard and are not talked to: a thousand hosts that are switched off must not keep this one busy.
+ */
+const VAIN_SEARCHES = 4, VAIN_WAIT = 500;
 
 /** What the engine needs. */
 export interface EngineOptions {
@@ -59,6 +64,7 @@ export class ProbeEngine {
   readonly #peers = new Map<string, PeerPaths>();
   readonly #byHint = new Map<string, PeerPaths>();
   readonly #searches = new Bucket(SEARCHES, SEARCHES);
+  readonly #vain = new Bucket(VAIN_SEARCHES, VAIN_SEARCHES);
   readonly #checks = new Bucket(CHECKS, CHECKS);
   readonly #secrets = new Bucket(SECRETS, SECRETS);
 
@@ -194,6 +200,8 @@ export class ProbeEngine {
     if (burst === undefined) {
       if (peer.target.search.length === 0 || !this.#options.direct) return Infinity;
       if (now < peer.nextBurstAt) return peer.nextBurstAt;
+      const vain = peer.pause > 0 && !peer.target.busy && peer.heardAt === -Infinity;
+      if (vain && !this.#vain.take(now)) return now + VAIN_WAIT;
       if (!this.#searches.take(now)) return now + 100;
       this.#begin(peer, now, true);
       return peer.burst!.nextAt;

@@ -56,6 +56,8 @@ const SILENT_ASKED = 4, SILENT_FOR = 1_200;
 /** A verdict on what was last asked so long ago is none, ms. */
 const VERDICT_LIFE = 10_000;
 
+const NONE: ReadonlyMap<string, number> = new Map();
+
 /** See the top of the file. */
 export class PeerPaths {
   target: PathTarget;
@@ -74,6 +76,8 @@ export class PeerPaths {
   readonly #open = new Map<string, { endpoint: string; at: number }>();
   readonly #seen = new Set<string>();
   #learnt: string[] = [];
+  /** Whether the peer ever spoke: nothing can be silent before. */
+  #heard = false;
   /** What was silent when that was last looked at. */
   #silent = "";
 
@@ -111,6 +115,7 @@ export class PeerPaths {
 
   /** The peer asked from an endpoint; one that was not known is remembered. */
   heard(endpoint: string, now: number): void {
+    this.#heard = true;
     this.#way(endpoint).heardAt = now;
     const { search, watch, relay } = this.target;
     if (search.includes(endpoint) || endpoint === watch || endpoint === relay) return;
@@ -123,6 +128,7 @@ export class PeerPaths {
     const open = this.#open.get(id);
     if (open?.endpoint !== endpoint) return false;
     this.#open.delete(id);
+    this.#heard = true;
     const way = this.#way(endpoint);
     way.answeredAt = way.heardAt = now;
     way.rttMs = now - open.at;
@@ -182,7 +188,8 @@ export class PeerPaths {
     return { speaks, answered, silent: this.#silentWays(now) };
   }
 
-  #silentWays(now: number): Map<string, number> {
+  #silentWays(now: number): ReadonlyMap<string, number> {
+    if (!this.#heard) return NONE;
     const silent = new Map<string, number>();
     for (const [endpoint, { asked, askedSince, askedAt }] of this.#ways) {
       if (endpoint === this.target.relay || asked < SILENT_ASKED) continue;
