@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { getLogger } from "@logtape/logtape";
 import { AgentError, reasonOf } from "../../errors.ts";
 import { runIp } from "../../platform/mod.ts";
 import type { Backend, Network, PeerSet, TunnelState } from "../backend.ts";
@@ -21,6 +22,8 @@ import {
 import { changeRoutes, configureLink, ensureLoopbackUp, linkExists, watchLink } from "./network.ts";
 import { neighbours } from "./neighbours.ts";
 import { checkPermission } from "./permission.ts";
+
+const logger = getLogger(["nexd", "agent", "wireguard"]);
 
 /** Kernel WireGuard cannot be had on this host; another driver may do. */
 export class KernelUnavailable extends AgentError {
@@ -53,7 +56,9 @@ export async function openKernel(config: DeviceConfig): Promise<Backend> {
     const { listenPort } = await tool.read();
     return new Kernel(name, listenPort, ipv6, token, tool, await watchLink(name));
   } catch (error) {
-    await cleanUp(name, token);
+    await cleanUp(name, token).catch((trouble) =>
+      logger.warn("{reason}", { reason: reasonOf(trouble) })
+    );
     if (error instanceof AgentError) throw error;
     throw new AgentError(`Cannot open WireGuard interface ${name}: ${reasonOf(error)}`, {
       cause: error,
@@ -145,9 +150,9 @@ async function createLink(name: string, token: string): Promise<void> {
 
 /** Removes the interface if it is ours still. */
 async function cleanUp(name: string, token: string | undefined): Promise<void> {
-  if (token !== undefined) {
-    await removeMarked(name, token);
-    await removeMarker(name);
-  }
+  // What stays keeps its mark, and is a crash's leftover from now on.
   openNames.delete(name);
+  if (token === undefined) return;
+  await removeMarked(name, token);
+  await removeMarker(name);
 }

@@ -93,12 +93,23 @@ export function aliasOf(token: string): string {
   return `nexd:${token}`;
 }
 
-/** Removes the interface of that name if it carries our mark. False when there is none such. */
-export async function removeMarked(name: string, token: string): Promise<boolean> {
-  const { code, stdout } = await runIp(["-json", "link", "show", "dev", name]);
+/**
+ * Removes the interface of that name if it carries our mark. False when there is none such. Throws
+ * when it stays: its mark must stay, too.
+ */
+export async function removeMarked(
+  name: string,
+  token: string,
+  run: typeof runIp = runIp,
+): Promise<boolean> {
+  const { code, stdout } = await run(["-json", "link", "show", "dev", name]);
   if (code !== 0 || !stdout.includes(`"ifalias":"${aliasOf(token)}"`)) return false;
-  const removed = await runIp(["link", "delete", "dev", name]);
-  return removed.code === 0;
+  const removed = await run(["link", "delete", "dev", name]);
+  if (removed.code === 0) return true;
+  if (/Cannot find device/.test(removed.stderr)) return false;
+  throw new AgentError(
+    `Cannot remove interface ${name}: ${reasonOf(removed.stderr)}; run ip link delete ${name}`,
+  );
 }
 
 /** Removes a socket file that nobody listens on. False when there is none, or somebody does. */
