@@ -198,8 +198,10 @@ export class Agent {
       if (onboarded === undefined) return;
     }
     await this.#startProxy(undo);
-    undo.defer(() => this.#rooms.release());
-    undo.defer(() => this.#tunnel.close());
+    undo.defer(async () => {
+      await this.#tunnel.close();
+      await this.#rooms.release();
+    });
     undo.defer(() => this.#rooms.close());
     await this.#tunnel.start();
     onRunning(this.status());

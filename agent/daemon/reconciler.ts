@@ -140,7 +140,14 @@ export class Reconciler {
       plans,
       relays: this.#relays,
     };
-    await parts.rooms.prepare(facts);
+    this.outcome = {
+      plans,
+      skipped,
+      stats,
+      probed,
+      relayReason: choice.relays ? choice.reason : "",
+    };
+    await this.#prepare(parts.rooms, facts, device);
     // The proxy has had every endpoint before WireGuard hears of it: the first handshake is not lost.
     await device.setPeers(
       plans.filter((p) => p.configured).map((p) => ({
@@ -156,13 +163,18 @@ export class Reconciler {
     );
     await parts.rooms.apply(facts);
     await this.#removeFromProxy(new Set(peers.map((peer) => peer.publicKey)), proxy);
-    this.outcome = {
-      plans,
-      skipped,
-      stats,
-      probed,
-      relayReason: choice.relays ? choice.reason : "",
-    };
+  }
+
+  /** What has to be there before peers are reached. Without it those that are there go. */
+  async #prepare(rooms: HostRooms, facts: HostFacts, device: WireGuardDevice): Promise<void> {
+    try {
+      await rooms.prepare(facts);
+    } catch (error) {
+      await device.setPeers([]);
+      // Their sessions go with them: the next pass begins as with a new device.
+      this.#device = undefined;
+      throw error;
+    }
   }
 
   /** A new device has no sessions and its counters begin at zero; what was learnt of paths stays. */

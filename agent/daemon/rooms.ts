@@ -25,7 +25,7 @@ export class HostRooms {
     for (const room of this.#rooms) await this.#try(room, () => room.repair?.());
   }
 
-  /** Before WireGuard gets the pass's peers. Throws what a room throws: without it, no peers. */
+  /** Before WireGuard gets the pass's peers. Throws what a room throws: WireGuard has no peers then. */
   async prepare(facts: HostFacts): Promise<void> {
     for (const room of this.#rooms) await room.prepare?.(facts);
   }

@@ -16,6 +16,10 @@ const log = getLogger(["nexd", "firewall"]);
 
 /** How often the table is looked at while nothing changes, ms. */
 const LOOK = 10_000;
+/** How long rules that were told before may stay in force while others cannot be written, ms. */
+const PATIENCE = 10_000;
+/** Pauses before rules that somebody removed are written again, when that was refused, ms. */
+const AGAIN = [50, 150];
 /** How other languages write "no group". */
 const NIL = "00000000-0000-0000-0000-000000000000";
 const REMEDY = "run apt-get install nftables";
@@ -47,7 +51,9 @@ interface Decision {
  * of no groups at all leaves a host open.
  *
  * `prepare` throws an {@linkcode AgentError} when rules cannot be enforced, so that the host reaches
- * no peers rather than all of them unprotected.
+ * no peers rather than all of them unprotected: at once when nothing is in force, and after
+ * {@linkcode PATIENCE} while what was told before is, as an nft that is refused for a moment must
+ * cut nobody off.
  */
 export function securityGroups(options: SecurityGroupOptions): HostRoom {
   return new SecurityGroupRoom(options);
@@ -67,11 +73,18 @@ class SecurityGroupRoom implements HostRoom {
   /** How nft shows it, and when it was last seen so. */
   #listing = "";
   #lookedAt = 0;
+  /** What was decided at an earlier pass is in force, whole. */
+  #settled = false;
+  /** Since when the present decision cannot be put in force, and why. */
+  #failingSince: number | undefined;
+  #trouble: string | undefined;
+  /** Why the table could not be looked at the last time. */
+  #unseen: string | undefined;
 
   constructor({ interfaceName, run, now, os }: SecurityGroupOptions) {
     this.#table = tableOf(interfaceName);
     this.#run = run ?? runCommand;
-    this.#now = now ?? Date.now;
+    this.#now = now ?? (() => performance.now());
     this.#os = os ?? Deno.build.os;
   }
 
@@ -94,23 +107,23 @@ class SecurityGroupRoom implements HostRoom {
     const script = inbound === undefined && outbound === undefined
       ? undefined
       : rulesetOf(this.#table, facts.interfaceName, decision.policy);
-    const damaged = await this.#damaged();
-    if (script === this.#script && !damaged) return;
+    if (await this.#damaged()) this.#settled = false;
+    if (script === this.#script && (this.#settled || script === undefined)) return this.#done();
     try {
       if (script === undefined) await this.#remove();
-      else await this.#install(script, damaged);
+      else if (this.#settled || this.#script === undefined) await this.#install(script);
+      else await this.#installAnew(script);
+      this.#done();
     } catch (error) {
-      throw new AgentError(
-        `Cannot enforce the security group (${decision.summary}): ${reasonOf(error)}; ` +
-          `peers wait for it: mend this, or give the device a group without rules`,
-        { cause: error },
-      );
+      this.#failed(decision, script, error);
     }
   }
 
   notes(): readonly string[] {
     if (this.#decision === undefined) return [];
-    return [...this.#decision.problems, this.#decision.summary];
+    const { problems, summary } = this.#decision;
+    const trouble = this.#trouble ?? this.#unseen;
+    return [...(trouble === undefined ? [] : [trouble]), ...problems, summary];
   }
 
   close(): Promise<void> {
@@ -157,12 +170,50 @@ class SecurityGroupRoom implements HostRoom {
     }
   }
 
-  async #install(script: string, anew: boolean): Promise<void> {
+  /** What is decided is in force. */
+  #done(): void {
+    this.#settled = true;
+    this.#failingSince = this.#trouble = undefined;
+  }
+
+  /** What is decided cannot be put in force: throws, unless what is in force will do for a while. */
+  #failed(decision: Decision, script: string | undefined, error: unknown): void {
+    const told = `Cannot enforce the security group (${decision.summary}): ${reasonOf(error)}`;
+    if (this.#trouble !== told) log.warn("{it}", { it: told });
+    this.#trouble = told;
+    const now = this.#now();
+    this.#failingSince ??= now;
+    // Rules that should be gone let through less, not more.
+    const strict = script === undefined;
+    if (strict || (this.#settled && now - this.#failingSince < PATIENCE)) return;
+    throw new AgentError(
+      `${told}; peers wait for it: mend this, or give the device a group without rules`,
+      { cause: error },
+    );
+  }
+
+  async #install(script: string, before = ""): Promise<void> {
     if (this.#os !== "linux") throw new AgentError(`${this.#os} has no nftables`);
-    await this.#nft(["-f", "-"], anew ? removalOf(this.#table) + script : script);
+    await this.#nft(["-f", "-"], before + script);
     this.#script = script;
     this.#listing = await this.#list();
+    this.#unseen = undefined;
     this.#lookedAt = this.#now();
+  }
+
+  /** Installs over what others have left of the table; tries more than once, as nothing is in force. */
+  async #installAnew(script: string): Promise<void> {
+    // Whatever becomes of it is looked at in the next pass.
+    this.#lookedAt = -Infinity;
+    for (const pause of AGAIN) {
+      try {
+        return await this.#install(script, removalOf(this.#table));
+      } catch (error) {
+        log.debug("{reason}; trying again", { reason: reasonOf(error) });
+      }
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+    await this.#install(script, removalOf(this.#table));
   }
 
   async #remove(): Promise<void> {
@@ -175,7 +226,20 @@ class SecurityGroupRoom implements HostRoom {
   async #damaged(): Promise<boolean> {
     if (this.#script === undefined || this.#now() - this.#lookedAt < LOOK) return false;
     this.#lookedAt = this.#now();
-    if (await this.#list().catch(() => "") === this.#listing) return false;
+    let seen: string;
+    try {
+      seen = await this.#list();
+    } catch (error) {
+      const reason = reasonOf(error);
+      if (!/No such file/.test(reason)) {
+        // The kernel goes on by what it has.
+        this.#unseen = `cannot look at its rules: ${reason}`;
+        return false;
+      }
+      seen = "";
+    }
+    this.#unseen = undefined;
+    if (seen === this.#listing) return false;
     log.warn("somebody changed or removed the nftables table {table}: it is made again", {
       table: this.#table,
     });

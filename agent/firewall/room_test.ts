@@ -35,6 +35,8 @@ class FakeNft {
   looks = 0;
   missing = false;
   refusal = "";
+  /** So many writes are refused. */
+  refusesWrites = 0;
   now = 0;
   readonly run = (
     program: string,
@@ -51,6 +53,9 @@ class FakeNft {
       this.looks++;
       const code = this.table === "" ? 1 : 0;
       return Promise.resolve({ code, stdout: this.table, stderr: "No such file or directory" });
+    }
+    if (this.refusesWrites-- > 0) {
+      return Promise.resolve({ code: 1, stdout: "", stderr: "Error: busy" });
     }
     this.writes++;
     const lines = input!.trimEnd().split("\n");
@@ -169,6 +174,79 @@ Deno.test("room holds peers back when it cannot enforce rules, and says what to 
   await assert.rejects(roomOn(new FakeNft(), "darwin").prepare!(rules), /darwin has no nftables/);
   await room.prepare!(factsOf("g", { securityGroups: [group("g")] }));
   await room.release!();
+});
+
+Deno.test("room keeps peers for a moment while new rules cannot be written, and no longer", async () => {
+  const nft = new FakeNft(), room = roomOn(nft);
+  const facts = (...rules: typeof ssh[]) =>
+    factsOf("g", { securityGroups: [group("g", { inbound_rules: rules })] });
+  await room.prepare!(facts());
+  const before = nft.table;
+  nft.refusal = "Error: Device or resource busy";
+  // What was decided before is whole: a slow nft must not cut anybody off.
+  await room.prepare!(facts(ssh));
+  assert.match(room.notes()[0]!, /Cannot enforce .* resource busy/);
+  nft.now += 9_000;
+  await room.prepare!(facts(ssh));
+  nft.refusal = "";
+  await room.prepare!(facts(ssh));
+  assert.notEqual(nft.table, before);
+  assert.deepEqual(room.notes(), ["g: 1 rule in, everything may pass out"]);
+
+  nft.refusal = "Error: Device or resource busy";
+  await room.prepare!(facts(ssh, ssh));
+  nft.now += 10_000;
+  await assert.rejects(room.prepare!(facts(ssh, ssh)), /resource busy; peers wait for it/);
+  await assert.rejects(room.prepare!(facts(ssh, ssh)), /peers wait/);
+  nft.refusal = "";
+  await room.prepare!(facts(ssh, ssh));
+  assert.deepEqual(room.notes(), ["g: 2 rules in, everything may pass out"]);
+});
+
+Deno.test("room does not wait with peers whose rules somebody else has removed", async () => {
+  const nft = new FakeNft(), room = roomOn(nft);
+  const facts = factsOf("g", { securityGroups: [group("g", { inbound_rules: [ssh] })] });
+  await room.prepare!(facts);
+  nft.table = "";
+  nft.now += 10_000;
+  nft.refusesWrites = Infinity;
+  await assert.rejects(room.prepare!(facts), /peers wait/);
+  nft.now += 10;
+  await assert.rejects(room.prepare!(facts), /peers wait/, "it looks again at once");
+  // One refusal is none: it tries again before it takes peers away.
+  nft.refusesWrites = 1;
+  await room.prepare!(facts);
+  assert.deepEqual(nft.drops, ["inbound"]);
+});
+
+Deno.test("room leaves alone what it cannot look at: the kernel goes on by the rules it has", async () => {
+  const nft = new FakeNft(), room = roomOn(nft);
+  const facts = factsOf("g", { securityGroups: [group("g", { inbound_rules: [ssh] })] });
+  await room.prepare!(facts);
+  nft.missing = true;
+  for (let i = 0; i < 3; i++) {
+    nft.now += 10_000;
+    await room.prepare!(facts);
+    assert.match(room.notes()[0]!, /cannot look at its rules: .*not in PATH/);
+  }
+  nft.missing = false;
+  nft.now += 10_000;
+  await room.prepare!(facts);
+  assert.deepEqual([room.notes().length, nft.writes], [1, 1]);
+});
+
+Deno.test("room keeps peers when rules that are not wanted any more cannot be removed", async () => {
+  const nft = new FakeNft(), room = roomOn(nft);
+  const facts = (...rules: typeof ssh[]) =>
+    factsOf("g", { securityGroups: [group("g", { inbound_rules: rules })] });
+  await room.prepare!(facts(ssh));
+  nft.refusal = "Error: Device or resource busy";
+  nft.now += 60_000;
+  await room.prepare!(facts());
+  assert.match(room.notes()[0]!, /Cannot enforce/);
+  nft.refusal = "";
+  await room.prepare!(facts());
+  assert.equal(nft.table, "");
 });
 
 Deno.test("room removes a crash's table at the start and its own at the end", async () => {

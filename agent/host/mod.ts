@@ -49,7 +49,11 @@ export interface HostRoom {
   readonly name: string;
   /** Removes what a crashed agent left; called once, before anything else. */
   repair?(): Promise<void>;
-  /** Called before WireGuard gets the pass's peers: what protects or must be there first. Idempotent, cheap when nothing changed. */
+  /**
+   * Called before WireGuard gets the pass's peers: what protects or must be there first. Idempotent,
+   * cheap when nothing changed. When it throws, WireGuard has no peers until it does not: a room
+   * whose trouble may pass by itself waits a moment before it throws.
+   */
   prepare?(facts: HostFacts): Promise<void>;
   /** Called after WireGuard has them. Idempotent, cheap when nothing changed. */
   apply?(facts: HostFacts): Promise<void>;
@@ -57,6 +61,6 @@ export interface HostRoom {
   notes(): readonly string[];
   /** Leaves the host as it was found. May be called again. */
   close(): Promise<void>;
-  /** Called after that, when WireGuard's interface is gone: what guarded it goes last. */
+  /** Called after that when WireGuard's interface is gone, and only then: what guarded it goes last. */
   release?(): Promise<void>;
 }
