@@ -108,7 +108,10 @@ Deno.test("status says what to start when no agent runs", async () => {
   });
 });
 
-/** Starts an agent on host `a` with these flags instead of the mesh's; returns what it says. */
+/**
+ * Starts an agent on host `a` with these flags instead of the mesh's; returns what it says. With a
+ * command to run before it, on a host that no other agent is on.
+ */
 async function agent(mesh: Mesh, flags: Record<string, string>, wrap?: string): Promise<Said> {
   const { dir } = mesh.lab;
   const all: Record<string, string> = {
@@ -126,7 +129,9 @@ async function agent(mesh: Mesh, flags: Record<string, string>, wrap?: string): 
   const run = wrap === undefined
     ? [...argv, ...servers]
     : ["unshare", "--mount", "sh", "-c", `${wrap} && exec "$@"`, "sh", ...argv, ...servers];
-  const { code, stderr } = await mesh.lab.host("a").run(run, { env: { NO_COLOR: "1" } });
+  const { code, stderr } = await mesh.lab.host(wrap === undefined ? "a" : "relay").run(run, {
+    env: { NO_COLOR: "1" },
+  });
   return readSaid(code, stderr);
 }
 
