@@ -139,13 +139,18 @@ class HostsFileRoom implements HostRoom {
     const forbidden = [...this.#options.forbidden, ...facts.servers.map((server) => server.host)];
     const ranges = [facts.vpc.ipv4_cidr, facts.vpc.ipv6_cidr];
     const wanted = facts.relays.filter((relay) => relay.pin);
+    const resolved = new Set(
+      facts.relays.filter((relay) => !relay.pin).map(({ host }) => host.toLowerCase()),
+    );
     for (const relay of wanted.slice(0, MAX_PINS)) {
       const read = readName(relay.host);
       if ("problem" in read) {
         refuse(relay.host, read.problem);
         continue;
       }
-      const refused = refusedName(read.name, forbidden, own);
+      const refused = resolved.has(read.name)
+        ? "another relay has this name, and DNS its address"
+        : refusedName(read.name, forbidden, own);
       const target = readTarget(relay.address ?? "", ranges);
       if (refused !== undefined || "problem" in target) {
         refuse(read.name, refused ?? ("problem" in target ? target.problem : ""));

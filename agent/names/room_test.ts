@@ -129,6 +129,30 @@ Deno.test("room refuses names and addresses that could redirect something else",
     assert.equal(await read(path), BASE);
   }));
 
+Deno.test("room never pins a name by which another relay is looked up", () =>
+  inDir(async (dir) => {
+    const path = `${dir}/hosts`;
+    await Deno.writeTextFile(path, BASE);
+    const room = roomOn(path);
+    await room.apply!(factsOf(
+      relay("relay.example"),
+      relay("public.example"),
+      { host: "Public.example", port: 443 },
+    ));
+    assert.equal(
+      await read(path),
+      `${BASE}${
+        [
+          "# BEGIN nexd wg0 (removed when nexd ends)",
+          "203.0.113.9 relay.example # nexd wg0",
+          "# END nexd wg0",
+        ].join("\n")
+      }\n`,
+    );
+    assert.match(room.notes()[0]!, /public\.example is not pinned: another relay has this name/);
+    await room.close();
+  }));
+
 Deno.test("room tells of another's line for the same name", () =>
   inDir(async (dir) => {
     const path = `${dir}/hosts`;

@@ -55,6 +55,7 @@ const HOSTNAME = new RegExp(`^(?=.{1,253}$)(?:${LABEL}\\.)*${LABEL}$`, "i");
 /** Lists the relays. Odd metadata never throws, and costs no other relay its place. */
 export function chooseRelays(input: RelayInput): RelayChoice {
   const derp = new Set<string>(), undecided = new Set<string>();
+  const reserved = new Set(input.publicRelays.map(({ host }) => host.toLowerCase()));
   const usable: { device: Device; target: RelayTarget; note: string }[] = [];
   const notes: string[] = [];
   for (const device of input.devices.filter((d) => d.relay && d.public_key !== "")) {
@@ -65,7 +66,7 @@ export function chooseRelays(input: RelayInput): RelayChoice {
     }
     if (row.value.type !== "derp") continue;
     derp.add(device.id);
-    const target = targetOf(device, row.value, input.defaultPort ?? 443);
+    const target = targetOf(device, row.value, input.defaultPort ?? 443, reserved);
     if (typeof target === "string") {
       notes.push(`${device.hostname || device.id} ${target}`);
       continue;
@@ -102,6 +103,7 @@ function targetOf(
   device: Device,
   value: Record<string, unknown>,
   defaultPort: number,
+  reserved: ReadonlySet<string>,
 ): RelayTarget | string {
   const { hostname, port = defaultPort, certmodemanual } = value;
   if (typeof hostname !== "string" || hostname === "") return "publishes no host name";
@@ -109,6 +111,8 @@ function targetOf(
   if (ip === undefined && (!HOSTNAME.test(hostname) || /^[0-9.]+$/.test(hostname))) {
     return "publishes a bad host name";
   }
+  // It would come before the public relay, at its own address and with its own CA, in its place.
+  if (reserved.has(hostname.toLowerCase())) return "publishes the name of a public relay";
   if (typeof port !== "number" || !Number.isInteger(port) || port < 1 || port > 65535) {
     return "publishes a bad port";
   }

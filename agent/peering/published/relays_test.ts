@@ -136,6 +136,21 @@ Deno.test("chooseRelays uses no relay with a bad name or port and says so", () =
   }
 });
 
+Deno.test("chooseRelays lets no device have a public relay's name, by whatever spelling or port", () => {
+  for (const hostname of ["relay.example", "RELAY.Example"]) {
+    for (const more of [{}, { port: 8443 }, { certmodemanual: false }]) {
+      const hostile = { ...MANUAL, hostname, ca: "rubbish", ...more };
+      const choice = choose([relay("r")], [row("r", hostile)]);
+      assert.deepEqual(choice.relays, [{ region: 900, ...PUBLIC }]);
+      assert.equal(
+        choice.reason,
+        "public relay (host-5 publishes the name of a public relay)",
+      );
+      assert.deepEqual([...choice.derp], ["r"]);
+    }
+  }
+});
+
 Deno.test("chooseRelays trusts the CA that a relay publishes for that relay alone", async () => {
   const { ca, cert, key } = await makeCertificate("custom.relay.lab");
   const next = await makeCertificate("custom.relay.lab");
