@@ -48,10 +48,21 @@ async function syncDirectory(dir: string): Promise<void> {
   }
 }
 
+/** Removes a directory if there is nothing in it; else, or when it may not, leaves it. */
+export async function removeIfEmpty(dir: string): Promise<void> {
+  try {
+    await Deno.remove(dir);
+  } catch {
+    // Somebody else's things are in it.
+  }
+}
+
 /** A held lock. */
 interface FileLock {
-  /** Gives it up. May be called again. The file stays: removing it would race with the next owner. */
+  /** Gives it up; the file stays. May be called again. */
   release(): void;
+  /** Removes the file and gives the lock up: who waits for it makes another one. */
+  remove(): Promise<void>;
 }
 
 /**
@@ -72,6 +83,14 @@ export async function lockFile(path: string): Promise<FileLock> {
 
 /** {@linkcode lockFile} that returns the holder's process id, where it is known, instead of throwing. */
 export async function tryLockFile(path: string): Promise<FileLock | { pid: string | undefined }> {
+  for (;;) {
+    const lock = await lockOnce(path);
+    if (lock !== undefined) return lock;
+  }
+}
+
+/** Undefined when the holder of before has removed the file meanwhile: such a lock keeps nobody out. */
+async function lockOnce(path: string): Promise<FileLock | { pid: string | undefined } | undefined> {
   let file: Deno.FsFile;
   try {
     file = await Deno.open(path, { read: true, write: true, create: true, mode: 0o600 });
@@ -85,6 +104,10 @@ export async function tryLockFile(path: string): Promise<FileLock | { pid: strin
       file.close();
       return { pid: /^\d+/.exec(new TextDecoder().decode(buffer.subarray(0, n)))?.[0] };
     }
+    if (!await isAt(file, path)) {
+      file.close();
+      return undefined;
+    }
     await file.truncate(0);
     await file.write(new TextEncoder().encode(`${Deno.pid}\n`));
   } catch (error) {
@@ -92,10 +115,22 @@ export async function tryLockFile(path: string): Promise<FileLock | { pid: strin
     throw error;
   }
   let held = true;
+  const release = () => {
+    if (held) file.close();
+    held = false;
+  };
   return {
-    release() {
-      if (held) file.close();
-      held = false;
+    release,
+    async remove() {
+      if (held) await Deno.remove(path).catch(() => {});
+      release();
     },
   };
+}
+
+/** Whether the path still leads to this file. Windows removes no file that is open. */
+async function isAt(file: Deno.FsFile, path: string): Promise<boolean> {
+  if (Deno.build.os === "windows") return true;
+  const [own, there] = await Promise.all([file.stat(), Deno.stat(path).catch(() => undefined)]);
+  return own.ino === there?.ino && own.dev === there?.dev;
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { lockFile, writeFileAtomic } from "./mod.ts";
+import { lockFile, tryLockFile, writeFileAtomic } from "./mod.ts";
 
 async function inTempDir(body: (dir: string) => Promise<void>): Promise<void> {
   const dir = await Deno.makeTempDir({ prefix: "nexd-platform-" });
@@ -55,6 +55,31 @@ Deno.test("lock keeps a second owner out and names the first until it is release
     lock.release();
     lock.release();
     (await lockFile(path)).release();
+  }));
+
+Deno.test("lock that is removed at its end never has two owners, and leaves no file", () =>
+  inTempDir(async (dir) => {
+    const path = `${dir}/lock`;
+    let owners = 0, had = 0;
+    const take = async () => {
+      for (let round = 0; round < 20;) {
+        const lock = await tryLockFile(path);
+        if (!("release" in lock)) {
+          await new Promise((done) => setTimeout(done, 1));
+          continue;
+        }
+        assert.equal(++owners, 1);
+        had++;
+        await new Promise((done) => setTimeout(done, 0));
+        owners--;
+        await lock.remove();
+        await lock.remove();
+        round++;
+      }
+    };
+    await Promise.all(Array.from({ length: 6 }, take));
+    assert.equal(had, 120);
+    assert.deepEqual([...Deno.readDirSync(dir)], []);
   }));
 
 Deno.test("lock of a killed process is free again", () =>

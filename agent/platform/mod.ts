@@ -5,7 +5,7 @@
  */
 
 export { type CommandOptions, type CommandResult, type RunCommand, runCommand } from "./command.ts";
-export { lockFile, tryLockFile, writeFileAtomic } from "./files.ts";
+export { lockFile, removeIfEmpty, tryLockFile, writeFileAtomic } from "./files.ts";
 export { hostsFilePath } from "./hosts_path.ts";
 export { runIp } from "./iproute.ts";
 export { errnoText, LINUX, type LinuxSockets, linuxSockets } from "./libc.ts";

@@ -6,7 +6,7 @@
  * @module
  */
 import { AgentError, reasonOf } from "../errors.ts";
-import { tryLockFile, writeFileAtomic } from "../platform/mod.ts";
+import { removeIfEmpty, tryLockFile, writeFileAtomic } from "../platform/mod.ts";
 
 /** Where records are. */
 const DIR = "/run/nexd";
@@ -99,6 +99,42 @@ export class Claims {
   }
 
   async #change<T>(change: (book: Book) => T | Promise<T>): Promise<T> {
+    const lock = await this.#lock();
+    let empty = false;
+    try {
+      const book = await this.#read();
+      const result = await change(book);
+      await this.#write(book);
+      empty = isEmpty(book);
+      return result;
+    } finally {
+      if (empty) {
+        await lock.remove();
+        await removeIfEmpty(this.#dir);
+      } else lock.release();
+    }
+  }
+
+  async #lock(): Promise<{ release(): void; remove(): Promise<void> }> {
+    for (const end = Date.now() + PATIENCE;;) {
+      await this.#makeDir();
+      let pid: string | undefined;
+      try {
+        const lock = await tryLockFile(`${this.#dir}/routing.lock`);
+        if ("release" in lock) return lock;
+        pid = lock.pid;
+      } catch (error) {
+        // Another agent that ended has just taken the directory away.
+        if (!((error as Error).cause instanceof Deno.errors.NotFound)) throw error;
+      }
+      if (Date.now() > end) {
+        throw new AgentError(`${this.#dir}/routing.lock is held by pid ${pid}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  async #makeDir(): Promise<void> {
     try {
       await Deno.mkdir(this.#dir, { recursive: true, mode: 0o755 });
     } catch (error) {
@@ -106,26 +142,6 @@ export class Claims {
         `Cannot make ${this.#dir}: ${reasonOf(error)}; run nexd as root, or mount a writable /run`,
         { cause: error },
       );
-    }
-    const lock = await this.#lock();
-    try {
-      const book = await this.#read();
-      const result = await change(book);
-      await this.#write(book);
-      return result;
-    } finally {
-      lock.release();
-    }
-  }
-
-  async #lock(): Promise<{ release(): void }> {
-    for (const end = Date.now() + PATIENCE;;) {
-      const lock = await tryLockFile(`${this.#dir}/routing.lock`);
-      if ("release" in lock) return lock;
-      if (Date.now() > end) {
-        throw new AgentError(`${this.#dir}/routing.lock is held by pid ${lock.pid}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 
@@ -146,8 +162,11 @@ export class Claims {
 
   async #write(book: Book): Promise<void> {
     const path = await this.#path();
-    const empty = Object.keys(book.slots).length + Object.keys(book.settings).length === 0;
-    if (empty) await Deno.remove(path).catch(() => {});
+    if (isEmpty(book)) await Deno.remove(path).catch(() => {});
     else await writeFileAtomic(path, JSON.stringify(book) + "\n", 0o600);
   }
+}
+
+function isEmpty({ slots, settings }: Book): boolean {
+  return Object.keys(slots).length + Object.keys(settings).length === 0;
 }

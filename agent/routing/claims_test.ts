@@ -1,4 +1,4 @@
-import { deepEqual, equal } from "node:assert/strict";
+import { deepEqual, equal, throws } from "node:assert/strict";
 import { Claims } from "./claims.ts";
 
 /** A directory for the record, and a file that stands for a setting of the kernel. */
@@ -35,7 +35,27 @@ Deno.test("claims put a setting back when the last interface that wants it goes"
     await other.putBack();
     equal(await read(setting), "0");
     await other.putBack();
-    deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name), ["routing.lock"]);
+    throws(() => Deno.statSync(dir), Deno.errors.NotFound);
+  });
+});
+
+Deno.test("claims of agents that come and go at the same time are all kept, and then nothing is", async () => {
+  await inDir(async (dir, setting) => {
+    await Promise.all(
+      Array.from({ length: 8 }, async (_, i) => {
+        const claims = new Claims(`wg${i}`, dir);
+        for (let round = 0; round < 10; round++) {
+          const slot = await claims.slot();
+          await claims.set(setting, "1");
+          equal(await claims.recorded(), slot);
+          equal(await read(setting), "1");
+          await claims.putBack();
+          await claims.freeSlot();
+        }
+      }),
+    );
+    equal(await read(setting), "0");
+    throws(() => Deno.statSync(dir), Deno.errors.NotFound);
   });
 });
 
@@ -59,6 +79,7 @@ Deno.test("claims leave a setting alone that was right before, and survive a dam
     const [record] = [...Deno.readDirSync(dir)].filter(({ name }) => name.endsWith(".json"));
     await claims.putBack();
     equal(await read(setting), "1");
+    await Deno.mkdir(dir);
     await Deno.writeTextFile(`${dir}/${record!.name}`, '{"slots":');
     equal(await claims.slot(), 0);
   });

@@ -2,7 +2,7 @@
  * The directory in which the workers of a relay, and of one that replaces it, find each other's
  * sockets. Whoever can write there can pose as a worker, so it is private and its owner is checked.
  */
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { reasonOf } from "../cert/mod.ts";
 import { RelayError } from "../errors.ts";
 
@@ -47,18 +47,21 @@ export async function makeRunDir({ base, publicKey, port }: RunDirOptions): Prom
   throw new RelayError(`Cannot use run directory ${last}; give another place with --run-dir`);
 }
 
-/** Removes the directory where nobody else uses it. */
+/** Removes the directory where nobody else uses it, and the usual place that it is in likewise. */
 export async function removeRunDir(path: string): Promise<void> {
   await Deno.remove(path).catch(() => {}); // not empty: a replacement is in it
+  const place = dirname(path);
+  if (/^nexd(-|$)/.test(basename(place))) await Deno.remove(place).catch(() => {});
 }
 
 /** Makes `path` private; says in words why that cannot be, or undefined when it is. */
 async function tryPrivateDir(path: string): Promise<string | undefined> {
   if (new TextEncoder().encode(path).length > MAX_PATH) return "the path is too long for a socket";
   try {
-    await Deno.mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    await Deno.mkdir(path, { mode: 0o700 }).catch((error) => {
-      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    // Whoever ends may take an empty place away in between, once.
+    await makeBoth(path).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      return makeBoth(path);
     });
     const info = await Deno.lstat(path);
     if (!info.isDirectory) return "it is no directory";
@@ -76,6 +79,13 @@ async function tryPrivateDir(path: string): Promise<string | undefined> {
   } catch (error) {
     return reasonOf(error);
   }
+}
+
+async function makeBoth(path: string): Promise<void> {
+  await Deno.mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await Deno.mkdir(path, { mode: 0o700 }).catch((error) => {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  });
 }
 
 function runtimeDir(): string | undefined {

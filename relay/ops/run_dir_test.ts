@@ -32,6 +32,12 @@ Deno.test("makeRunDir gives one private directory to each key and port", async (
     await Deno.remove(`${path}/x`);
     await removeRunDir(path);
     await rejects(Deno.stat(path), Deno.errors.NotFound);
+    equal((await Deno.stat(base)).isDirectory, true, "a place that was chosen stays");
+    const place = `${dir}/nexd`;
+    const [one, two] = [443, 444].map((port) => makeRunDir({ base: place, publicKey, port }));
+    await removeRunDir(await one!);
+    await removeRunDir(await two!);
+    await rejects(Deno.stat(place), Deno.errors.NotFound);
   });
 });
 

@@ -8,7 +8,7 @@
  */
 
 import { AgentError, reasonOf } from "../../errors.ts";
-import { runIp, writeFileAtomic } from "../../platform/mod.ts";
+import { removeIfEmpty, runIp, writeFileAtomic } from "../../platform/mod.ts";
 import { uapiRequest } from "../userspace/uapi_client.ts";
 import { checkInterfaceName } from "../settings.ts";
 
@@ -40,9 +40,16 @@ export async function writeMarker(name: string): Promise<string> {
     agentPid: Deno.pid,
     agentStart: await startTime(Deno.pid) ?? "",
   };
-  try {
+  const write = async () => {
     await Deno.mkdir(MARKER_DIR, { recursive: true, mode: 0o755 });
     await writeFileAtomic(markerPath(name), JSON.stringify(marker) + "\n", 0o600);
+  };
+  try {
+    // Another agent that ends may take the directory away in between, once.
+    await write().catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      return write();
+    });
   } catch (error) {
     throw new AgentError(
       `Cannot write ${markerPath(name)}: ${
@@ -57,6 +64,7 @@ export async function writeMarker(name: string): Promise<string> {
 /** Takes the mark off. */
 export async function removeMarker(name: string): Promise<void> {
   await removeIfThere(markerPath(name));
+  await removeIfEmpty(MARKER_DIR);
 }
 
 /**
