@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import { hashPassword, hashToken, newPassword, newRegKey } from "./auth/mod.ts";
+import { hashPassword, hashToken, newPassword, regKeyToken } from "./auth/mod.ts";
 import { readText, writePrivate } from "./state_dir.ts";
 import type { Store } from "./store/mod.ts";
 import { createRegKey, createUser } from "./tenants.ts";
@@ -34,8 +34,7 @@ interface Kept {
  * database is, so that a kill in between leaves no key that nobody knows.
  */
 export async function bootstrap(
-  store: Store,
-  stateDir: string,
+  { store, secret, stateDir }: { store: Store; secret: Uint8Array; stateDir: string },
   admin: { username: string; password?: string | undefined },
 ): Promise<Bootstrap> {
   const file = `${stateDir}/bootstrap.json`;
@@ -53,7 +52,8 @@ export async function bootstrap(
   const password = admin.password ?? newPassword();
   if (password.length < 8) log.warn("the password of the first user is short: it is easy to guess");
   const passwordHash = await hashPassword(password);
-  const regKey = newRegKey();
+  const keyId = crypto.randomUUID();
+  const regKey = regKeyToken(secret, keyId);
   const kept: Kept = {
     note: "The registration key made at the first start. Whoever has it can join hosts; " +
       "deleting this file is safe, the key then is not shown again.",
@@ -65,7 +65,7 @@ export async function bootstrap(
     const account = await createAccount(write, { username: admin.username, passwordHash });
     const id = await createUser(write, { username: account.username, subject: account.id });
     const description = "made at the first start";
-    await createRegKey(write, { ownerId: id, vpcId: id, description, token: regKey });
+    await createRegKey(write, { id: keyId, ownerId: id, vpcId: id, description, token: regKey });
     return id;
   });
   return { userId, username: admin.username, password, regKey, first: true };

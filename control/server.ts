@@ -85,7 +85,7 @@ export async function startControl(config: ControlConfig): Promise<Control> {
     closers.push(() => server.close());
     port = server.address.port;
     // Last of all: a start that fails makes no user whose password nobody gets to see.
-    const first = await bootstrap(store, dir.path, {
+    const first = await bootstrap({ store, secret, stateDir: dir.path }, {
       username: config.admin?.username ?? "admin",
       password: config.admin?.password,
     });

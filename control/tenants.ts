@@ -12,6 +12,9 @@ export async function createUser(
   user: {
     username: string;
     fullName?: string;
+    picture?: string;
+    /** That its issuer vouches for. */
+    email?: string;
     id?: string;
     /** The `sub` of the tokens that speak for the user. */
     subject?: string;
@@ -21,17 +24,20 @@ export async function createUser(
   const created_at = new Date().toISOString();
   await write.db.insertInto("users").values({
     id,
-    username: user.username,
+    username: await freeName(write, "users", user.username, id),
     full_name: user.fullName ?? "",
-    picture: "",
+    picture: user.picture ?? "",
     created_at,
     subject: user.subject ?? null,
+    email: user.email?.toLowerCase() ?? "",
+    deleted_at: null,
   }).execute();
   await write.db.insertInto("organizations").values({
     id,
-    name: await freeName(write, user.username, id),
+    name: await freeName(write, "organizations", user.username, id),
     description: `${user.username}'s organization`,
     created_at,
+    deleted_at: null,
   }).execute();
   await write.db.insertInto("memberships")
     .values({ user_id: id, organization_id: id, roles_json: JSON.stringify(["owner"]) }).execute();
@@ -39,11 +45,17 @@ export async function createUser(
   return id;
 }
 
-/** A name for an organization: somebody else's may have the user's name already. */
-async function freeName(write: Write, wanted: string, id: string): Promise<string> {
-  const taken = await write.db.selectFrom("organizations").select("id")
-    .where("name", "=", wanted).executeTakeFirst();
-  return taken ? `${wanted} ${id}` : wanted;
+/** A name that nobody else has: another issuer's user, or an organization, may have it already. */
+async function freeName(
+  write: Write,
+  table: "users" | "organizations",
+  wanted: string,
+  id: string,
+): Promise<string> {
+  const taken = table === "users"
+    ? write.db.selectFrom("users").select("id").where("username", "=", wanted)
+    : write.db.selectFrom("organizations").select("id").where("name", "=", wanted);
+  return await taken.executeTakeFirst() ? `${wanted} ${id}` : wanted;
 }
 
 /** Makes a VPC, by default with the ranges that all VPCs share, and its security group. */
@@ -82,7 +94,7 @@ export async function createVpc(
   return row;
 }
 
-/** Makes a registration key and tells its token, which nobody can read again later. */
+/** Makes a registration key; `token` by default is one that nobody can read again later. */
 export async function createRegKey(
   write: Write,
   key: {
@@ -94,6 +106,8 @@ export async function createRegKey(
     singleUse?: boolean;
     expiresAt?: string;
     securityGroupId?: string;
+    /** JSON text of an object. */
+    settings?: string;
   },
 ): Promise<{ row: RegKeyRow; token: string }> {
   const token = key.token ?? newRegKey();
@@ -107,7 +121,7 @@ export async function createRegKey(
     used_at: null,
     expires_at: key.expiresAt ?? null,
     security_group_id: key.securityGroupId ?? null,
-    settings_json: null,
+    settings_json: key.settings ?? null,
     created_at: new Date().toISOString(),
     deleted_at: null,
   };

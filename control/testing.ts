@@ -14,7 +14,7 @@ import {
   StreamRegistry,
   type StreamTimes,
 } from "./events/mod.ts";
-import { hashPassword, openToken } from "./auth/mod.ts";
+import { hashPassword, openToken, regKeyToken } from "./auth/mod.ts";
 import { DEFAULT_HOLD, Holder, type HoldOptions } from "./http/mod.ts";
 import { openIssuer } from "./issuer/mod.ts";
 import { Store } from "./store/mod.ts";
@@ -122,8 +122,11 @@ export class TestControl {
   }
 
   async addRegKey(key: Partial<Parameters<typeof createRegKey>[1]> = {}): Promise<string> {
+    const id = crypto.randomUUID();
     const { token } = await this.store.write((write) =>
       createRegKey(write, {
+        id,
+        token: regKeyToken(this.deps.secret, id),
         ownerId: this.userId,
         vpcId: key.ownerId ?? this.userId,
         description: "",

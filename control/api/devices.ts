@@ -1,25 +1,27 @@
 import { getLogger } from "@logtape/logtape";
 import { z } from "@hono/zod-openapi";
-import { confinedTo, mayChange, type Principal } from "../auth/mod.ts";
 import {
+  ownDevices,
   presentDevice,
-  presentDevices,
+  presentListed,
   presentOwn,
   registerDevice,
   removeDevice,
   rotateToken,
   updateDevice,
+  visibleDevice,
 } from "../devices/mod.ts";
-import { answers, type App, endpoint, json, notFound } from "../http/mod.ts";
-import { type DeviceRow, findDevice, listDevices, type Reader, toDevice } from "../store/mod.ts";
+import { answers, type App, endpoint, json } from "../http/mod.ts";
+import { listAnswer, listOptions, listQuery, type ListSpec, textField } from "../http/mod.ts";
+import { toDevice } from "../store/mod.ts";
 import type { ApiDeps } from "./context.ts";
-import { deviceSchema, endpointSchema, errorSchema, idParams, uuid } from "./schemas.ts";
+import { deviceSchema, endpointSchema, errorSchema, idParams, text, uuid } from "./schemas.ts";
 import type { AddDevice, UpdateDevice } from "./types.ts";
 
 const log = getLogger(["nexd", "control", "api"]);
 
 const shared = {
-  hostname: z.string().max(255).nullish(),
+  hostname: text(255).nullish(),
   relay: z.boolean().nullish(),
   symmetric_nat: z.boolean().nullish(),
   endpoints: z.array(endpointSchema).max(16).nullish(),
@@ -30,7 +32,7 @@ const shared = {
 const addSchema = z.object({
   public_key: z.string().max(128),
   vpc_id: uuid,
-  os: z.string().max(64).nullish(),
+  os: text(64).nullish(),
   ipv4_tunnel_ips: z.array(z.object({ address: z.string().max(64) })).max(16).nullish(),
   ...shared,
 }).openapi("AddDevice");
@@ -46,20 +48,41 @@ const errors = {
   404: answers("No such VPC, group or device for this caller", errorSchema),
 };
 
+/** Lists of devices. */
+export const DEVICES: ListSpec = {
+  fields: {
+    id: textField("devices.id"),
+    owner_id: textField("devices.owner_id"),
+    vpc_id: textField("devices.vpc_id"),
+    public_key: textField("devices.public_key"),
+    hostname: textField("devices.hostname"),
+    os: textField("devices.os"),
+    security_group_id: textField("devices.security_group_id"),
+    relay: { column: "devices.relay", kind: "boolean" },
+    symmetric_nat: { column: "devices.symmetric_nat", kind: "boolean" },
+    online: { column: "devices.online", kind: "boolean" },
+    revision: { column: "devices.revision", kind: "integer" },
+  },
+  order: "hostname",
+  key: ["devices.id"],
+};
+
 /** Devices. */
 export function deviceRoutes(app: App, deps: ApiDeps): void {
   endpoint(app, {
     method: "get",
     path: "/api/devices",
     summary: "The caller's own devices, ordered by host name",
+    query: listQuery,
     responses: { 200: answers("The devices", z.array(deviceSchema)) },
-  }, async (c) => {
+  }, async (c, { query }) => {
     const principal = c.get("principal");
-    const rows = await listDevices(deps.store.db, {
-      ownerId: principal.ownerId,
-      vpcId: confinedTo(principal),
-    });
-    return json(presentDevices(deps.secret, principal, rows));
+    return await listAnswer(
+      ownDevices(deps.store.db, principal),
+      DEVICES,
+      listOptions(query, DEVICES),
+      (row) => presentListed(deps.secret, principal, row),
+    );
   });
 
   endpoint(app, {
@@ -139,19 +162,4 @@ export function deviceRoutes(app: App, deps: ApiDeps): void {
     deps.streams.finish(row.id);
     return json(toDevice(row));
   });
-}
-
-/** A device that the caller may read, or an empty 404. */
-export async function visibleDevice(
-  db: Reader,
-  principal: Principal,
-  id: string,
-): Promise<DeviceRow> {
-  const device = await findDevice(db, id);
-  if (!device || device.owner_id !== principal.ownerId) throw notFound();
-  const confined = confinedTo(principal);
-  if (confined !== undefined && confined !== device.vpc_id && !mayChange(principal, device)) {
-    throw notFound();
-  }
-  return device;
 }

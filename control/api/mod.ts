@@ -12,10 +12,13 @@ import type { ApiDeps } from "./context.ts";
 import { deviceMetadataRoutes } from "./device_metadata.ts";
 import { deviceRoutes } from "./devices.ts";
 import { eventRoutes } from "./events.ts";
+import { featureRoutes } from "./features.ts";
 import { healthRoutes } from "./health.ts";
+import { invitationRoutes } from "./invitations.ts";
 import { organizationRoutes } from "./organizations.ts";
 import { regKeyRoutes } from "./reg_keys.ts";
 import { securityGroupRoutes } from "./security_groups.ts";
+import { serviceNetworkRoutes } from "./service_networks.ts";
 import { userRoutes } from "./users.ts";
 import { vpcRoutes } from "./vpcs.ts";
 
@@ -47,11 +50,14 @@ export function createApp(deps: ApiDeps): App {
   deps.issuer?.routes(app);
   userRoutes(app, deps);
   organizationRoutes(app, deps);
-  regKeyRoutes(app);
+  invitationRoutes(app, deps);
+  regKeyRoutes(app, deps);
   vpcRoutes(app, deps);
   deviceRoutes(app, deps);
   deviceMetadataRoutes(app, deps);
   securityGroupRoutes(app, deps);
+  serviceNetworkRoutes(app, deps);
+  featureRoutes(app);
   eventRoutes(app, deps);
   healthRoutes(app, deps);
   app.doc31("/openapi/doc.json", {

@@ -1,5 +1,7 @@
 /** Schemas that more than one resource uses. Every length and count is bounded here. */
 import { z } from "@hono/zod-openapi";
+import { listQuery } from "../http/mod.ts";
+import { isEndpointAddress } from "../devices/mod.ts";
 
 /** A UUID in a body; a bad one is a JSON error, as for servers that decode into a UUID type. */
 export const uuid = z.string().superRefine((text, context) => {
@@ -10,6 +12,15 @@ export const uuid = z.string().superRefine((text, context) => {
     context.addIssue({ code: "custom", message: "invalid UUID format", params: { json: true } });
   }
 }).transform((text) => text.toLowerCase()).openapi({ type: "string", format: "uuid" });
+
+/** A UUID in a body that stock tools send as `""` where they mean none; `""` stays. */
+export const optionalId = z.union([z.literal(""), uuid])
+  .openapi({ type: "string", format: "uuid" });
+
+/** A line of text, at most `max` characters: people read it in terminals, so nothing that controls one. */
+export function text(max: number): z.ZodType<string> {
+  return z.string().max(max).regex(/^\P{Cc}*$/u, "holds control characters");
+}
 
 /** A UUID in a path. */
 export const pathId = z.string().refine(isUuid).transform((text) => text.toLowerCase())
@@ -22,15 +33,14 @@ export const idParams = z.object({ id: pathId });
 export const MAX_KEY = 128;
 
 /** `prefix` of metadata lists: any of them matches. */
-export const metadataQuery = z.object({
+export const metadataQuery = listQuery.extend({
   prefix: z.array(z.string().max(MAX_KEY)).max(16).optional(),
   key: z.array(z.string().max(MAX_KEY)).max(1).optional(),
 });
 
 export const endpointSchema = z.object({
-  source: z.string().max(128),
-  // Not checked as an address: agents publish other text here, too.
-  address: z.string().max(128),
+  source: text(128),
+  address: z.string().max(128).refine(isEndpointAddress, "is not an ip:port"),
 });
 
 export const tunnelIp = z.object({ address: z.string(), cidr: z.string() });
@@ -62,6 +72,19 @@ export const metadataSchema = z.object({
   value: z.record(z.string(), z.unknown()),
   revision: z.number().int(),
 }).openapi("DeviceMetadata");
+
+export const userSchema = z.object({
+  id: z.string(),
+  full_name: z.string(),
+  picture: z.string(),
+  username: z.string(),
+}).openapi("User");
+
+export const organizationSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  description: z.string(),
+}).openapi("Organization");
 
 export const errorSchema = z.object({
   error: z.string(),

@@ -83,6 +83,52 @@ export interface Organization {
   description: string;
 }
 
+/** A user's part in an organization. */
+export interface Member {
+  user_id: string;
+  organization_id: string;
+  user: User;
+  /** Of `owner` and `member`. */
+  roles: string[];
+}
+
+/** An offer to join an organization. */
+export interface Invitation {
+  id: string;
+  user_id?: string;
+  email?: string;
+  organization_id: string;
+  organization?: Organization;
+  expires_at: string;
+  from?: User;
+  roles: string[];
+}
+
+/** Body of `POST /api/invitations`: one of `user_id` and `email`, the other absent or `""`. */
+export interface AddInvitation {
+  organization_id?: string | null | undefined;
+  user_id?: string | null | undefined;
+  email?: string | null | undefined;
+  roles?: string[] | null | undefined;
+}
+
+/** What sites of an organization would meet in. */
+export interface ServiceNetwork {
+  id: string;
+  organization_id: string;
+  description: string;
+  revision: number;
+}
+
+/** Body of `POST /api/vpcs`; both ranges come with `private_cidr`, and none without. */
+export interface AddVpc {
+  organization_id?: string | null | undefined;
+  description?: string | null | undefined;
+  private_cidr?: boolean | null | undefined;
+  ipv4_cidr?: string | null | undefined;
+  ipv6_cidr?: string | null | undefined;
+}
+
 /** A VPC: the address ranges that its devices share. */
 export interface Vpc {
   id: string;
@@ -94,7 +140,7 @@ export interface Vpc {
   revision: number;
 }
 
-/** A registration key; `bearer_token` is `RK:…`. */
+/** A registration key; `bearer_token` is `RK:…`, or `""` where the caller may not have it. */
 export interface RegKey {
   id: string;
   owner_id: string;
@@ -105,6 +151,22 @@ export interface RegKey {
   expires_at?: string;
   security_group_id: string | null;
   settings: Record<string, unknown> | null;
+}
+
+/** Body of `POST /api/reg-keys`. */
+export interface AddRegKey extends UpdateRegKey {
+  vpc_id?: string | null | undefined;
+  service_network_id?: string | null | undefined;
+  single_use?: boolean | null | undefined;
+}
+
+/** Body of `PATCH /api/reg-keys/{id}`: what is absent stays. */
+export interface UpdateRegKey {
+  description?: string | null | undefined;
+  /** RFC 3339, or as Go prints a time; `0001-01-01T00:00:00Z`: never. */
+  expires_at?: string | null | undefined;
+  security_group_id?: string | null | undefined;
+  settings?: Record<string, unknown> | null | undefined;
 }
 
 /** A key of a device's metadata; `value` is a JSON object. */

@@ -1,19 +1,30 @@
 import { z } from "@hono/zod-openapi";
 import { confinedTo, type Principal } from "../auth/mod.ts";
-import { presentDevices } from "../devices/mod.ts";
+import { presentListed, vpcDevices } from "../devices/mod.ts";
 import { answers, type App, endpoint, json, notFound } from "../http/mod.ts";
-import {
-  findVpc,
-  listDevices,
-  listMetadata,
-  listVpcs,
-  type Reader,
-  toMetadata,
-  toVpc,
-  type VpcRow,
-} from "../store/mod.ts";
+import { listAnswer, listOptions, listQuery, type ListSpec, textField } from "../http/mod.ts";
+import { METADATA, metadataOf } from "../metadata/mod.ts";
+import { findVpc, type Reader, toMetadata, toVpc, type VpcRow } from "../store/mod.ts";
+import { addVpc, deleteVpc, updateVpc, vpcsQuery } from "../vpcs/mod.ts";
 import type { ApiDeps } from "./context.ts";
-import { deviceSchema, errorSchema, idParams, metadataQuery, metadataSchema } from "./schemas.ts";
+import { DEVICES } from "./devices.ts";
+import {
+  deviceSchema,
+  errorSchema,
+  idParams,
+  metadataQuery,
+  metadataSchema,
+  optionalId,
+  text,
+} from "./schemas.ts";
+
+const updateSchema = z.object({ description: text(255).nullish() }).openapi("UpdateVpc");
+const addSchema = updateSchema.extend({
+  organization_id: optionalId.nullish(),
+  private_cidr: z.boolean().nullish(),
+  ipv4_cidr: text(64).nullish(),
+  ipv6_cidr: text(64).nullish(),
+}).openapi("AddVpc");
 
 const vpcSchema = z.object({
   id: z.string(),
@@ -25,6 +36,21 @@ const vpcSchema = z.object({
   revision: z.number().int(),
 }).openapi("Vpc");
 
+const SPEC: ListSpec = {
+  fields: {
+    id: textField("vpcs.id"),
+    organization_id: textField("vpcs.organization_id"),
+    description: textField("vpcs.description"),
+    ipv4_cidr: textField("vpcs.ipv4_cidr"),
+    ipv6_cidr: textField("vpcs.ipv6_cidr"),
+    private_cidr: { column: "vpcs.private_cidr", kind: "boolean" },
+    revision: { column: "vpcs.revision", kind: "integer" },
+  },
+  order: "description",
+  key: ["vpcs.id"],
+};
+
+const vpcAnswer = answers("The VPC", vpcSchema);
 const notFoundAnswer = answers("No VPC that the caller may see", errorSchema);
 
 /** VPCs, and what all their devices show. */
@@ -33,11 +59,25 @@ export function vpcRoutes(app: App, deps: ApiDeps): void {
     method: "get",
     path: "/api/vpcs",
     summary: "The VPCs that the caller may see, ordered by description",
+    query: listQuery,
     responses: { 200: answers("The VPCs", z.array(vpcSchema)) },
-  }, async (c) => {
-    const principal = c.get("principal");
-    const rows = await listVpcs(deps.store.db, principal.ownerId, confinedTo(principal));
-    return json(rows.map(toVpc));
+  }, async (c, { query }) => {
+    const vpcs = vpcsQuery(deps.store.db, c.get("principal"));
+    return await listAnswer(vpcs, SPEC, listOptions(query, SPEC), toVpc);
+  });
+
+  endpoint(app, {
+    method: "post",
+    path: "/api/vpcs",
+    summary: "Makes a VPC, with the shared ranges or with two of its own",
+    body: addSchema,
+    responses: {
+      201: vpcAnswer,
+      400: answers("A field is missing, or a range is unusable", errorSchema),
+      404: answers("No organization that the caller is a member of", errorSchema),
+    },
+  }, async (c, { body }) => {
+    return json(toVpc(await addVpc(deps.store, c.get("principal"), body)), 201);
   });
 
   endpoint(app, {
@@ -51,16 +91,46 @@ export function vpcRoutes(app: App, deps: ApiDeps): void {
   });
 
   endpoint(app, {
+    method: "patch",
+    path: "/api/vpcs/{id}",
+    summary: "Changes the description of a VPC",
+    params: idParams,
+    body: updateSchema,
+    responses: { 200: vpcAnswer, 404: answers("No VPC that the caller owns", errorSchema) },
+  }, async (c, { params, body }) => {
+    return json(toVpc(await updateVpc(deps.store, c.get("principal"), params.id, body)));
+  });
+
+  endpoint(app, {
+    method: "delete",
+    path: "/api/vpcs/{id}",
+    summary: "Deletes a VPC with its groups and registration keys",
+    params: idParams,
+    responses: {
+      200: answers("The VPC as it was", vpcSchema),
+      400: answers("It is a default VPC, or devices are in it", errorSchema),
+      404: answers("No VPC that the caller owns", errorSchema),
+    },
+  }, async (c, { params }) => {
+    return json(toVpc(await deleteVpc(deps.store, c.get("principal"), params.id)));
+  });
+
+  endpoint(app, {
     method: "get",
     path: "/api/vpcs/{id}/devices",
     summary: "All devices of a VPC, ordered by host name",
     params: idParams,
+    query: listQuery,
     responses: { 200: answers("The devices", z.array(deviceSchema)), 404: notFoundAnswer },
-  }, async (c, { params }) => {
+  }, async (c, { params, query }) => {
     const principal = c.get("principal");
     const vpc = await visibleVpc(deps.store.db, principal, params.id);
-    const rows = await listDevices(deps.store.db, { vpcId: vpc.id });
-    return json(presentDevices(deps.secret, principal, rows));
+    return await listAnswer(
+      vpcDevices(deps.store.db, vpc.id),
+      DEVICES,
+      listOptions(query, DEVICES),
+      (row) => presentListed(deps.secret, principal, row),
+    );
   });
 
   endpoint(app, {
@@ -72,12 +142,12 @@ export function vpcRoutes(app: App, deps: ApiDeps): void {
     responses: { 200: answers("The metadata", z.array(metadataSchema)), 404: notFoundAnswer },
   }, async (c, { params, query }) => {
     const vpc = await visibleVpc(deps.store.db, c.get("principal"), params.id);
-    const rows = await listMetadata(deps.store.db, {
+    const metadata = metadataOf(deps.store.db, {
       vpcId: vpc.id,
       key: query.key?.[0],
       prefixes: query.prefix,
     });
-    return json(rows.map(toMetadata));
+    return await listAnswer(metadata, METADATA, listOptions(query, METADATA), toMetadata);
   });
 }
 

@@ -15,5 +15,6 @@ export {
   newRegKey,
   newSecret,
   parseSecret,
+  regKeyToken,
   secretCheck,
 } from "./tokens.ts";

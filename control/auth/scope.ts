@@ -11,6 +11,8 @@ const RESOURCES: ReadonlyMap<string, string | null> = new Map([
   ["organizations", "organizations"],
   ["vpcs", "organizations"],
   ["service-networks", "organizations"],
+  // How the Go administration tool spells it in one place.
+  ["ServiceNetworks", "organizations"],
   ["invitations", "organizations"],
   ["security-groups", "organizations"],
   ["reg-keys", "organizations"],

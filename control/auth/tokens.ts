@@ -11,6 +11,14 @@ export function newRegKey(): string {
 }
 
 /**
+ * The token of a registration key. It is derived from the server's secret, so that its owner can read
+ * it again while the database holds only its hash.
+ */
+export function regKeyToken(secret: Uint8Array, keyId: string): string {
+  return `RK:${createHmac("sha256", secret).update(`reg-key\n${keyId}`).digest("base64")}`;
+}
+
+/**
  * The token of a device. It is derived from the server's secret, so that it can be sealed into every
  * answer while the database holds only its hash; another `generation` is another token.
  */

@@ -3,8 +3,11 @@
  *
  * @module
  */
-export { presentDevice, presentDevices, presentOwn } from "./present.ts";
+export { ownDevices, vpcDevices } from "./list.ts";
+export { presentDevice, presentListed, presentOwn } from "./present.ts";
+export { visibleDevice } from "./access.ts";
+export { isEndpointAddress } from "./endpoint.ts";
 export { type DeviceDeps, registerDevice } from "./register.ts";
-export { removeDevice } from "./remove.ts";
+export { dropDevice, removeDevice } from "./remove.ts";
 export { rotateToken } from "./rotate.ts";
 export { updateDevice } from "./update.ts";

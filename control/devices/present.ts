@@ -27,15 +27,9 @@ function withToken(secret: Uint8Array, may: boolean, row: DeviceRow): Device {
 }
 
 /**
- * Devices of a list. Here a registration key gets no tokens: one made for many hosts would carry
- * them all away in one request, and nobody onboards by a list.
+ * A device in a list. Here a registration key gets no tokens: one made for many hosts would carry them
+ * all away in one request, and nobody onboards by a list.
  */
-export function presentDevices(
-  secret: Uint8Array,
-  principal: Principal,
-  rows: readonly DeviceRow[],
-): Device[] {
-  return rows.map((row) =>
-    principal.kind === "device" ? presentDevice(secret, principal, row) : toDevice(row)
-  );
+export function presentListed(secret: Uint8Array, principal: Principal, row: DeviceRow): Device {
+  return principal.kind === "device" ? presentDevice(secret, principal, row) : toDevice(row);
 }

@@ -1,8 +1,8 @@
 import type { Principal } from "../auth/mod.ts";
 import { releaseAddress, withdraw } from "../ipam/mod.ts";
-import { type DeviceRow, vpcById } from "../store/mod.ts";
+import { type DeviceRow, vpcById, type Write } from "../store/mod.ts";
 import type { DeviceDeps } from "./register.ts";
-import { changeable } from "./update.ts";
+import { changeable } from "./access.ts";
 
 /**
  * Deletes a device: its addresses, networks and metadata go with it, its token ends, and its public
@@ -13,29 +13,34 @@ export async function removeDevice(
   principal: Principal,
   id: string,
 ): Promise<DeviceRow> {
-  return await deps.store.write(async (write) => {
-    const device = await changeable(write, principal, id);
-    const vpc = await vpcById(write.db, device.vpc_id);
-    await releaseAddress(write, vpc, device.ipv4_address);
-    await releaseAddress(write, vpc, device.ipv6_address);
-    await withdraw(write, id);
-    const now = new Date().toISOString();
-    const metadata = await write.db.selectFrom("device_metadata").select("key")
-      .where("device_id", "=", id).where("deleted_at", "is", null).execute();
-    for (const { key } of metadata) {
-      const revision = await write.revision("device_metadata", vpc.id);
-      await write.db.updateTable("device_metadata").set({ deleted_at: now, revision })
-        .where("device_id", "=", id).where("key", "=", key).execute();
-    }
-    const deleted: DeviceRow = {
-      ...device,
-      public_key: "",
-      token_hash: "",
-      online: 0,
-      deleted_at: now,
-      revision: await write.revision("devices", vpc.id),
-    };
-    await write.db.updateTable("devices").set(deleted).where("id", "=", id).execute();
-    return deleted;
-  });
+  return await deps.store.write(async (write) =>
+    await dropDevice(write, await changeable(write.db, principal, id))
+  );
+}
+
+/** Takes a device away; whoever calls has seen to it that the caller may. */
+export async function dropDevice(write: Write, device: DeviceRow): Promise<DeviceRow> {
+  const { id } = device;
+  const vpc = await vpcById(write.db, device.vpc_id);
+  await releaseAddress(write, vpc, device.ipv4_address);
+  await releaseAddress(write, vpc, device.ipv6_address);
+  await withdraw(write, id);
+  const now = new Date().toISOString();
+  const metadata = await write.db.selectFrom("device_metadata").select("key")
+    .where("device_id", "=", id).where("deleted_at", "is", null).execute();
+  for (const { key } of metadata) {
+    const revision = await write.revision("device_metadata", vpc.id);
+    await write.db.updateTable("device_metadata").set({ deleted_at: now, revision })
+      .where("device_id", "=", id).where("key", "=", key).execute();
+  }
+  const deleted: DeviceRow = {
+    ...device,
+    public_key: "",
+    token_hash: "",
+    online: 0,
+    deleted_at: now,
+    revision: await write.revision("devices", vpc.id),
+  };
+  await write.db.updateTable("devices").set(deleted).where("id", "=", id).execute();
+  return deleted;
 }

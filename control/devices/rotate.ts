@@ -2,7 +2,7 @@ import { deviceToken, hashToken, type Principal } from "../auth/mod.ts";
 import { Problem } from "../http/mod.ts";
 import type { DeviceRow } from "../store/mod.ts";
 import type { DeviceDeps } from "./register.ts";
-import { changeable } from "./update.ts";
+import { changeable } from "./access.ts";
 
 /**
  * Gives a device another token; the one that it had, wherever it may be by now, ends. The device gets
@@ -16,7 +16,7 @@ export async function rotateToken(
 ): Promise<DeviceRow> {
   if (principal.kind !== "user") throw new Problem(403);
   return await deps.store.write(async (write) => {
-    const device = await changeable(write, principal, id);
+    const device = await changeable(write.db, principal, id);
     const token_generation = device.token_generation + 1;
     const token_hash = hashToken(deviceToken(deps.secret, id, token_generation));
     const revision = await write.revision("devices", device.vpc_id);

@@ -1,10 +1,9 @@
 import type { UpdateDevice } from "../api/types.ts";
-import { confinedTo, mayChange, type Principal } from "../auth/mod.ts";
+import { confinedTo, type Principal } from "../auth/mod.ts";
 import { notFound, Problem } from "../http/mod.ts";
 import { namespaceOf, releaseAddress, takeAddress } from "../ipam/mod.ts";
 import {
   type DeviceRow,
-  findDevice,
   findSecurityGroup,
   findVpc,
   toDevice,
@@ -12,6 +11,7 @@ import {
   type VpcRow,
   type Write,
 } from "../store/mod.ts";
+import { changeable } from "./access.ts";
 import type { DeviceDeps } from "./register.ts";
 import { refusals, setAdvertised } from "./refusals.ts";
 
@@ -27,7 +27,7 @@ export async function updateDevice(
 ): Promise<DeviceRow> {
   return await refusals(() =>
     deps.store.write(async (write) => {
-      const before = await changeable(write, principal, id);
+      const before = await changeable(write.db, principal, id);
       const after = { ...before, ...fields(body) };
       const vpc = await targetVpc(write, principal, before, body);
       if (vpc) await move(write, before, after, vpc);
@@ -50,20 +50,6 @@ export async function updateDevice(
       return after;
     })
   );
-}
-
-/** The device, if the caller may change it: 404 when it is not of its owner, 403 when it may not. */
-export async function changeable(
-  write: Write,
-  principal: Principal,
-  id: string,
-): Promise<DeviceRow> {
-  const device = await findDevice(write.db, id);
-  if (!device || device.owner_id !== principal.ownerId) throw notFound("device");
-  if (!mayChange(principal, device)) {
-    throw new Problem(403, { error: "reg key does not have access" });
-  }
-  return device;
 }
 
 function fields(body: UpdateDevice): Partial<DeviceRow> {

@@ -13,11 +13,41 @@ const BODY_TIMEOUT = 10_000;
 export async function readJson(request: Request, timeoutMs = BODY_TIMEOUT): Promise<unknown> {
   const text = new TextDecoder().decode(await readBytes(request, timeoutMs));
   if (text.trim() === "") throw jsonInvalid("EOF");
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (error) {
     throw jsonInvalid(error instanceof Error ? error.message.slice(0, 200) : "not JSON");
   }
+  checkJson(value);
+  return value;
+}
+
+/** How deep objects and arrays may lie in each other: whatever walks them later uses the stack. */
+const MAX_DEPTH = 32;
+
+/** Refuses what a database or another client could not take: NUL, half of a character, a deep tree. */
+function checkJson(root: unknown): void {
+  const rest: [unknown, number][] = [[root, 0]];
+  for (let next; (next = rest.pop());) {
+    const [value, depth] = next;
+    if (typeof value === "string") checkText(value);
+    if (typeof value !== "object" || value === null) continue;
+    if (depth >= MAX_DEPTH) throw jsonInvalid(`nested deeper than ${MAX_DEPTH} levels`);
+    for (const [key, inner] of Object.entries(value)) {
+      checkText(key);
+      rest.push([inner, depth + 1]);
+    }
+  }
+}
+
+function checkText(text: string): void {
+  if (!isPlainText(text)) throw jsonInvalid("a text holds NUL or half of a surrogate pair");
+}
+
+/** Whether every database can keep a text: no NUL, no half of a character. */
+export function isPlainText(text: string): boolean {
+  return !text.includes("\0") && text.isWellFormed();
 }
 
 /** Largest form, in bytes: a name, a password and a token. */

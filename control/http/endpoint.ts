@@ -1,7 +1,7 @@
 import { OpenAPIHono, type RouteConfig, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { Principal } from "../auth/mod.ts";
-import { readJson } from "./body.ts";
+import { isPlainText, readJson } from "./body.ts";
 import { fieldInvalid, fieldMissing, JSON_TYPE, jsonInvalid, Problem } from "./problem.ts";
 
 /** What a request carries through the application. */
@@ -82,6 +82,9 @@ export function answers(description: string, schema: z.ZodType): RouteConfig["re
 
 function parameters(schema: z.ZodType | undefined, given: unknown, where: string): unknown {
   if (!schema) return {};
+  const odd = Object.entries(given as Record<string, string | string[]>)
+    .find(([, value]) => ![value].flat().every(isPlainText));
+  if (odd) throw new Problem(400, { error: `${where} parameter invalid`, field: odd[0] });
   const result = schema.safeParse(given);
   if (result.success) return result.data;
   const field = String(result.error.issues[0]?.path[0] ?? "");

@@ -6,6 +6,8 @@
  */
 export { answers, type ApiContext, type App, endpoint, type Env, json } from "./endpoint.ts";
 export { DEFAULT_HOLD, Holder, type HoldOptions } from "./hold.ts";
+export { listAnswer, type ListOptions, listOptions, listQuery, type ListSpec } from "./lists.ts";
+export { textField } from "./lists.ts";
 export {
   conflict,
   fieldInvalid,

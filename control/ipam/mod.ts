@@ -46,6 +46,14 @@ export async function createPools(write: Write, vpc: VpcRanges): Promise<void> {
   }
 }
 
+/** Takes the pools of a VPC's own ranges away; those of the shared ranges stay. */
+export async function dropPools(write: Write, vpc: VpcRanges): Promise<void> {
+  if (!vpc.private_cidr) return;
+  for (const table of ["address_gaps", "address_pools"] as const) {
+    await write.db.deleteFrom(table).where("namespace", "=", namespaceOf(vpc)).execute();
+  }
+}
+
 /**
  * Takes the lowest free address of a VPC, or `requested` where that is free. A requested address that
  * is taken or outside falls back to the lowest, as agents expect; `granted` then is false.

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import type { Migration, MigrationProvider } from "kysely/migration";
+import { tenants } from "./migrations/0003_tenants.ts";
 
 const initial: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
@@ -111,6 +112,7 @@ const ACCOUNTS = [
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0001_initial": initial,
   "0002_accounts": accounts,
+  "0003_tenants": tenants,
 };
 
 /** A static list, so that a compiled or bundled program carries its migrations. */

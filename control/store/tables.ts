@@ -12,6 +12,8 @@ export interface Tables {
   ended_sessions: { id: string; expires_at: string };
   organizations: OrganizationRow;
   memberships: { user_id: string; organization_id: string; roles_json: string };
+  invitations: InvitationRow;
+  service_networks: ServiceNetworkRow;
   vpcs: VpcRow;
   security_groups: SecurityGroupRow;
   reg_keys: RegKeyRow;
@@ -54,12 +56,38 @@ export interface UserRow {
   created_at: string;
   /** The `sub` of the tokens that speak for it. */
   subject: string | null;
+  /** In lower case, as its issuer vouches for it; `""`: none. Invitations go by it. */
+  email: string;
+  deleted_at: string | null;
 }
 
 export interface OrganizationRow {
   id: string;
   name: string;
   description: string;
+  created_at: string;
+  deleted_at: string | null;
+}
+
+/** An offer to join an organization: to a user, to whoever has an e-mail address, or to both. */
+export interface InvitationRow {
+  id: string;
+  organization_id: string;
+  user_id: string | null;
+  /** In lower case; null: none. */
+  email: string | null;
+  from_user_id: string;
+  roles_json: string;
+  created_at: string;
+  expires_at: string;
+}
+
+/** What sites of an organization would meet in. */
+export interface ServiceNetworkRow {
+  id: string;
+  organization_id: string;
+  description: string;
+  revision: number;
   created_at: string;
 }
 

@@ -39,8 +39,8 @@ export async function userOf(store: Store, account: AccountRow): Promise<string>
   return await store.write(async (write) => {
     const made = await idOf(write.db, account.id);
     if (made !== undefined) return made;
-    const { username, full_name: fullName, id: subject } = account;
-    return await createUser(write, { username, fullName, subject });
+    const { username, full_name: fullName, email, id: subject } = account;
+    return await createUser(write, { username, fullName, email, subject });
   });
 }
 

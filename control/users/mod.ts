@@ -5,4 +5,5 @@
  */
 export { createAccount, findAccount, userOf } from "./accounts.ts";
 export { Attempts, networkOf } from "./attempts.ts";
+export { deleteUser } from "./remove.ts";
 export { type GateOptions, PasswordGate, type SignedIn } from "./gate.ts";

@@ -1,0 +1,24 @@
+/**
+ * Organizations: whose VPCs are seen and changed by whom.
+ *
+ * @module
+ */
+export {
+  organizationsQuery,
+  ownedOrganization,
+  ownersOf,
+  owns,
+  type Role,
+  roleMark,
+  ROLES,
+  visibleOrganization,
+} from "./access.ts";
+export { createOrganization, deleteOrganization, removeOrganization } from "./change.ts";
+export {
+  memberOf,
+  type MemberRow,
+  membersQuery,
+  type Removed,
+  removeMember,
+  toMember,
+} from "./members.ts";
