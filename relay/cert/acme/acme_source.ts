@@ -6,7 +6,6 @@
 
 import { getLogger } from "@logtape/logtape";
 import { CertificateError } from "../error.ts";
-import { canonicalName } from "../inspect.ts";
 import { SourceBase } from "../source.ts";
 import { issue } from "./issue.ts";
 import { type AcmeOptions, type AcmeSettings, checkOptions } from "./options.ts";
@@ -47,9 +46,9 @@ export class AcmeSource extends SourceBase {
   /** @throws {CertificateError} with the flag that is wrong */
   constructor(options: AcmeOptions) {
     const settings = checkOptions(options);
-    super(settings.mode, [canonicalName(options.hostname)]);
+    super(settings.mode, settings.names);
     this.#settings = settings;
-    this.#store = new AcmeStore(settings.directory, settings.hostname);
+    this.#store = new AcmeStore(settings.directory, settings.names);
   }
 
   /**

@@ -238,6 +238,51 @@ Deno.test("an account is made when its binding is right and refused when it is w
   await attempt({ kid: "kid-1", key: key.toBase64() });
 });
 
+Deno.test("a certificate for several names is ordered when the one on disk lacks any of them", async () => {
+  if (await cannotPebble()) return;
+  using directory = temporary();
+  await using pebble = await Pebble.start();
+  const namesOf = async (alsoNames: string[]) => {
+    await using source = new AcmeSource(options(pebble, directory.path, { alsoNames }));
+    await using web = serveTokens(pebble.httpPort, (token) => source.challenge(token));
+    await source.start();
+    const { cert } = source.current;
+    return { cert, names: [...source.status().names].sort(), asked: web.asked };
+  };
+  const one = await namesOf([]);
+  deepEqual(one.names, [HOST]);
+  const three = await namesOf([`api.${HOST}`, `AUTH.${HOST}.`]);
+  deepEqual(three.names, [`api.${HOST}`, `auth.${HOST}`, HOST]);
+  equal((await namesOf([`api.${HOST}`])).cert, three.cert, "it is for all that is asked for");
+});
+
+Deno.test("an order of other names is not gone on with", async () => {
+  if (await cannotPebble()) return;
+  using directory = temporary();
+  await using pebble = await Pebble.start();
+  const begin = async (alsoNames: string[]) => {
+    await using source = new AcmeSource(options(pebble, directory.path, { alsoNames }));
+    const asked = Promise.withResolvers<void>();
+    await using _web = serveTokens(pebble.httpPort, (token) => {
+      asked.resolve();
+      return source.challenge(token);
+    });
+    const started = source.start();
+    await Promise.race([asked.promise, started]);
+    return source;
+  };
+  const path = join(directory.path, `${HOST}.acme.json`);
+  await begin([]).catch(() => {});
+  const before = JSON.parse(Deno.readTextFileSync(path)).order?.url;
+  ok(before, "the first attempt was cut short");
+  await using source = new AcmeSource(
+    options(pebble, directory.path, { alsoNames: [`api.${HOST}`] }),
+  );
+  await using _web = serveTokens(pebble.httpPort, (token) => source.challenge(token));
+  await source.start();
+  deepEqual([...source.status().names].sort(), [`api.${HOST}`, HOST]);
+});
+
 Deno.test("an order is gone on with when the attempt before was cut short", async () => {
   if (await cannotPebble()) return;
   using directory = temporary();

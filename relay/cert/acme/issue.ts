@@ -7,7 +7,14 @@
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Authorization, Client, Order } from "acme-client";
-import { type Certificate, coversName, factsOf, parseChain, parseKey } from "../inspect.ts";
+import {
+  canonicalName,
+  type Certificate,
+  coversName,
+  factsOf,
+  parseChain,
+  parseKey,
+} from "../inspect.ts";
 import { loadLibrary } from "./library.ts";
 import type { AcmeSettings, AlpnChallenge } from "./options.ts";
 import { AcmeProblem, IssueError, printable, UnreachableError } from "./problem.ts";
@@ -140,9 +147,14 @@ class Attempt {
     client: Client,
     { url, key }: PendingOrder,
   ): Promise<{ order: Order; key: string } | undefined> {
+    const { settings } = this.#stage;
     try {
       const order = await client.getOrder({ url } as Order);
-      return order.status === "invalid" ? undefined : { order, key };
+      const named = new Set(order.identifiers.map(({ value }) => canonicalName(value)));
+      // Begun before the certificate got another name.
+      const other = named.size !== settings.names.length ||
+        settings.names.some((name) => !named.has(name));
+      return order.status === "invalid" || other ? undefined : { order, key };
     } catch (error) {
       if (error instanceof AcmeProblem && error.status < 429) return undefined; // long gone
       throw error;
@@ -150,8 +162,9 @@ class Attempt {
   }
 
   async #request(): Promise<Parameters<Client["createOrder"]>[0]> {
-    const { isIp, hostname, profile, directoryUrl } = this.#stage.settings;
-    const request = { identifiers: [{ type: isIp ? "ip" : "dns", value: hostname }] };
+    const { isIp, names, profile, directoryUrl } = this.#stage.settings;
+    const type = isIp ? "ip" : "dns";
+    const request = { identifiers: names.map((value) => ({ type, value })) };
     if (profile === undefined) return request;
     const { body } = await this.#transport.request("get", directoryUrl, undefined);
     const { meta } = JSON.parse(body) as { meta?: { profiles?: Record<string, unknown> } };
@@ -173,7 +186,7 @@ class Attempt {
     }
     if (order.status === "ready") {
       const [, request] = await tools.createCsr(
-        { commonName: "", altNames: [settings.hostname] },
+        { commonName: "", altNames: settings.names },
         key,
       );
       order = await client.finalizeOrder(order, request);
@@ -226,7 +239,9 @@ class Attempt {
       const seen = await this.#await(look, ["pending"]);
       if (seen.status === "valid") return;
       throw new IssueError(
-        `the CA could not see that ${settings.hostname} is here (${reasonOf(seen, challenge)}); ` +
+        `the CA could not see that ${authorization.identifier.value} is here (${
+          reasonOf(seen, challenge)
+        }); ` +
           `let port ${challenge === http ? 80 : 443} of that name lead to this host`,
       );
     } finally {
@@ -261,16 +276,17 @@ class Attempt {
   }
 
   #check({ cert, key }: Certificate): void {
-    const { hostname } = this.#stage.settings;
+    const { names } = this.#stage.settings;
     try {
       const [leaf] = parseChain(cert, "from the CA");
+      const covered = factsOf(cert).names;
       const fits = leaf.checkPrivateKey(parseKey(key, "of the order")) &&
-        coversName(factsOf(cert).names, hostname);
+        names.every((name) => coversName(covered, name));
       if (fits) return;
     } catch {
       // Said below.
     }
-    throw new IssueError("the CA sent a certificate that is not for this name and key");
+    throw new IssueError("the CA sent a certificate that is not for these names and this key");
   }
 }
 

@@ -53,8 +53,10 @@ export interface AcmeOptions {
   mode?: string;
   /** Where certificate, account key and state are kept; made with mode 0700. */
   directory: string;
-  /** The DNS name or IP address that the certificate is for. */
+  /** The DNS name or IP address that the certificate is for; names the files. */
   hostname: string;
+  /** Further DNS names that it is for. */
+  alsoNames?: readonly string[] | undefined;
   /** The CA's directory. Default: that of `mode`. */
   directoryUrl?: string | undefined;
   /** Where the CA may send mail to. */
@@ -88,6 +90,8 @@ export interface AcmeSettings {
   mode: string;
   directory: string;
   hostname: string;
+  /** All names of the certificate, `hostname` first. */
+  names: string[];
   isIp: boolean;
   directoryUrl: string;
   email: string | undefined;
@@ -110,6 +114,10 @@ export function checkOptions(options: AcmeOptions): AcmeSettings {
   const mode = options.mode ?? "letsencrypt";
   const hostname = canonicalName(options.hostname);
   const isIp = isIpAddress(hostname);
+  const also = (options.alsoNames ?? []).map((name) => {
+    checkDnsName(name, canonicalName(name));
+    return canonicalName(name);
+  });
   if (!isIp) checkDnsName(options.hostname, hostname);
   if (isIp && mode === "gcp") {
     throw wrong(
@@ -137,6 +145,7 @@ export function checkOptions(options: AcmeOptions): AcmeSettings {
     mode,
     directory: options.directory,
     hostname,
+    names: [...new Set([hostname, ...also])],
     isIp,
     directoryUrl: directoryUrlOf(options, mode),
     email: emailOf(options.email, mode),

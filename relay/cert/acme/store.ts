@@ -57,12 +57,16 @@ export interface AcmeState {
 export class AcmeStore {
   readonly #directory: string;
   readonly #hostname: string;
+  readonly #names: string[];
   readonly #path: string;
   #warned: string | undefined;
 
-  constructor(directory: string, hostname: string) {
+  /** @param names all that the certificate has to be for; the first one names the files */
+  constructor(directory: string, names: string[]) {
+    const hostname = names[0]!;
     this.#directory = directory;
     this.#hostname = hostname;
+    this.#names = names;
     this.#path = join(directory, dottedName(hostname));
   }
 
@@ -157,7 +161,7 @@ export class AcmeStore {
 
   async #loadFiles(files: PairFiles): Promise<Certificate | undefined> {
     if (await readIfExists(files.cert) === undefined) return undefined;
-    const certificate = await loadFiles(files, [this.#hostname], "any");
+    const certificate = await loadFiles(files, this.#names, "any");
     // Other modes leave certificates under these names which no public CA has signed.
     const { issuer, subject } = new X509Certificate(certificate.cert);
     const own = issuer === subject || issuer.includes(PRIVATE_CA_NAME);

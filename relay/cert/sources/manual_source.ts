@@ -22,7 +22,10 @@ const WARN_BEFORE_MS = 14 * 86_400_000;
 /** Where the files are, and how closely they are watched. */
 export interface ManualOptions {
   directory: string;
+  /** Names the files. */
   hostname: string;
+  /** Further names that the certificate has to be for. */
+  alsoNames?: readonly string[];
   /** False: look only each minute and at `reload()`. */
   watch?: boolean;
   /** Between two looks at the files, ms. */
@@ -64,7 +67,7 @@ class ManualSource extends SourceBase {
   #warnedUntil = 0;
 
   constructor(options: ManualOptions) {
-    super("manual", [canonicalName(options.hostname)]);
+    super("manual", [options.hostname, ...options.alsoNames ?? []].map(canonicalName));
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#ticker = new Ticker(options.checkMs ?? CHECK_MS, () => this.#check());
@@ -106,9 +109,9 @@ class ManualSource extends SourceBase {
   }
 
   async #load(): Promise<void> {
-    const { directory, hostname } = this.#options;
+    const { directory, hostname, alsoNames = [] } = this.#options;
     const files = await findFiles(directory, hostname) ?? candidateFiles(directory, hostname)[0]!;
-    this.use(await loadFiles(files, [hostname], this.#now()));
+    this.use(await loadFiles(files, [hostname, ...alsoNames], this.#now()));
     const mode = await openToOthers(files.key);
     if (mode !== undefined && this.#warnedKey !== files.key) {
       this.#warnedKey = files.key;

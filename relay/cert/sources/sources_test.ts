@@ -69,6 +69,21 @@ Deno.test("a manual certificate stays when the files are half done, and is taken
   equal(source.status().lastError, undefined);
 });
 
+Deno.test("a manual certificate that is for too few names is refused, at the start and later", async () => {
+  using directory = temporary();
+  const api = `api.${HOST}`;
+  const options = { directory: directory.path, hostname: HOST, checkMs: NEVER, watch: false };
+  put(directory.path, HOST, await publicLeaf([HOST]));
+  await rejects(openManual({ ...options, alsoNames: [api] }), /not for api\.relay\.test/);
+  const both = await publicLeaf([HOST, api]);
+  put(directory.path, HOST, both);
+  await using source = await openManual({ ...options, alsoNames: [api] });
+  put(directory.path, HOST, await publicLeaf([HOST]));
+  await source.reload();
+  match(source.status().lastError!, /not for api\.relay\.test/);
+  equal(source.current.cert, both.cert);
+});
+
 Deno.test("a manual start fails when the files are of no use and nothing keeps running", async () => {
   using directory = temporary();
   const options = { directory: directory.path, hostname: HOST };
