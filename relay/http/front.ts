@@ -8,9 +8,12 @@ import { Gate, isTls, type Visit } from "./limits/mod.ts";
 import { Intake, type Taker } from "./listen/mod.ts";
 import { CloseCode, closeFrame, handshake, WebSocketTransport } from "./websocket/mod.ts";
 import {
+  answerByGuest,
   close,
   farewell,
+  type Guest,
   HeadError,
+  isFor,
   plain,
   refuse,
   type RequestHead,
@@ -30,6 +33,8 @@ export interface FrontOptions {
   unfinished?: number | undefined;
   /** False: the upgrade to DERP is answered 404, and the pages still serve. Default: true */
   derp?: boolean | undefined;
+  /** Another application on the port. */
+  guest?: Guest | undefined;
 }
 
 /** A listener is closed when nothing has come for this long … */
@@ -49,6 +54,7 @@ export class Front implements Taker {
   readonly #responder: Responder;
   readonly #gate: Gate;
   readonly #derp: boolean;
+  readonly #guest: Guest | undefined;
   readonly #intakes = new Set<Intake>();
   #closed = false;
   /** Connections that are neither DERP streams nor ended. */
@@ -64,6 +70,7 @@ export class Front implements Taker {
     this.#responder = responder;
     this.#gate = new Gate(relay.counters, relay.sweep, options);
     this.#derp = options.derp ?? true;
+    this.#guest = options.guest;
     this.#intakes.add(new Intake(listener, this));
   }
 
@@ -97,6 +104,8 @@ export class Front implements Taker {
   /** One request after the other, until one of them asks for DERP or is the last. */
   async #speak(conn: Deno.Conn, visit: Visit): Promise<void> {
     const input = new RequestInput(conn);
+    const guest = this.#guest;
+    let entered = false;
     for (let first = true;; first = false) {
       const head = await this.#head(conn, input, first ? visit : undefined);
       if (head === undefined || this.#closed) return close(conn);
@@ -111,9 +120,17 @@ export class Front implements Taker {
         }
         answer = shaken;
       }
-      if (first && !this.#responder.enter(conn)) {
+      if (answer === undefined && isFor(guest, head)) {
+        // Not one of the relay's few connections for pages.
+        this.#responder.leave(conn);
+        entered = false;
+        if (await answerByGuest(guest, conn, head, input, visit, this.#relay)) continue;
+        return await farewell(conn, NOTHING, this.#relay.sweep);
+      }
+      if (!entered && !this.#responder.enter(conn)) {
         return await refuse(conn, 503, this.#relay.sweep);
       }
+      entered = true;
       if (!await this.#responder.answer(conn, head, input, visit.address, answer)) {
         return await farewell(conn, NOTHING, this.#relay.sweep);
       }

@@ -15,4 +15,4 @@ export {
 } from "./metrics/mod.ts";
 export { checkDebugKeyFile, DebugRule, parseHome } from "./pages/mod.ts";
 export { PlainHttp } from "./plain_http.ts";
-export { Responder } from "./wire/mod.ts";
+export { type Guest, type GuestClient, Responder } from "./wire/mod.ts";

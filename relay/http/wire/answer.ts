@@ -5,9 +5,11 @@ import type { Socket, Sweep } from "../../server/mod.ts";
 import { farewell, writeAll } from "./farewell.ts";
 import type { RequestHead } from "./head.ts";
 
-/** Reason phrases of the answers that a relay gives. */
+/** Reason phrases of the answers that are given here. */
 const REASONS: Record<number, string> = {
   200: "OK",
+  201: "Created",
+  202: "Accepted",
   204: "No Content",
   206: "Partial Content",
   301: "Moved Permanently",
@@ -21,8 +23,15 @@ const REASONS: Record<number, string> = {
   403: "Forbidden",
   404: "Not Found",
   405: "Method Not Allowed",
+  406: "Not Acceptable",
   408: "Request Timeout",
+  409: "Conflict",
+  410: "Gone",
+  412: "Precondition Failed",
   413: "Content Too Large",
+  415: "Unsupported Media Type",
+  422: "Unprocessable Content",
+  423: "Locked",
   426: "Upgrade Required",
   429: "Too Many Requests",
   431: "Request Header Fields Too Large",
@@ -30,6 +39,7 @@ const REASONS: Record<number, string> = {
   501: "Not Implemented",
   502: "Bad Gateway",
   503: "Service Unavailable",
+  504: "Gateway Timeout",
   505: "HTTP Version Not Supported",
 };
 
@@ -62,6 +72,7 @@ interface Begun {
  * Answers `head` with `response`.
  *
  * @param keep whether the connection is kept for the next request
+ * @param gone resolves when the client has gone: the rest of a body is not waited for then
  * @throws any error of the connection or of the body; the connection is of no use then
  */
 export async function writeResponse(
@@ -69,8 +80,10 @@ export async function writeResponse(
   head: RequestHead,
   response: Response,
   keep: boolean,
+  gone?: Promise<void>,
 ): Promise<void> {
   const reader = response.body?.getReader();
+  void gone?.then(() => reader?.cancel()).catch(() => {}); // it has failed by itself
   try {
     const begun = await begin(reader);
     const bare = head.method === "HEAD" || response.status === 204 || response.status === 304;

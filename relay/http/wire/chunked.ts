@@ -1,6 +1,5 @@
 /**
- * A chunked body (RFC 9112 section 7.1), read only to find its end: no page of the relay reads a
- * body.
+ * A chunked body (RFC 9112 section 7.1): where it ends, and the data in it.
  */
 
 const CR = 13;
@@ -14,12 +13,13 @@ const MAX_SIZE_DIGITS = 8;
 
 const Part = { Size: 0, Extension: 1, SizeEnd: 2, Data: 3, DataCr: 4, DataLf: 5, Trailer: 6 };
 
-export class ChunkedSkip {
+export class ChunkedBody {
   /** The body has ended. */
   done = false;
   /** The body is malformed: nobody knows where it ends. */
   bad = false;
 
+  readonly #onData: (bytes: Uint8Array) => void;
   #part = Part.Size;
   #digits = 0;
   #left = 0;
@@ -27,12 +27,18 @@ export class ChunkedSkip {
   #trailers = 0;
   #afterCr = false;
 
+  /** @param onData takes the data, as views of what is pushed */
+  constructor(onData: (bytes: Uint8Array) => void = () => {}) {
+    this.#onData = onData;
+  }
+
   /** Takes bytes of the body; returns the offset behind the last one that belongs to it. */
   push(bytes: Uint8Array, start: number, end: number): number {
     let at = start;
     while (at < end && !this.done && !this.bad) {
       if (this.#part === Part.Data) {
         const n = Math.min(this.#left, end - at);
+        this.#onData(bytes.subarray(at, at + n));
         at += n;
         this.#left -= n;
         if (this.#left === 0) this.#part = Part.DataCr;

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { ChunkedSkip } from "./chunked.ts";
+import { ChunkedBody } from "./chunked.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
-Deno.test("ChunkedSkip finds a body's end however the bytes are cut", () => {
+Deno.test("ChunkedBody finds a body's end however the bytes are cut", () => {
   const chunk = fc.record({
     data: fc.uint8Array({ minLength: 1, maxLength: 40 }),
     extension: fc.constantFrom("", ";a=b", ';q="x;y"', ";"),
@@ -25,7 +25,7 @@ Deno.test("ChunkedSkip finds a body's end however the bytes are cut", () => {
       wire.push(...encode(`0\r\n${trailer}\r\n`));
       const bytes = Uint8Array.from([...wire, ...encode("GET / HTTP/1.1")]);
       const edges = [...cuts.map((cut) => cut % bytes.length).sort((a, b) => a - b), bytes.length];
-      const skip = new ChunkedSkip();
+      const skip = new ChunkedBody();
       let at = 0;
       for (const edge of edges) at = skip.push(bytes, at, Math.max(at, edge));
       assert.equal(skip.bad, false);
@@ -35,7 +35,7 @@ Deno.test("ChunkedSkip finds a body's end however the bytes are cut", () => {
   ));
 });
 
-Deno.test("ChunkedSkip refuses what could be read in two ways", () => {
+Deno.test("ChunkedBody refuses what could be read in two ways", () => {
   const bad = [
     "\r\n",
     "x\r\n",
@@ -56,16 +56,16 @@ Deno.test("ChunkedSkip refuses what could be read in two ways", () => {
     `0\r\n${"A: b\r\n".repeat(1000)}\r\n`,
   ];
   for (const text of bad) {
-    const skip = new ChunkedSkip();
+    const skip = new ChunkedBody();
     skip.push(encode(text), 0, text.length);
     assert.equal(skip.bad, true, JSON.stringify(text.slice(0, 20)));
     assert.equal(skip.done, false);
   }
 });
 
-Deno.test("ChunkedSkip ends for any bytes, and takes no more than there are", () => {
+Deno.test("ChunkedBody ends for any bytes, and takes no more than there are", () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
-    const skip = new ChunkedSkip();
+    const skip = new ChunkedBody();
     const at = skip.push(bytes, 0, bytes.length);
     assert(at <= bytes.length);
     if (!skip.done && !skip.bad) assert.equal(at, bytes.length);

@@ -3,17 +3,14 @@
  * needs it.
  */
 import { MAX_HEAD, SMALL_READ, type Socket } from "../../server/mod.ts";
-import { ChunkedSkip } from "./chunked.ts";
-import { type Framing, headEnd, HeadError, parseHead, type RequestHead } from "./head.ts";
-
-/** A body that nobody wants is read up to this, so that the connection can be kept. */
-const MAX_SKIPPED = 256 * 1024;
+import { headEnd, HeadError, parseHead, type RequestHead } from "./head.ts";
 
 export class RequestInput {
   readonly #conn: Socket;
   #buffer = new Uint8Array(SMALL_READ);
   #start = 0;
   #end = 0;
+  #reading: Promise<boolean> | undefined;
 
   constructor(conn: Socket) {
     this.#conn = conn;
@@ -43,25 +40,33 @@ export class RequestInput {
     return this.#buffer.subarray(this.#start, this.#end);
   }
 
-  /** Reads past a body. False when its end was not found: then nothing more can be read. */
-  async skip(framing: Framing): Promise<boolean> {
-    if (framing.kind === "none") return true;
-    const chunked = framing.kind === "chunked" ? new ChunkedSkip() : undefined;
-    let left = framing.kind === "length" ? framing.length : Infinity;
-    if (framing.kind === "length" && left > MAX_SKIPPED) return false;
-    for (let skipped = 0;;) {
-      const before = this.#start;
-      if (chunked !== undefined) this.#start = chunked.push(this.#buffer, this.#start, this.#end);
-      else this.#start = Math.min(this.#end, this.#start + left);
-      left -= this.#start - before;
-      skipped += this.#start - before;
-      if (left === 0 || chunked?.done) return true;
-      if (chunked?.bad || skipped > MAX_SKIPPED || !await this.#more()) return false;
-    }
+  /** Bytes at hand, at least one; undefined when the stream ends first. */
+  async some(): Promise<Uint8Array | undefined> {
+    while (this.#start === this.#end) if (!await this.#more()) return undefined;
+    return this.#buffer.subarray(this.#start, this.#end);
   }
 
-  /** Reads some more, with what is left moved to the front. False at the end of the stream. */
-  async #more(): Promise<boolean> {
+  /** The first `count` of the bytes at hand have been used. */
+  consume(count: number): void {
+    this.#start += count;
+  }
+
+  /**
+   * Resolves when the stream ends while nothing is expected of it. What comes instead is kept, and
+   * then this never resolves.
+   */
+  async ended(): Promise<void> {
+    const more = this.#start !== this.#end || await this.#more().catch(() => false);
+    if (more) await new Promise(() => {});
+  }
+
+  /** Reads some more, for whoever waits for it. False at the end of the stream. */
+  #more(): Promise<boolean> {
+    return this.#reading ??= this.#read().finally(() => this.#reading = undefined);
+  }
+
+  /** With what is left moved to the front. */
+  async #read(): Promise<boolean> {
     if (this.#start > 0) {
       this.#buffer.copyWithin(0, this.#start, this.#end);
       this.#end -= this.#start;

@@ -7,4 +7,6 @@ export { refuse } from "./answer.ts";
 export { close, farewell, writeAll } from "./farewell.ts";
 export { HeadError, parseHead, RequestHead, wantsDerp, wantsWebSocket } from "./head.ts";
 export { RequestInput } from "./input.ts";
-export { type Fetcher, plain, Responder } from "./responder.ts";
+export { answerByGuest, type Guest, type GuestClient, isFor } from "./guest.ts";
+export { plain } from "./request.ts";
+export { type Fetcher, Responder } from "./responder.ts";

@@ -10,23 +10,15 @@ import type { Limits, Sweep } from "../../server/mod.ts";
 import { writeResponse } from "./answer.ts";
 import { close } from "./farewell.ts";
 import type { RequestHead } from "./head.ts";
+import { RequestBody } from "./body.ts";
 import type { RequestInput } from "./input.ts";
+import { plain, requestOf, unspeakableOf } from "./request.ts";
 
 const logger = getLogger(["nexd", "relay"]);
 
 /** The side of an application that this needs. */
 export interface Fetcher {
   fetch(request: Request, env: { remoteAddress: string }): Response | Promise<Response>;
-}
-
-/** Methods that a Request object cannot have. */
-const UNSPEAKABLE = /^(CONNECT|TRACE|TRACK)$/i;
-
-const PLAIN = { "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff" };
-
-/** A short answer in plain text, as programs get it. */
-export function plain(status: number, text: string): Response {
-  return new Response(`${text}\n`, { status, headers: PLAIN });
 }
 
 export class Responder {
@@ -91,7 +83,7 @@ export class Responder {
       const keep = !head.last && !unsure &&
         response.headers.get("connection")?.toLowerCase() !== "close";
       await writeResponse(conn, head, response, keep);
-      return keep && await input.skip(head.framing);
+      return keep && await new RequestBody(input, head.framing).skip();
     } finally {
       deadline.end();
       // To the end of the line: the others have been idle for longer.
@@ -100,25 +92,13 @@ export class Responder {
   }
 
   async #respond(head: RequestHead, remoteAddress: string): Promise<Response> {
-    if (head.method === "CONNECT") return plain(403, "CONNECT not enabled");
-    if (UNSPEAKABLE.test(head.method)) return plain(405, "method not allowed");
-    if (head.target === "*") return new Response(null);
+    const unspeakable = unspeakableOf(head);
+    if (unspeakable !== undefined) return unspeakable;
     const clean = cleanTarget(head.target);
     // A backslash is a slash to browsers, and two slashes would be another host.
     if (clean !== head.target) return redirect(head, clean.replaceAll("\\", "%5C"));
-    let request: Request;
-    try {
-      const host = head.get("host") || "localhost";
-      request = new Request(`http://${host}${head.target.replaceAll("\\", "%5C")}`, {
-        method: head.method,
-        headers: head.fields.map(([name, value]): [string, string] => [name, value]),
-      });
-    } catch {
-      return new Response("400 Bad Request", {
-        status: 400,
-        headers: { ...PLAIN, connection: "close" },
-      });
-    }
+    const request = requestOf(head, "http");
+    if (request instanceof Response) return request;
     try {
       return await this.#app.fetch(request, { remoteAddress });
     } catch (error) {

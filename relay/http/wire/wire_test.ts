@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { DEFAULT_LIMITS, MAX_HEAD, type Sweep } from "../../server/mod.ts";
 import { MemorySocket } from "../../server/testing.ts";
+import { RequestBody } from "./body.ts";
 import { HeadError, RequestInput, Responder } from "./mod.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
@@ -36,7 +37,7 @@ Deno.test("RequestInput reads one request after the other wherever the bytes are
     for (const path of ["/a", "/b", "/c", "/d"]) {
       const head = await input.head();
       assert.equal(head!.path, path);
-      assert.equal(await input.skip(head!.framing), true);
+      assert.equal(await new RequestBody(input, head!.framing).skip(), true);
     }
     assert.equal("rest".startsWith(new TextDecoder().decode(input.rest())), true);
     assert.equal(await input.head(), undefined);
@@ -61,7 +62,43 @@ Deno.test("RequestInput gives up a body that is too long, bad, or cut off", asyn
   for (const [header, body] of bodies) {
     const input = await inputOf(`POST / HTTP/1.1\r\nHost: a\r\n${header}\r\n\r\n${body}`);
     const head = await input.head();
-    assert.equal(await input.skip(head!.framing), false, header);
+    assert.equal(await new RequestBody(input, head!.framing).skip(), false, header);
+  }
+});
+
+Deno.test("RequestBody gives an application the bytes that were sent, whatever the framing and the cuts", async () => {
+  const chunked = (parts: string[]) =>
+    parts.map((part) => `${part.length.toString(16)};x=y\r\n${part}\r\n`).join("") + "0\r\n\r\n";
+  const word = fc.string({ unit: "grapheme-ascii", minLength: 1, maxLength: 300 });
+  const cuts = fc.array(fc.nat(9000), { maxLength: 12 });
+  await fc.assert(
+    fc.asyncProperty(fc.array(word), fc.boolean(), cuts, async (parts, length, at) => {
+      const text = parts.join("");
+      const framing = length ? `Content-Length: ${text.length}` : "Transfer-Encoding: chunked";
+      const input = await inputOf(
+        `POST / HTTP/1.1\r\nHost: a\r\n${framing}\r\n\r\n${length ? text : chunked(parts)}rest`,
+        at,
+      );
+      const body = new RequestBody(input, (await input.head())!.framing);
+      assert.equal(await new Response(body.stream()).text(), text);
+      assert.equal(body.done && await body.skip(), true);
+      const next = await input.some();
+      assert.equal("rest".startsWith(new TextDecoder().decode(next)), true);
+    }),
+  );
+});
+
+Deno.test("RequestBody fails for the application when a body is bad or cut short", async () => {
+  for (
+    const [header, body] of [
+      ["Content-Length: 10", "x"],
+      ["Transfer-Encoding: chunked", "3\r\nabc"],
+      ["Transfer-Encoding: chunked", "3\r\nabcd\r\n"],
+    ]
+  ) {
+    const input = await inputOf(`POST / HTTP/1.1\r\nHost: a\r\n${header}\r\n\r\n${body}`);
+    const stream = new RequestBody(input, (await input.head())!.framing).stream();
+    await assert.rejects(new Response(stream).text(), /damaged or cut short/);
   }
 });
 
