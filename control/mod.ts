@@ -6,3 +6,4 @@
 export { ControlError } from "./errors.ts";
 export { type ControlContext, runControl } from "./run.ts";
 export { type Control, type ControlConfig, startControl } from "./server.ts";
+export { type ControlService, openControl, type ServiceConfig } from "./service.ts";

@@ -1,44 +1,18 @@
 import { getLogger } from "@logtape/logtape";
-import { type ApiDeps, createApp } from "./api/mod.ts";
-import { type Bootstrap, bootstrap } from "./bootstrap.ts";
+import type { Bootstrap } from "./bootstrap.ts";
 import { ControlError } from "./errors.ts";
-import {
-  DEFAULT_ONLINE_TIMES,
-  DEFAULT_STREAM_LIMITS,
-  DEFAULT_STREAM_TIMES,
-  Feed,
-  type OnlineTimes,
-  OnlineTracker,
-  StreamEnded,
-  type StreamLimits,
-  StreamRegistry,
-  type StreamTimes,
-} from "./events/mod.ts";
-import { DEFAULT_HOLD, Holder, type HoldOptions } from "./http/mod.ts";
-import { type Issuer, openIssuer } from "./issuer/mod.ts";
-import { loadSecret, openStateDir } from "./state_dir.ts";
-import { Store } from "./store/mod.ts";
+import { StreamEnded } from "./events/mod.ts";
+import { type ControlService, openControl, type ServiceConfig } from "./service.ts";
+import type { Store } from "./store/mod.ts";
 
 const log = getLogger(["nexd", "control"]);
 
-/** How long a close waits for answers that are under way, in milliseconds. */
-const CLOSE_TIMEOUT = 500;
-
 /** What a control plane is started with. */
-export interface ControlConfig {
-  /** DNS name; the API is at `api.` before it, what users sign in at is at `auth.`. */
-  hostname: string;
+export interface ControlConfig extends Omit<ServiceConfig, "port"> {
   /** Where to listen; an empty hostname is every address, port 0 any free one. */
   addr: { hostname: string; port: number };
-  stateDir: string;
   /** PEM chain and key for `hostname`, and for `api.` and `auth.` before it; `caPath` names a private CA's file. */
   certificate: () => Promise<{ cert: string; key: string; caPath?: string }>;
-  /** Of the first user, where there is none yet. */
-  admin?: { username?: string; password?: string | undefined };
-  hold?: Partial<HoldOptions>;
-  stream?: Partial<StreamTimes>;
-  streamLimits?: Partial<StreamLimits>;
-  online?: Partial<OnlineTimes>;
 }
 
 /** A control plane that runs. */
@@ -61,75 +35,40 @@ export interface Control extends Bootstrap {
  * permission, state directory, database, certificate.
  */
 export async function startControl(config: ControlConfig): Promise<Control> {
-  const closers: (() => void | Promise<void>)[] = [];
-  const closeAll = async () => {
-    for (const close of closers.splice(0).reverse()) await close();
+  let port = config.addr.port;
+  const service = await openControl({ ...config, port: () => port });
+  let server: ReturnType<typeof listen> | undefined;
+  const close = async () => {
+    await server?.close();
+    await service.close();
   };
   try {
-    const dir = await openStateDir(config.stateDir);
-    closers.push(() => dir.release());
     const certificate = await config.certificate();
-    const store = await Store.open(dir.database);
-    closers.push(() => store.close());
-    const secret = await loadSecret(dir.path, store);
-    let port = config.addr.port;
-    const url = (name: string) => `https://${name}${port === 443 ? "" : `:${port}`}`;
-    const issuer = await openIssuer({ store, secret, url: () => url(`auth.${config.hostname}`) });
-    const deps = dependencies(config, { store, secret, issuer });
-    closers.push(() => {
-      deps.online.close();
-      deps.feed.close();
-    });
-    await deps.online.start();
-    const server = listen(config, certificate, deps);
-    closers.push(() => server.close());
+    server = listen(config, certificate, service);
     port = server.address.port;
-    // Last of all: a start that fails makes no user whose password nobody gets to see.
-    const first = await bootstrap({ store, secret, stateDir: dir.path }, {
-      username: config.admin?.username ?? "admin",
-      password: config.admin?.password,
-    });
+    const first = await service.bootstrap();
     log.info("listening on {hostname} port {port}", { ...server.address });
     return {
       ...first,
-      serviceUrl: url(config.hostname),
+      serviceUrl: service.serviceUrl(),
       address: server.address,
       ...(certificate.caPath === undefined ? {} : { caPath: certificate.caPath }),
-      store,
-      streams: () => deps.streams.size,
-      close: closeAll,
+      store: service.store,
+      streams: () => service.streams(),
+      close,
     };
   } catch (error) {
-    await closeAll();
+    await close();
     throw error;
   }
-}
-
-function dependencies(
-  config: ControlConfig,
-  { store, secret, issuer }: { store: Store; secret: Uint8Array; issuer: Issuer },
-): ApiDeps {
-  const online = new OnlineTracker(store, { ...DEFAULT_ONLINE_TIMES, ...config.online });
-  return {
-    store,
-    secret,
-    feed: new Feed(store),
-    online,
-    streams: new StreamRegistry({ ...DEFAULT_STREAM_LIMITS, ...config.streamLimits }, online),
-    holder: new Holder({ ...DEFAULT_HOLD, ...config.hold }),
-    streamTimes: { ...DEFAULT_STREAM_TIMES, ...config.stream },
-    issuer,
-  };
 }
 
 function listen(
   config: ControlConfig,
   certificate: { cert: string; key: string },
-  deps: ApiDeps,
+  service: ControlService,
 ): { address: Deno.NetAddr; close(): Promise<void> } {
-  const app = createApp(deps);
   const stop = new AbortController();
-  let busy = 0;
   const serve = (hostname: string) =>
     Deno.serve({
       hostname,
@@ -143,14 +82,7 @@ function listen(
         if (!(error instanceof StreamEnded)) log.error("cannot answer: {error}", { error });
         return new Response(null, { status: 500 });
       },
-    }, async (request, info) => {
-      busy++;
-      try {
-        return await app.fetch(request, { remoteAddr: unmapped(info.remoteAddr) });
-      } finally {
-        busy--;
-      }
-    });
+    }, (request, info) => service.fetch(request, unmapped(info.remoteAddr)));
   let server: Deno.HttpServer<Deno.NetAddr>;
   try {
     server = bind(config.addr.hostname, serve);
@@ -160,11 +92,7 @@ function listen(
   return {
     address: server.addr,
     async close() {
-      deps.streams.abortAll();
-      deps.holder.releaseAll();
-      for (const start = Date.now(); busy > 0 && Date.now() - start < CLOSE_TIMEOUT;) {
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
+      await service.finish();
       // Not `shutdown()`: that waits for clients that keep their connection open.
       stop.abort();
       await server.finished;

@@ -1,0 +1,143 @@
+import { type ApiDeps, createApp } from "./api/mod.ts";
+import { type Bootstrap, bootstrap } from "./bootstrap.ts";
+import {
+  DEFAULT_ONLINE_TIMES,
+  DEFAULT_STREAM_LIMITS,
+  DEFAULT_STREAM_TIMES,
+  Feed,
+  type OnlineTimes,
+  OnlineTracker,
+  type StreamLimits,
+  StreamRegistry,
+  type StreamTimes,
+} from "./events/mod.ts";
+import { DEFAULT_HOLD, Holder, type HoldOptions } from "./http/mod.ts";
+import { type Issuer, openIssuer } from "./issuer/mod.ts";
+import { loadSecret, openStateDir } from "./state_dir.ts";
+import { Store } from "./store/mod.ts";
+
+/** How long a close waits for answers that are under way, in milliseconds. */
+const CLOSE_TIMEOUT = 500;
+
+/** What a control plane without a listener is opened with. */
+export interface ServiceConfig {
+  /** DNS name; the API is at `api.` before it, what users sign in at is at `auth.`. */
+  hostname: string;
+  /** The port in its addresses; asked for after the first request at the earliest. */
+  port: () => number;
+  stateDir: string;
+  /** Of the first user, where there is none yet. */
+  admin?: { username?: string; password?: string | undefined };
+  hold?: Partial<HoldOptions>;
+  stream?: Partial<StreamTimes>;
+  streamLimits?: Partial<StreamLimits>;
+  online?: Partial<OnlineTimes>;
+}
+
+/** A control plane without a listener: whoever has one gives it the requests. */
+export interface ControlService {
+  store: Store;
+  /** What agents are given: `https://HOST` with the port unless it is 443. */
+  serviceUrl(): string;
+  /** Answers. A body may last for hours; one that fails is to be cut off without its end. */
+  fetch(request: Request, remoteAddr: Deno.NetAddr): Promise<Response>;
+  /**
+   * The first user and its registration key, made where there is none. To be called when nothing
+   * can go wrong any more: a start that fails makes no user whose password nobody gets to see.
+   */
+  bootstrap(): Promise<Bootstrap>;
+  /** Open event streams. */
+  streams(): number;
+  /** Cuts off the streams, and waits a moment for the answers that are under way. */
+  finish(): Promise<void>;
+  /** The same, and closes the database. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a control plane. Throws a ControlError for what the user can put right: state directory,
+ * database.
+ */
+export async function openControl(config: ServiceConfig): Promise<ControlService> {
+  const closers: (() => void | Promise<void>)[] = [];
+  const closeAll = async () => {
+    for (const close of closers.splice(0).reverse()) await close();
+  };
+  try {
+    return await open(config, closers, closeAll);
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+async function open(
+  config: ServiceConfig,
+  closers: (() => void | Promise<void>)[],
+  closeAll: () => Promise<void>,
+): Promise<ControlService> {
+  const { hostname, admin } = config;
+  const dir = await openStateDir(config.stateDir);
+  closers.push(() => dir.release());
+  const store = await Store.open(dir.database);
+  closers.push(() => store.close());
+  const secret = await loadSecret(dir.path, store);
+  const url = (name: string) => {
+    const port = config.port();
+    return `https://${name}${port === 443 ? "" : `:${port}`}`;
+  };
+  const issuer = await openIssuer({ store, secret, url: () => url(`auth.${hostname}`) });
+  const deps = dependencies(config, { store, secret, issuer });
+  closers.push(() => {
+    deps.online.close();
+    deps.feed.close();
+  });
+  await deps.online.start();
+  const app = createApp(deps);
+  let busy = 0;
+  const finish = async () => {
+    deps.streams.abortAll();
+    deps.holder.releaseAll();
+    for (const start = Date.now(); busy > 0 && Date.now() - start < CLOSE_TIMEOUT;) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  };
+  closers.push(finish);
+  return {
+    store,
+    serviceUrl: () => url(hostname),
+    async fetch(request, remoteAddr) {
+      busy++;
+      try {
+        return await app.fetch(request, { remoteAddr });
+      } finally {
+        busy--;
+      }
+    },
+    bootstrap: () =>
+      bootstrap({ store, secret, stateDir: dir.path }, {
+        username: admin?.username ?? "admin",
+        password: admin?.password,
+      }),
+    streams: () => deps.streams.size,
+    finish,
+    close: closeAll,
+  };
+}
+
+function dependencies(
+  config: ServiceConfig,
+  { store, secret, issuer }: { store: Store; secret: Uint8Array; issuer: Issuer },
+): ApiDeps {
+  const online = new OnlineTracker(store, { ...DEFAULT_ONLINE_TIMES, ...config.online });
+  return {
+    store,
+    secret,
+    feed: new Feed(store),
+    online,
+    streams: new StreamRegistry({ ...DEFAULT_STREAM_LIMITS, ...config.streamLimits }, online),
+    holder: new Holder({ ...DEFAULT_HOLD, ...config.hold }),
+    streamTimes: { ...DEFAULT_STREAM_TIMES, ...config.stream },
+    issuer,
+  };
+}
