@@ -12,7 +12,7 @@ import { allows, objectEnd } from "../../relay/admission/services/verdict.ts";
 import { CertificateError } from "../../relay/cert/error.ts";
 import { certificateNames, parseChain, parseKey } from "../../relay/cert/inspect.ts";
 import * as derp from "../../relay/derp/mod.ts";
-import { ChunkedSkip } from "../../relay/http/wire/chunked.ts";
+import { ChunkedBody } from "../../relay/http/wire/chunked.ts";
 import { headEnd, HeadError, parseHead } from "../../relay/http/wire/head.ts";
 import { FrameDecoder } from "../../relay/http/websocket/decoder.ts";
 import { clientFrame } from "../../relay/http/websocket/testing.ts";
@@ -90,7 +90,7 @@ function webSocket(pieces: Uint8Array[]): unknown {
 }
 
 function chunked(pieces: Uint8Array[]): unknown {
-  const skip = new ChunkedSkip();
+  const skip = new ChunkedBody();
   let used = 0;
   for (const piece of pieces) {
     if (skip.done || skip.bad) break;
