@@ -6,34 +6,16 @@ import { getLogger } from "@logtape/logtape";
 import { keyToHex } from "../relay/derp/mod.ts";
 import {
   type ConnectionLimits,
-  FRAME_OVERHEAD,
   type FrameSource,
   type RelayAddress,
   RelayConnection,
   type RelayEvents,
   relayName,
-  SendQueue,
 } from "./connection/mod.ts";
 import type { RelayConnectionError } from "./error.ts";
+import { type ClientDrops, Outgoing } from "./outgoing.ts";
 
 const log = getLogger(["nexd", "proxy"]);
-
-/** Outgoing bytes and packets that may wait while a write is under way: some 380 full packets. */
-const QUEUE_BYTES = 512 * 1024;
-const QUEUE_PACKETS = 2048;
-
-/**
- * A packet that waited longer is not worth sending: on a slow way to the relay a full queue would
- * only add delay to everything behind it. Milliseconds.
- */
-const QUEUE_MS = 500;
-
-/**
- * Without a connection the newest few packets are held for a short time, so that a handshake
- * initiation is not lost: WireGuard would wait 5 s before the next one.
- */
-const HELD_PACKETS = 32;
-const HELD_MS = 2_000;
 
 /** A connection that lasted so long was a good one: the next failure is a first one again. */
 const GOOD_MS = 3_000;
@@ -43,22 +25,6 @@ const MAX_PAUSE_MS = 4_000;
 
 /** A relay's advice to wait before reconnecting is followed up to here. */
 const MAX_ADVICE_MS = 10_000;
-
-/** Outgoing packets that were thrown away, by reason. */
-export class ClientDrops {
-  /** There was no connection, or it came too late. */
-  not_connected = 0;
-  /** The relay takes packets more slowly than they come; the oldest went. */
-  queue_full = 0;
-  /** The same, told by how long they waited. */
-  queue_age = 0;
-  /** The relay asked to send less. */
-  rate_limited = 0;
-  /** Longer than a queue. */
-  too_large = 0;
-  /** The connection ended while they were written. */
-  write_error = 0;
-}
 
 /** How the connection to a relay is. */
 export interface RelayStatus {
@@ -117,23 +83,13 @@ export function pauseAfter(failures: number, random: number = Math.random()): nu
 /** See the top of the file. */
 export class DerpClient {
   readonly relay: RelayAddress;
-  readonly drops: ClientDrops = new ClientDrops();
   readonly #o: ClientOptions;
   readonly #source: FrameSource;
-  /** Takes packets while {@linkcode #spare} is being written; then they change places. */
-  #fill = new SendQueue(QUEUE_BYTES, QUEUE_PACKETS);
-  #spare: SendQueue | undefined = new SendQueue(QUEUE_BYTES, QUEUE_PACKETS);
+  readonly #outgoing = new Outgoing();
   #connection: RelayConnection | undefined;
   #status: RelayStatus;
   #malformed = 0;
-  /** Milliseconds of the monotonic clock when the first packet of the batch came. */
-  #now = 0;
-  #batchBegun = false;
   #connectedAt = 0;
-  #rate = 0;
-  #burst = 0;
-  #tokens = 0;
-  #tokensAt = 0;
   /** Reconnect at this time, as the relay advised; 0: it did not. */
   #restartAt = 0;
   #wake: (() => void) | undefined;
@@ -151,7 +107,10 @@ export class DerpClient {
     this.#status = { host, port, state: "connecting", since: now(), reconnects: 0 };
     const { serverKey, reconnects } = options.before ?? {};
     if (serverKey !== undefined) Object.assign(this.#status, { serverKey, reconnects });
-    this.#source = { take: () => this.#take(), done: (queue, ok) => this.#done(queue, ok) };
+    this.#source = {
+      take: () => this.#outgoing.take(),
+      done: (queue, written) => this.#outgoing.done(queue, written),
+    };
   }
 
   /** Begins to connect, and goes on until closed. */
@@ -165,8 +124,7 @@ export class DerpClient {
     this.#connection?.close();
     this.#wake?.();
     await this.#running;
-    this.drops.not_connected += this.#fill.packets;
-    this.#fill.clear();
+    this.#outgoing.clear();
     this.#set("closed");
   }
 
@@ -187,6 +145,11 @@ export class DerpClient {
     if (home === this.#preferred) return;
     this.#preferred = home;
     this.#connection?.prefer(home);
+  }
+
+  /** Outgoing packets that were thrown away. */
+  get drops(): ClientDrops {
+    return this.#outgoing.drops;
   }
 
   /** Whether packets reach the relay now. */
@@ -231,62 +194,13 @@ export class DerpClient {
    * @param data starts with the packet, and may be longer: see SendQueue
    */
   send(key: Uint8Array, data: Uint8Array, length: number): void {
-    if (!this.#batchBegun) {
-      this.#batchBegun = true;
-      this.#now = performance.now();
-    }
-    let dropped: number;
-    if (this.#status.state === "connected") {
-      if (this.#rate > 0 && !this.#takeTokens(FRAME_OVERHEAD + length)) {
-        this.drops.rate_limited++;
-        return;
-      }
-      dropped = this.#fill.push(key, data, length, this.#now);
-      if (dropped > 0) this.drops.queue_full += dropped;
-    } else {
-      dropped = this.#fill.push(key, data, length, this.#now, HELD_PACKETS);
-      if (dropped > 0) this.drops.not_connected += dropped;
-    }
-    if (dropped < 0) this.drops.too_large++;
+    this.#outgoing.push(key, data, length, this.connected);
   }
 
   /** Sends what was queued, as soon as the write before is done. */
   flush(): void {
-    this.#batchBegun = false;
+    this.#outgoing.endBatch();
     if (this.#status.state === "connected") this.#connection!.flush();
-  }
-
-  /** DERP: the rate that ServerInfo names counts frames as they are on the wire. */
-  #takeTokens(bytes: number): boolean {
-    const now = performance.now();
-    this.#tokens = Math.min(
-      this.#burst,
-      this.#tokens + (now - this.#tokensAt) / 1000 * this.#rate,
-    );
-    this.#tokensAt = now;
-    if (this.#tokens < bytes) return false;
-    this.#tokens -= bytes;
-    return true;
-  }
-
-  #take(): SendQueue | undefined {
-    const queue = this.#fill;
-    if (queue.packets === 0 || this.#spare === undefined) return undefined;
-    const now = performance.now();
-    // What was held for this connection may be older, and was looked at when it came to be.
-    if (now - this.#connectedAt > QUEUE_MS) {
-      this.drops.queue_age += queue.dropOlder(now - QUEUE_MS);
-      if (queue.packets === 0) return undefined;
-    }
-    this.#fill = this.#spare;
-    this.#spare = undefined;
-    return queue;
-  }
-
-  #done(queue: SendQueue, written: boolean): void {
-    if (!written) this.drops.write_error += queue.packets;
-    queue.clear();
-    this.#spare = queue;
   }
 
   async #run(): Promise<void> {
@@ -339,18 +253,16 @@ export class DerpClient {
     if (before !== undefined) this.#status.reconnects++;
     this.#status.serverKey = serverKey;
     delete this.#status.error;
-    const info = connection.serverInfo!;
-    this.#rate = info.tokenBucketBytesPerSecond ?? 0;
-    this.#tokens = this.#burst = info.tokenBucketBytesBurst ?? 0;
-    this.#connectedAt = this.#tokensAt = performance.now();
-    this.drops.not_connected += this.#fill.dropOlder(this.#connectedAt - HELD_MS);
+    const { tokenBucketBytesPerSecond = 0, tokenBucketBytesBurst = 0 } = connection.serverInfo!;
+    this.#connectedAt = performance.now();
+    this.#outgoing.connected(this.#connectedAt, tokenBucketBytesPerSecond, tokenBucketBytesBurst);
     log.info("Connected to relay {relay}", { relay: relayName(this.relay) });
     this.#set("connected");
     this.flush();
   }
 
   #lost(error: RelayConnectionError): void {
-    this.drops.not_connected += this.#fill.trim(HELD_PACKETS);
+    this.#outgoing.lost();
     delete this.#status.health;
     const repeated = this.#status.error === error.message;
     this.#status.error = error.message;

@@ -2,11 +2,9 @@
  * How much more WireGuard's socket is given at a time.
  *
  * A burst may fill its receive buffer but for a part that is kept for small packets: WireGuard may
- * just not have its turn on a busy machine, and nothing need be lost. What waits for longer is no
- * burst: then WireGuard is the slowest part of the way, a long queue is only delay for whatever
- * comes behind it, and the queue is kept short. (The thought is CoDel's, RFC 8289: not the length of
- * a queue is bad, but that it does not get short for a while.)
+ * just not have its turn on a busy machine. A queue that stands is kept short.
  */
+import { Standing } from "../standing.ts";
 import type { Backlog } from "./backlog.ts";
 
 /** Tells how full WireGuard's receive buffer is; undefined where that cannot be known. */
@@ -20,11 +18,8 @@ const SHARE = 0.75;
 /** A queue that stands is kept to this much memory: some 70 full packets. Bytes. */
 const STANDING = 160 * 1024;
 
-/**
- * A queue that has not been shorter than half of that for this long stands. It is kept short until
- * for this long nothing was refused. Milliseconds.
- */
-const BURST_MS = 100;
+/** Who did not look for so long had nothing to send. Milliseconds. */
+const IDLE_MS = 100;
 
 /** The buffer is looked at again after so much memory was given away. Bytes. */
 const GRANT = 64 * 1024;
@@ -34,10 +29,8 @@ export class Room {
   readonly #gauge: Gauge;
   readonly #clock: () => number;
   #granted = 0;
-  /** When the queue was short, or nobody looked. */
-  #shortAt = -Infinity;
+  readonly #standing = new Standing(STANDING / 2);
   #lookedAt = -Infinity;
-  #strictUntil = -Infinity;
 
   /** @param clock monotonic milliseconds */
   constructor(gauge: Gauge, clock: () => number = () => performance.now()) {
@@ -63,12 +56,14 @@ export class Room {
     const backlog = this.#gauge.measure();
     if (backlog === undefined) return most;
     const now = this.#clock();
-    if (backlog.waiting <= STANDING / 2 || now - this.#lookedAt > BURST_MS) this.#shortAt = now;
+    // Without full-size packets nobody looks, and nothing fills up.
+    if (now - this.#lookedAt > IDLE_MS) this.#standing.seen(0, now);
     this.#lookedAt = now;
+    this.#standing.seen(backlog.waiting, now);
+    const strict = this.#standing.isStrict(now);
     const all = backlog.capacity * SHARE;
-    const strict = now < this.#strictUntil || now - this.#shortAt > BURST_MS;
     const room = (strict ? Math.min(STANDING, all) : all) - backlog.waiting;
-    if (strict && room < memory) this.#strictUntil = now + BURST_MS;
+    if (strict && room < memory) this.#standing.refused(now);
     return Math.min(room, most);
   }
 }

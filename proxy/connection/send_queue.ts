@@ -41,6 +41,11 @@ export class SendQueue {
     return this.#packets;
   }
 
+  /** Bytes waiting, framing included. */
+  get bytes(): number {
+    return this.#tail - this.#head + this.#break;
+  }
+
   /**
    * Adds a packet; returns how many old ones had to go for it, or -1 when it can never fit.
    *
