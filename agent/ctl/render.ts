@@ -18,7 +18,11 @@ export function renderStatus(status: AgentStatus, now: number, columns = 80): st
       "tunnel",
       [status.tunnel_ipv4, status.tunnel_ipv6].filter((ip) => ip !== "").join("  ") || "-",
     ],
-    ["interface", `${status.interface}, UDP port ${status.listen_port}`],
+    [
+      "interface",
+      [status.interface, ...(status.driver === undefined ? [] : [status.driver])].join(", ") +
+      `, UDP port ${status.listen_port}`,
+    ],
     [
       "nat",
       `${status.nat}${status.reflexive === "" ? "" : `, seen as ${status.reflexive}`}${

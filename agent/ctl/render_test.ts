@@ -28,7 +28,7 @@ Deno.test("renderStatus shows who, where, how, why, and why not better", () => {
     "status     Running",
     "host       edge-a  B6N8vBQgk8i3VdwbEOhstCY3StFqqFPtC9/AsrhtHHw=",
     "tunnel     100.64.0.1  200::1",
-    "interface  wg0, UDP port 51820",
+    "interface  wg0, kernel, UDP port 51820",
     "nat        symmetric, seen as 203.0.113.5:41000",
     "control    https://control.lab  connected",
     "relay      relay.lab:443  connected, 1.25 ms  capture linux",

@@ -17,6 +17,7 @@ export const STATUS: AgentStatus = {
   tunnel_ipv4: "100.64.0.1",
   tunnel_ipv6: "200::1",
   interface: "wg0",
+  driver: "kernel",
   listen_port: 51820,
   nat: "symmetric",
   reflexive: "203.0.113.5:41000",

@@ -165,7 +165,10 @@ export interface AgentStatus {
   public_key: string;
   tunnel_ipv4: string;
   tunnel_ipv6: string;
+  /** Its real name; the wanted one while there is none. */
   interface: string;
+  /** What drives it: `kernel`, `wireguard-go`, `wireguard-nt`; absent while there is none. */
+  driver?: string;
   listen_port: number;
   nat: "symmetric" | "cone" | "unknown";
   reflexive: string;

@@ -133,6 +133,7 @@ export class Agent {
       config: this.#config,
       publicKey: this.#membership.publicKey,
       running: this.#tunnel.ready,
+      device: this.#tunnel.device,
       listenPort: this.#outside.port,
       self: this.#membership.self,
       nat: this.#outside.nat,
@@ -295,8 +296,13 @@ export class Agent {
   }
 
   async #startProxy(undo: Undo): Promise<void> {
-    const { publicRelay, relayPort, relayCaCerts, capture } = this.#config;
+    const { publicRelay, relayPort, relayCaCerts, capture, mode } = this.#config;
     const { cache } = this.#membership;
+    if (mode === "relay") {
+      // It forwards by WireGuard, and reaches nobody through relays.
+      this.#reconciler = new Reconciler([], this.#clock);
+      return;
+    }
     const relays = chooseRelays({
       devices: cache!.devices(),
       metadata: cache!.metadata(),
@@ -344,7 +350,7 @@ export class Agent {
       self: self!,
       cache: cache!,
       device: this.#tunnel.device!,
-      proxy: this.#proxy!,
+      proxy: this.#proxy,
       publicRelays: [this.#config.publicRelay],
       relayPort: this.#config.relayPort,
       rooms: this.#rooms,

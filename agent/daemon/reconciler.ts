@@ -43,7 +43,8 @@ interface Parts {
   self: Self;
   cache: WatchCache;
   device: WireGuardDevice;
-  proxy: RelayProxy;
+  /** Undefined on the VPC's relay, which reaches nobody through relays. */
+  proxy: RelayProxy | undefined;
   publicRelays: readonly { host: string; port: number }[];
   /** Port of relays that publish none. */
   relayPort: number;
@@ -109,16 +110,18 @@ export class Reconciler {
       publicRelays: parts.publicRelays,
       defaultPort: parts.relayPort,
     });
-    if (choice.relays !== undefined) this.#useRelays(choice.relays, choice.reason, proxy);
+    if (choice.relays !== undefined && proxy !== undefined) {
+      this.#useRelays(choice.relays, choice.reason, proxy);
+    }
     const { peers, skipped } = this.#candidates.choose(devices, self, choice, parts.networks);
-    await this.#addToProxy(peers, self, proxy);
+    if (proxy !== undefined) await this.#addToProxy(peers, self, proxy);
 
     const stats = new Map((await device.stats()).map((row) => [row.publicKey, row]));
     const probed = parts.paths?.probed(peers.map(({ publicKey }) => publicKey)) ?? new Map();
     const { plans, history, wakeAt } = plan({
       self,
       peers,
-      relay: proxy.status().relay.host,
+      ...(proxy === undefined ? {} : { relay: proxy.status().relay.host }),
       loopback: this.#loopback,
       observed: this.#clock.observe(stats.values()) as ReadonlyMap<string, Observed>,
       probed,
@@ -162,6 +165,7 @@ export class Reconciler {
       })),
     );
     await parts.rooms.apply(facts);
+    if (proxy === undefined) return;
     await this.#removeFromProxy(new Set(peers.map((peer) => peer.publicKey)), proxy);
   }
 

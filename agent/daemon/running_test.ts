@@ -266,3 +266,28 @@ Deno.test("agent reaches peers through the VPC's WireGuard relay, and tells why"
     ["chosen via-relay", "healthy via-relay"],
   );
 });
+
+Deno.test("agent that is the VPC's relay connects to no relay", async () => {
+  await using bench = await Bench.open(ensureSelfSigned);
+  bench.config = { ...bench.config, mode: "relay" };
+  bench.control.intercept = ({ method, path }) =>
+    method === "PUT"
+      ? json(200, { device_id: "device-1", key: "relay", value: {}, revision: 1 })
+      : path.endsWith("/devices") && method === "GET"
+      ? json(200, [])
+      : undefined;
+  bench.control.put(fakeDevice("peer", newKey(), 50));
+  const { agent } = await bench.up();
+  await until(() => bench.parts.device.peers.length === 1, "peer");
+  assert.deepEqual(bench.parts.proxies, []);
+  const { relay, relays, peers } = agent.status();
+  assert.deepEqual([relay, relays, peers[0]!.method], [null, [], "relay-node-self"]);
+});
+
+Deno.test("agent tells the interface's real name and what drives it", async () => {
+  await using bench = await Bench.open(ensureSelfSigned);
+  const { agent } = await bench.up();
+  Object.assign(bench.parts.device, { name: "utun7" });
+  const { interface: name, driver } = agent.status();
+  assert.deepEqual([name, driver], ["utun7", "fake"]);
+});

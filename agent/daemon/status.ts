@@ -6,7 +6,7 @@
 import type { AgentStatus, ListedRelayStatus, NetcheckStatus, PeerStatus } from "../ctl/mod.ts";
 import type { ControlState, LoginPrompt, NatFacts } from "../onboarding/mod.ts";
 import { type BetterWay, explainer, type PeerPlan, type Self } from "../peering/mod.ts";
-import type { PeerStats } from "../wireguard/mod.ts";
+import type { PeerStats, WireGuardDevice } from "../wireguard/mod.ts";
 import type { AgentConfig } from "./config.ts";
 import type { ListedRelay, ProxyStatus } from "../../proxy/mod.ts";
 import type { Outcome } from "./reconciler.ts";
@@ -16,6 +16,8 @@ interface StatusParts {
   config: AgentConfig;
   publicKey: string;
   running: boolean;
+  /** WireGuard's; undefined while there is none. */
+  device: Pick<WireGuardDevice, "name" | "driver"> | undefined;
   listenPort: number;
   self: Self | undefined;
   nat: NatFacts;
@@ -49,7 +51,8 @@ export function statusOf(parts: StatusParts): AgentStatus {
     public_key: parts.publicKey,
     tunnel_ipv4: self?.tunnelIpv4 ?? "",
     tunnel_ipv6: self?.tunnelIpv6 ?? "",
-    interface: config.interfaceName,
+    interface: parts.device?.name ?? config.interfaceName,
+    ...(parts.device === undefined ? {} : { driver: parts.device.driver }),
     listen_port: parts.listenPort,
     nat: symmetric === undefined ? "unknown" : symmetric ? "symmetric" : "cone",
     reflexive: nat.reflexive ?? "",

@@ -44,7 +44,8 @@ export async function readOutside(values: Values): Promise<Outside> {
     stunServers: readList(values, "stun-server").length === 0 && asked.length > 0
       ? asked
       : signIn.stunServers,
-    relays: status?.relay ? relaysOf(status) : [flag],
+    // The VPC's own WireGuard relay uses none.
+    relays: status?.status === "Running" ? relaysOf(status) : [flag],
     relayCaCerts: relayCa === undefined ? [] : await readCaFile(relayCa),
     serviceUrl: known ? signIn.join.serviceUrl : undefined,
     apiUrl: known ? signIn.join.apiUrl : undefined,
