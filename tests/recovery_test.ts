@@ -44,7 +44,7 @@ Deno.test("pings go on within 10 s when an agent is killed and started again", a
   });
 });
 
-Deno.test("pings go on within 10 s when WireGuard's daemon is killed", async () => {
+Deno.test("pings go on within 10 s when WireGuard's daemon is killed, and when its interface is deleted", async () => {
   await inMesh({ nat: "symmetric" }, async (mesh) => {
     await relayed(mesh);
     const ping = await pingOn(mesh, "a", "b", 50);
@@ -62,7 +62,17 @@ Deno.test("pings go on within 10 s when WireGuard's daemon is killed", async () 
     equal(code, 0, "there was no wireguard-go to kill");
     const resumed = await ping.replyAfter(killed + 500, 20_000);
     ok(resumed - killed < 10_000, `it took ${resumed - killed} ms`);
+    // By whoever pings, too: its own interface goes.
+    for (const host of ["b", "a"]) {
+      const deleted = Date.now();
+      equal((await mesh.lab.host(host).run(["ip", "link", "delete", "wg0"])).code, 0);
+      const again = await ping.replyAfter(deleted + 500, 20_000);
+      ok(again - deleted < 10_000, `${host}: it took ${again - deleted} ms`);
+    }
     await ping.stop();
+    const { stdout } = await mesh.lab.host("a").run(["ip", "-o", "address", "show", "wg0"]);
+    const { tunnel_ipv4, tunnel_ipv6 } = await mesh.status("a");
+    for (const address of [tunnel_ipv4, tunnel_ipv6]) ok(stdout.includes(` ${address}/`), stdout);
   });
 });
 
