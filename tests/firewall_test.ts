@@ -3,11 +3,12 @@ import { equal, ok } from "node:assert/strict";
 import type { SecurityRule } from "../control/api/types.ts";
 import type { LabProcess } from "../scripts/lab/mod.ts";
 import type { Mesh } from "../scripts/mesh/mod.ts";
+import { callApi } from "./api_calls.ts";
 import type { ApiAnswer, ApiCall } from "./firewall_host.ts";
+import { USER_ENV } from "./sign_in.ts";
 import { inMesh, pause } from "./support.ts";
 
 const PROGRAM = new URL("./firewall_host.ts", import.meta.url).pathname;
-const PASSWORD = "a-password-for-the-lab";
 const UDP = 7001, TCP = 7002, SINK = 7003;
 /** How soon a change must show, ms. */
 const SOON = 1_000;
@@ -32,17 +33,9 @@ class Hosts {
     return process;
   }
 
-  /** Sends requests as the first user, from the control plane's own host. */
-  async api(...calls: ApiCall[]): Promise<ApiAnswer[]> {
-    const ca = `${this.mesh.lab.dir}/control/certs/ca.crt`;
-    const { code, stdout, stderr } = await this.mesh.lab.host("control").run(
-      [Deno.execPath(), "run", "-A", PROGRAM, "api", ca, PASSWORD],
-      { input: calls.map((call) => JSON.stringify(call)).join("\n"), env: { NO_COLOR: "1" } },
-    );
-    equal(code, 0, stderr);
-    const answers = stdout.trim().split("\n").map((line) => JSON.parse(line) as ApiAnswer);
-    for (const { status, body } of answers) ok(status < 300, JSON.stringify(body));
-    return answers;
+  /** Sends requests as the first user. */
+  api(...calls: ApiCall[]): Promise<ApiAnswer[]> {
+    return callApi(this.mesh, ...calls);
   }
 
   /** The tables that nft shows on a host. */
@@ -68,7 +61,7 @@ async function until(what: string, ready: () => boolean, limit = 10_000): Promis
 }
 
 Deno.test("security groups are enforced on two hosts, changed without a gap, and leave nothing", async (t) => {
-  await inMesh({ nat: "open", env: { NEXD_ADMIN_PASSWORD: PASSWORD } }, async (mesh) => {
+  await inMesh({ nat: "open", env: USER_ENV }, async (mesh) => {
     await mesh.waitForPath("a", "b", "reflexive", 30_000);
     await mesh.waitForPath("b", "a", "reflexive", 30_000);
     const hosts = new Hosts(mesh);

@@ -4,8 +4,9 @@ import { ensureSelfSigned } from "../relay/cert/mod.ts";
 import { Lab } from "../scripts/lab/mod.ts";
 import { cannotMesh } from "../scripts/lab/support.ts";
 import { Mesh } from "../scripts/mesh/mod.ts";
-import { ADMIN_ENV, callApi } from "./api_calls.ts";
+import { callApi } from "./api_calls.ts";
 import { addLan, at, inLab } from "./routing_support.ts";
+import { USER_ENV } from "./sign_in.ts";
 import { pause } from "./support.ts";
 
 const HOSTS = ["a", "b", "c", "d"];
@@ -78,7 +79,7 @@ Deno.test("hosts are to the last byte what they were when agent, exit node, rela
   Deno.writeTextFileSync(`${lab.dir}/relay-cas.pem`, cas.join(""));
   const mesh = new Mesh(lab, {
     agents: HOSTS,
-    env: ADMIN_ENV,
+    env: USER_ENV,
     agentArgs: ["--relay-ca", `${lab.dir}/relay-cas.pem`],
     hosts: {
       a: { args: ["--exit-node-client"] },
