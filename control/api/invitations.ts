@@ -39,7 +39,7 @@ const addSchema = z.object({
 const invitationSchema = z.object({
   id: z.string(),
   user_id: z.string().optional(),
-  email: z.string().optional(),
+  email: z.string().openapi({ description: '`""`: none' }),
   organization_id: z.string(),
   organization: organizationSchema.optional(),
   expires_at: z.string(),

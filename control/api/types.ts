@@ -96,7 +96,8 @@ export interface Member {
 export interface Invitation {
   id: string;
   user_id?: string;
-  email?: string;
+  /** `""`: none. */
+  email: string;
   organization_id: string;
   organization?: Organization;
   expires_at: string;

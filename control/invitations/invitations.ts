@@ -99,7 +99,8 @@ export function toNewInvitation(row: InvitationRow): Invitation {
   return {
     id: row.id,
     ...(row.user_id === null ? {} : { user_id: row.user_id }),
-    ...(row.email === null ? {} : { email: row.email }),
+    // Never absent: the Go administration tool fails on a list with an invitation that has none.
+    email: row.email ?? "",
     organization_id: row.organization_id,
     expires_at: row.expires_at,
     roles: JSON.parse(row.roles_json) as string[],
