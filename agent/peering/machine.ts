@@ -131,9 +131,10 @@ export class PeerMachine {
 
   /** What methods look at. */
   context(failed: MethodId[] = this.h.failed): MethodContext {
-    const { self, peer, relay, vpcRelay, loopback, probed } = this.#s;
+    const { self, peer, relay, vpcRelay, loopback, probed, observed } = this.#s;
     const directFailed = METHODS.some((m) => m.direct && failed.includes(m.name));
-    return { self, peer, relay, vpcRelay, loopback, directFailed, probed };
+    const met = observed?.lastHandshake !== undefined;
+    return { self, peer, relay, vpcRelay, loopback, directFailed, probed, met };
   }
 
   /** The endpoint that is planned for the current method. */

@@ -30,6 +30,8 @@ export interface MethodContext {
   directFailed: boolean;
   /** What probes have found out, when the peer knows them. */
   probed?: Probed | undefined;
+  /** There was a handshake: WireGuard knows where the peer is. */
+  met?: boolean;
 }
 
 /** Whether a method can be used now, and why or why not. */
@@ -65,7 +67,7 @@ function reflexive4({ self, peer }: MethodContext): string | undefined {
   return peer.reflexive === undefined ? "the peer publishes no outside endpoint" : undefined;
 }
 
-/** Where a relay is for everybody; over IPv6 only where this host has that. */
+/** Where a peer is for everybody; over IPv6 only where this host has that. */
 function outsideOf({ self, peer }: MethodContext): string | undefined {
   return peer.reflexive ?? (self.reflexive6 === undefined ? undefined : peer.reflexive6);
 }
@@ -93,22 +95,27 @@ function byLocal(context: MethodContext, code: PathCode): Verdict {
   return yes(code, `both are behind ${nat}, so the peer's local address is tried`);
 }
 
-/** Best first: the planner walks down this table. */
+/**
+ * Best first: the planner walks down this table.
+ *
+ * A relay's address is known to all: peers speak first, also those that moved, and WireGuard follows
+ * them. Only a relay that has just started is told where they may be, whatever is said of their NATs:
+ * those that have a session with it from before would keep to that until it is old.
+ */
 export const METHODS: readonly Method[] = [
   {
     name: "relay-node-self-direct-local",
     direct: true,
     applicable: (context) => atRelay(context, "self") ?? byLocal(context, "self-is-relay"),
-    // A relay's address is known to all: peers speak first, also those that moved.
-    endpoint: () => undefined,
+    endpoint: ({ peer, met }) => met ? undefined : peer.local,
   },
   {
     name: "relay-node-self",
     direct: true,
     applicable: (context) =>
       atRelay(context, "self") ??
-        yes("self-is-relay", "this host is the VPC's relay: the peer speaks first"),
-    endpoint: () => undefined,
+        yes("self-is-relay", "this host is the VPC's relay: wherever the peer speaks from"),
+    endpoint: (context) => context.met ? undefined : outsideOf(context),
   },
   {
     name: "relay-node-peer-direct-local",

@@ -164,15 +164,27 @@ Deno.test("plan of a relay routes the VPC to no other relay", () => {
   assert.equal(run.last.method, "relay-node-self");
 });
 
-Deno.test("plan of the relay itself gives peers no endpoint and their own addresses", () => {
+Deno.test("plan of the relay itself begins with where peers say they are, and follows them from then on", () => {
   const run = new Run({ relay: true });
   assert.equal(run.pass().method, "relay-node-self");
   assert.equal(run.last.code, "self-is-relay");
-  assert.equal(run.last.endpoint, undefined);
+  assert.equal(run.last.endpoint, PEER.reflexive);
   assert.equal(run.last.configured, true);
   assert.deepEqual(run.last.allowedIps, PEER.allowedIps);
-  run.answer(LOOPBACK); // wherever the peer speaks from
+  run.peer = { ...run.peer, reflexive: "203.0.113.2:40009" };
+  run.pass(250);
+  assert.equal(run.last.endpoint, "203.0.113.2:40009");
+  run.answer("198.51.100.9:9"); // wherever the peer speaks from
   assert.equal(run.pass(2000).method, "relay-node-self");
   assert.equal(run.last.healthy, true);
+  assert.equal(run.last.endpoint, undefined);
   assert.equal(run.history.get(PEER_KEY)?.adopted, undefined);
+  run.peer = { ...run.peer, reflexive: "203.0.113.2:40010" };
+  assert.equal(run.pass(2000).endpoint, undefined);
+
+  // Whoever uses relays only says so, too.
+  assert.equal(new Run({ relay: true }, { symmetric: true }).pass().endpoint, PEER.reflexive);
+  const neighbour = new Run({ relay: true }, { reflexive: "203.0.113.1:40001" }).pass();
+  assert.equal(neighbour.method, "relay-node-self-direct-local");
+  assert.equal(neighbour.endpoint, PEER.local);
 });
