@@ -1,7 +1,10 @@
 /** Making the TCP and TLS connection to a relay, and saying in one sentence why it failed. */
-import { hangUp } from "../../relay/net/mod.ts";
+import { connectionFds, hangUp, setNotSentLimit } from "../../relay/net/mod.ts";
 import { RelayConnectionError } from "../error.ts";
 import { signedBy } from "./issuer.ts";
+
+/** What TCP may hold and not have sent yet. Bytes. */
+const UNSENT_BYTES = 32 * 1024;
 
 /** Where a relay is. */
 export interface RelayAddress {
@@ -59,6 +62,7 @@ export async function dial(
     const tcp = await Promise.race([connecting, aborted.promise]);
     conn = tcp;
     tcp.setNoDelay(true);
+    limitUnsent(tcp);
     if (relay.plain) return tcp;
     ends = { local: tcp.localAddr.port, remote: tcp.remoteAddr };
     const tls = await Deno.startTls(tcp, { hostname: relay.host, caCerts: relay.ca ?? caCerts });
@@ -75,6 +79,11 @@ export async function dial(
   } finally {
     signal.removeEventListener("abort", abort);
   }
+}
+
+/** What waits on a slow way to the relay waits in our queue, which knows what to drop. */
+function limitUnsent({ localAddr, remoteAddr }: Deno.TcpConn): void {
+  for (const fd of connectionFds(localAddr.port, [remoteAddr])) setNotSentLimit(fd, UNSENT_BYTES);
 }
 
 /** Closes a connection that may be closed already. */

@@ -1,5 +1,5 @@
 /**
- * Ends TCP connections for good.
+ * Finds TCP connections by their ends, and ends them for good.
  *
  * The runtime's `close` of a TLS connection is a polite one: a handshake that has begun goes on in
  * the background, for as long as the other side likes, and holds the descriptor. A stranger who
@@ -55,20 +55,27 @@ function keyOf({ hostname, port }: Endpoint): string {
  * @returns how many were found
  */
 export function hangUp(port: number, peers: Iterable<Endpoint>): number {
-  const calls = socketCalls();
-  const doomed = new Set([...peers].map(keyOf));
-  if (calls === undefined || doomed.size === 0) return 0;
   let found = 0;
+  for (const fd of connectionFds(port, peers)) {
+    socketCalls()!.shutdown(fd, SHUT_RDWR);
+    found += 1;
+  }
+  return found;
+}
+
+/** Descriptors of this process's connections between `peers` and its own port. */
+export function* connectionFds(port: number, peers: Iterable<Endpoint>): Iterable<number> {
+  const calls = socketCalls();
+  const wanted = new Set([...peers].map(keyOf));
+  if (calls === undefined || wanted.size === 0) return;
   for (const fd of socketFds()) {
     length[0] = name.length;
     if (calls.getpeername(fd, name, length) !== 0) continue;
     const key = keyOfName();
-    if (key === undefined || !doomed.has(key)) continue;
+    if (key === undefined || !wanted.has(key)) continue;
     length[0] = name.length;
     if (calls.getsockname(fd, name, length) !== 0) continue;
     if ((name[2]! << 8 | name[3]!) !== port) continue;
-    calls.shutdown(fd, SHUT_RDWR);
-    found += 1;
+    yield fd;
   }
-  return found;
 }

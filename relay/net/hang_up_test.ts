@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { skip } from "../../scripts/lab/support.ts";
-import { hangUp } from "./hang_up.ts";
-import { socketFds } from "./sockets.ts";
+import { connectionFds, hangUp } from "./hang_up.ts";
+import { getSocketOption, setNotSentLimit, socketFds } from "./sockets.ts";
 
 for (const hostname of ["127.0.0.1", "::1"]) {
   Deno.test(`hangUp ends just the connections that are named, over ${hostname}`, async () => {
@@ -30,3 +30,16 @@ for (const hostname of ["127.0.0.1", "::1"]) {
     }
   });
 }
+
+Deno.test("a connection is found by its ends, and holds no more unsent than it is told to", async () => {
+  if (socketFds().size === 0) return skip("no FFI, or not Linux");
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  using conn = await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
+  using accepted = await listener.accept();
+  const found = [...connectionFds(conn.localAddr.port, [conn.remoteAddr])];
+  assert.equal(found.length, 1);
+  assert(setNotSentLimit(found[0]!, 16_384));
+  assert.equal(getSocketOption(found[0]!, 6, 25), 16_384);
+  assert.deepEqual([...connectionFds(conn.localAddr.port, [accepted.localAddr])], found);
+  assert.deepEqual([...connectionFds(1, [conn.remoteAddr])], []);
+});

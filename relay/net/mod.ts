@@ -6,7 +6,7 @@
  *
  * @module
  */
-export { type Endpoint, hangUp } from "./hang_up.ts";
+export { connectionFds, type Endpoint, hangUp } from "./hang_up.ts";
 export { AddressError, parseHostPort } from "./host_port.ts";
 export { libcPath } from "./libc.ts";
 export {
@@ -16,6 +16,7 @@ export {
   newSocketFd,
   nextFd,
   setNoDelayOnListener,
+  setNotSentLimit,
   setReceiveBuffer,
   setTcpKeepAlive,
   setTcpUserTimeout,

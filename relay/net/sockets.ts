@@ -16,6 +16,7 @@ const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 const TCP_KEEPIDLE = 4;
 const TCP_USER_TIMEOUT = 18;
+const TCP_NOTSENT_LOWAT = 25;
 const SO_KEEPALIVE = 9;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
@@ -143,6 +144,14 @@ export function setNoDelayOnListener(fd: number): boolean {
  */
 export function setTcpUserTimeout(fd: number, ms: number): boolean {
   return setSocketOption(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, ms);
+}
+
+/**
+ * Lets TCP hold no more than `bytes` that it has not sent yet (TCP_NOTSENT_LOWAT); the rest waits with
+ * the writer, who may think again about what is worth sending. What is under way is not bounded.
+ */
+export function setNotSentLimit(fd: number, bytes: number): boolean {
+  return setSocketOption(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes);
 }
 
 /**
