@@ -15,8 +15,22 @@ import {
   RELAY_ONBOARD_OPTIONS,
   ROUTER_OPTIONS,
 } from "./agent/options.ts";
-import { bind, goSpellings, report, SERVICE_URL, treeOf } from "./command_line/mod.ts";
+import {
+  addOptions,
+  bind,
+  goSpellings,
+  type OptionSpec,
+  report,
+  SERVICE_URL,
+  treeOf,
+} from "./command_line/mod.ts";
 import { AGENT_COMMANDS, COMMAND_GROUPS } from "./agent/commands/table.ts";
+import {
+  CLIENT_COMMANDS,
+  CLIENT_GROUP_OPTIONS,
+  CLIENT_GROUPS,
+  CLIENT_OPTIONS,
+} from "./client/table.ts";
 import { CONTROL_OPTIONS } from "./control/options.ts";
 import type { Onboard } from "./relay/mod.ts";
 import { RELAY_OPTIONS } from "./relay/options.ts";
@@ -43,12 +57,25 @@ const onboard: Onboard = async (values, version) => {
 export const VERSION: string = config.version;
 
 /** The command at a path of words, with what groups it, made where it is not there yet. */
-function commandAt(program: Command, path: string): Command {
+function commandAt(
+  program: Command,
+  path: string,
+  groups: Record<string, string>,
+  made: (group: Command, path: string) => void = () => {},
+): Command {
   return path.split(" ").reduce((above, word, i, words) => {
     const found = above.commands.find((command) => command.name() === word);
-    const group = COMMAND_GROUPS[words.slice(0, i + 1).join(" ")] ?? "";
-    return found ?? above.command(word).description(group);
+    if (found !== undefined) return found;
+    const place = words.slice(0, i + 1).join(" ");
+    const command = above.command(word).description(groups[place] ?? "");
+    if (i < words.length - 1) made(command, place);
+    return command;
   }, program);
+}
+
+/** Lets flags stand before the words of the commands that have them. */
+function offer(above: Command, options: readonly OptionSpec[]): void {
+  addOptions(above, options.map((option) => ({ ...option, hidden: true })));
 }
 
 /** The whole command tree. `exit` takes the status of a command that ends with one. */
@@ -98,7 +125,7 @@ export function buildProgram(exit: (status: number) => void = () => {}): Command
     { ...common, signals: "ignore" },
   );
   for (const { path, args, help, options, run } of AGENT_COMMANDS) {
-    const command = commandAt(program, path).description(help);
+    const command = commandAt(program, path, COMMAND_GROUPS).description(help);
     if (args !== undefined) command.arguments(args);
     bind(command, options, async () => {
       const { COMMANDS } = await import("./agent/commands/mod.ts");
@@ -106,6 +133,18 @@ export function buildProgram(exit: (status: number) => void = () => {}): Command
       return (values, context) => COMMANDS[run]!(values, { ...context, ...surroundings });
     }, common);
   }
+  for (const { path, help, options } of CLIENT_COMMANDS) {
+    const command = commandAt(program, path, CLIENT_GROUPS, (group, place) => {
+      offer(group, [...CLIENT_OPTIONS, ...(CLIENT_GROUP_OPTIONS[place] ?? [])]);
+      if (group.parent === program) group.helpGroup("Commands for the control plane:");
+    });
+    bind(command.description(help), options, async () => {
+      const { runClient } = await import("./client/mod.ts");
+      return (values, context) => runClient(path, values, context);
+    }, common);
+  }
+  const before = ["output", "debug", "session-file"];
+  offer(program, CLIENT_OPTIONS.filter(({ name }) => before.includes(name)));
   bind(
     program.command("version").description("print the version"),
     [],
@@ -131,8 +170,16 @@ export async function main(args: readonly string[]): Promise<number> {
     await program.parseAsync(spelled, { from: "user" });
     return status;
   } catch (error) {
-    return report(error, spelled.includes("--json=true"));
+    return report(error, wantsJson(spelled));
   }
+}
+
+/** Whether a command line asks for JSON, and so for errors in JSON. */
+function wantsJson(words: readonly string[]): boolean {
+  return words.some((word, i) =>
+    word === "--json=true" || /^--output=json(-raw)?$/.test(word) ||
+    (words[i - 1] === "--output" && /^json(-raw)?$/.test(word))
+  );
 }
 
 if (import.meta.main) {

@@ -104,7 +104,7 @@ export function bind(
   const all = [...specs, ...COMMON];
   return addOptions(command, all).action(async () => {
     const values = valuesOf(command, all);
-    refuseStrayFlags(command);
+    refuseStrayFlags(command, all);
     const [word] = command.registeredArguments[0]?.name() === SERVICE_URL ? command.args : [];
     if (word !== undefined) addServiceUrl(values, word);
     await configureLog(values);

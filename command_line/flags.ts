@@ -77,6 +77,9 @@ function convert(spec: OptionSpec, text: string, source: string): Values[string]
 
 const flagOf = (spec: OptionSpec) => (spec.name.length === 1 ? "-" : "--") + spec.name;
 
+/** What the value of a flag may be, where only some texts may. */
+export const CHOICES: WeakMap<Option, readonly string[]> = new WeakMap();
+
 /** Adds a table's flags to a command. Values stay text here; {@link valuesOf} converts them. */
 export function addOptions(command: Command, specs: readonly OptionSpec[]): Command {
   for (const spec of specs) {
@@ -96,6 +99,7 @@ export function addOptions(command: Command, specs: readonly OptionSpec[]): Comm
       option.argParser((text: string, before: string[] | undefined) => [...(before ?? []), text]);
     }
     option.hideHelp(spec.hidden ?? false);
+    if (spec.choices !== undefined) CHOICES.set(option, spec.choices);
     command.addOption(option);
   }
   return command;
@@ -105,8 +109,8 @@ export function addOptions(command: Command, specs: readonly OptionSpec[]): Comm
 export function valuesOf(command: Command, specs: readonly OptionSpec[]): Values {
   const values: Values = {};
   for (const spec of specs) {
-    const given = givenValue(command, spec) ??
-      (command.parent === null ? undefined : givenValue(command.parent, spec));
+    const given = withAncestors(command).map((at) => givenValue(at, spec))
+      .find((value) => value !== undefined);
     const fromEnv = spec.env === undefined ? undefined : Deno.env.get(spec.env);
     if (Array.isArray(given)) {
       values[spec.name] = given.flatMap((text) => convert(spec, text, flagOf(spec)) as string[]);
@@ -123,20 +127,33 @@ export function valuesOf(command: Command, specs: readonly OptionSpec[]): Values
   return values;
 }
 
-/** What was written for a flag, of this command or, before the subcommand's name, of its parent. */
+/** A command, the one above it, and so on to the program itself. */
+function withAncestors(command: Command): Command[] {
+  const all = [command];
+  for (let at = command.parent; at !== null; at = at.parent) all.push(at);
+  return all;
+}
+
+/** What was written for a flag behind a command's name, before that of a subcommand. */
 function givenValue(command: Command, spec: OptionSpec): unknown {
   const option = command.options.find((o) => (o.long ?? o.short) === flagOf(spec));
   return command.getOptionValue(option?.attributeName() ?? spec.name);
 }
 
-/** Flags of the agent may stand before a subcommand; one that it does not have is a mistake. */
-export function refuseStrayFlags(command: Command): void {
-  for (const option of command.parent?.options ?? []) {
-    const own = command.options.some((o) => o.long === option.long && o.short === option.short);
-    if (own || command.parent!.getOptionValue(option.attributeName()) === undefined) continue;
-    throw new UsageError(
-      `${option.long ?? option.short} has no meaning for nexd ${command.name()}; leave it out`,
-    );
+/**
+ * Flags may stand before a subcommand: those of the agent, and those of a group of commands. One that
+ * the command does not have is a mistake.
+ */
+export function refuseStrayFlags(command: Command, specs: readonly OptionSpec[]): void {
+  const own = new Set(specs.map(flagOf));
+  const all = withAncestors(command);
+  for (const at of all) {
+    for (const option of at.options) {
+      const flag = option.long ?? option.short!;
+      if (own.has(flag) || at.getOptionValue(option.attributeName()) === undefined) continue;
+      const words = all.map((one) => one.name()).reverse().join(" ");
+      throw new UsageError(`${flag} has no meaning for ${words}; leave it out`);
+    }
   }
 }
 

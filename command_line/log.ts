@@ -26,7 +26,8 @@ export async function configureLog(values: Values): Promise<void> {
     value: (value, inspect) => typeof value === "string" ? oneLine(value) : inspect(value),
   });
   const encoder = new TextEncoder();
-  const level = Deno.env.get("NEXD_LOGLEVEL") ? "debug" : values["log-level"];
+  const debug = values.debug === true || Deno.env.get("NEXD_LOGLEVEL");
+  const level = debug ? "debug" : values["log-level"];
   await configure({
     reset: true,
     sinks: { stderr: (record) => void Deno.stderr.writeSync(encoder.encode(format(record))) },

@@ -6,6 +6,6 @@
  * @module
  */
 export { bind, type Context, type Run, SERVICE_URL } from "./bind.ts";
-export { goSpellings, type OptionSpec, type Values } from "./flags.ts";
+export { addOptions, goSpellings, type OptionSpec, type Values } from "./flags.ts";
 export { report } from "./report.ts";
 export { type CommandTree, treeOf } from "./tree.ts";

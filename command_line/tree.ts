@@ -4,6 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
+import { CHOICES } from "./flags.ts";
 
 /** One command: its flags, its arguments, and the commands below it. */
 export interface CommandTree {
@@ -31,7 +32,7 @@ export function treeOf(command: Command): CommandTree {
       flag: option.long ?? option.short!,
       help: option.description.replace(/ \((default|env) .*$/, ""),
       value: option.required,
-      choices: /<([a-z-]+(?:\|[a-z-]+)+)>/.exec(option.flags)?.[1]?.split("|") ?? [],
+      choices: CHOICES.get(option) ?? [],
     })),
     args: command.registeredArguments.map((argument) => argument.name()),
     commands: command.createHelp().visibleCommands(command).filter((c) => c.name() !== "help")

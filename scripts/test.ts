@@ -25,7 +25,7 @@ const END_MS = 2_000;
 /** Becomes the tests, whose processes all hold the directory's lock. */
 const HOLDING = 'exec 9<"$1/lock"; flock -s 9; shift; exec "$@"';
 
-const ROOMS = ["relay", "proxy", "agent", "control", "scripts", "tests"];
+const ROOMS = ["relay", "proxy", "agent", "client", "control", "scripts", "tests"];
 
 const write = (line: string) => void Deno.stdout.writeSync(new TextEncoder().encode(line + "\n"));
 

@@ -1,5 +1,7 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { AGENT_COMMANDS } from "../agent/commands/table.ts";
+import { CLIENT_COMMANDS } from "../client/table.ts";
+import { COMMANDS } from "../client/commands/mod.ts";
 import { taskArguments } from "../scripts/mesh/mod.ts";
 
 const MAIN = new URL("../main.ts", import.meta.url).pathname;
@@ -58,7 +60,8 @@ Deno.test("flags win over the environment and the environment over defaults when
 });
 
 Deno.test("every command shows its help when asked", async () => {
-  const agents = AGENT_COMMANDS.map(({ path }) => path.split(" "));
+  const agents = [...AGENT_COMMANDS, ...CLIENT_COMMANDS.filter((_, i) => i % 7 === 0)]
+    .map(({ path }) => path.split(" "));
   for (const command of [[], ["control"], ["relay"], ["router"], ["relayderp"], ...agents]) {
     const { code, stdout, stderr } = await nexd([...command, "--help"]);
     equal(code, 0, stderr);
@@ -123,4 +126,38 @@ Deno.test("a value in the log cannot begin a line of its own", async () => {
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
+});
+
+Deno.test("flags may stand before and between the words of a command, and mean nothing elsewhere", async () => {
+  const nobody = /^nexd: Nobody is signed in to https:\/\/127\.0\.0\.1:9; run nexd user login/;
+  const flag = "--service-url=https://127.0.0.1:9";
+  const ways = [
+    [flag, "vpc", "list"],
+    ["vpc", flag, "list"],
+    ["-output", "yaml", "--debug", "vpc", "list", flag],
+    ["organization", "user", "--organization-id", crypto.randomUUID(), "list", flag],
+  ];
+  const env = { NEXD_SESSION_FILE: "/none/sessions.json" };
+  for (const words of ways) {
+    const { code, stderr } = await nexd(words, env);
+    equal(code, 1, stderr);
+    ok(nobody.test(stderr), stderr);
+  }
+  const json = await nexd(["--output", "json", "vpc", "list", flag], env);
+  ok(JSON.parse(json.stderr).error.startsWith("Nobody is signed in"), json.stderr);
+  const wrong: [string[], string][] = [
+    [["--output", "yaml"], "--output has no meaning for nexd; leave it out"],
+    [["--request-ip", "1.2.3.4", "vpc", "list"], "--request-ip has no meaning for nexd vpc list"],
+    [["vpc", "--output", "table", "list"], '--output has the value "table"'],
+  ];
+  for (const [words, text] of wrong) {
+    const { code, stderr } = await nexd(words, env);
+    equal(code, 2, stderr);
+    ok(stderr.includes(text), stderr);
+  }
+});
+
+Deno.test("every command for the control plane has a function and fits the screen", () => {
+  deepEqual(CLIENT_COMMANDS.map(({ path }) => path).sort(), Object.keys(COMMANDS).sort());
+  for (const { path, help } of CLIENT_COMMANDS) ok(help.length <= 80, path);
 });

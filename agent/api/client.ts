@@ -24,6 +24,9 @@ const MAX_BODY = 1 << 20, MAX_LIST = 32 << 20;
 /** How long a plain call may take, and how long the stream's headers may, ms (the API's own figure). */
 const CALL_TIMEOUT = 30_000;
 
+/** Fields of an error body that are kept. */
+const DETAILS = ["error", "id", "field", "reason", "resource", "trace_id"] as const;
+
 /** How to reach the API. */
 interface ApiClientOptions {
   /** The API host, `https://api.<service host>[:port]`. */
@@ -142,12 +145,30 @@ export class ApiClient implements Api {
     });
   }
 
+  /**
+   * Any other call of the API, for tools: what was answered, as it is.
+   *
+   * @param path with its query, each part encoded
+   * @param body JSON text
+   * @returns the text of a 2xx answer, at most 32 MiB; empty where there is none
+   */
+  async ask(
+    method: string,
+    path: string,
+    { token, body, signal }: { token?: string; body?: string; signal?: AbortSignal } = {},
+  ): Promise<string> {
+    const url = new URL(path, this.#url);
+    const limited = this.#limited(signal);
+    const response = await this.#send(url, method, token, body, limited);
+    if (!response.ok) throw await this.#refusal(response, method, url, limited);
+    return await readBounded(response, url, limited, MAX_LIST);
+  }
+
   async request(
     url: URL,
     options: { form?: Record<string, string>; signal?: AbortSignal | undefined },
   ): Promise<{ status: number; body: unknown }> {
-    const limit = AbortSignal.timeout(this.#timeout);
-    const signal = options.signal ? AbortSignal.any([options.signal, limit]) : limit;
+    const signal = this.#limited(options.signal);
     const { form } = options;
     let response: Response;
     try {
@@ -221,7 +242,7 @@ export class ApiClient implements Api {
     );
     try {
       const limited = AbortSignal.any([signal, head.signal]);
-      const response = await this.#send(url, "POST", token, watches, limited);
+      const response = await this.#send(url, "POST", token, JSON.stringify(watches), limited);
       if (response.status !== 200 || response.body === null) {
         throw await this.#refusal(response, "POST", url, limited);
       }
@@ -235,11 +256,17 @@ export class ApiClient implements Api {
     this.#transport.close();
   }
 
+  /** Ends when `signal` does, and when a plain call has taken too long. */
+  #limited(signal: AbortSignal | undefined): AbortSignal {
+    const limit = AbortSignal.timeout(this.#timeout);
+    return signal === undefined ? limit : AbortSignal.any([signal, limit]);
+  }
+
   async #send(
     url: URL,
     method: string,
     token: string | undefined,
-    body: unknown,
+    body: string | undefined,
     signal: AbortSignal,
   ): Promise<Response> {
     try {
@@ -252,7 +279,7 @@ export class ApiClient implements Api {
           "user-agent": this.#agent,
           ...(body === undefined ? {} : { "content-type": "application/json" }),
         },
-        ...(body === undefined ? {} : { body: `${JSON.stringify(body)}\n` }),
+        ...(body === undefined ? {} : { body: `${body}\n` }),
       });
     } catch (error) {
       throw networkFailure(signal.aborted ? signal.reason : error, url);
@@ -272,9 +299,9 @@ export class ApiClient implements Api {
     },
   ): Promise<T> {
     const url = new URL(path, this.#url);
-    const limit = AbortSignal.timeout(this.#timeout);
-    const signal = options.signal ? AbortSignal.any([options.signal, limit]) : limit;
-    const response = await this.#send(url, method, token, options.body, signal);
+    const signal = this.#limited(options.signal);
+    const body = options.body === undefined ? undefined : JSON.stringify(options.body);
+    const response = await this.#send(url, method, token, body, signal);
     if (response.status !== 200 && response.status !== 201) {
       throw await this.#refusal(response, method, url, signal);
     }
@@ -306,7 +333,7 @@ export class ApiClient implements Api {
     try {
       const body: unknown = JSON.parse(text);
       if (isObject(body)) {
-        for (const name of ["error", "id", "field", "reason", "resource"] as const) {
+        for (const name of DETAILS) {
           const value = body[name];
           if (typeof value === "string") detail[name] = cleanText(value, 200);
         }

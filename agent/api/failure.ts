@@ -33,6 +33,7 @@ export class ApiFailure extends AgentError {
     field?: string;
     reason?: string;
     resource?: string;
+    trace_id?: string;
   };
   /** Seconds the server asked to wait (`Retry-After`), at most 300. */
   readonly retryAfter: number | undefined;

@@ -8,5 +8,13 @@ export { WatchCache } from "./cache.ts";
 export { type Api, ApiClient } from "./client.ts";
 export { DecodeError, JsonObjectDecoder } from "./decoder.ts";
 export { ApiFailure } from "./failure.ts";
+export type { Transport } from "./transport.ts";
 export { runWatch, type WatchState } from "./watch.ts";
-export { isObject, parseDevice, parseMetadata, parseSecurityGroup, parseVpc } from "./wire.ts";
+export {
+  isObject,
+  parseDevice,
+  parseMetadata,
+  parseSecurityGroup,
+  parseUser,
+  parseVpc,
+} from "./wire.ts";

@@ -184,7 +184,7 @@ export const AGENT_COMMANDS: CommandSpec[] = [
   },
   {
     path: "logout",
-    help: "delete this host's device from its VPC, and its keys from this host",
+    help: "delete this host's device and keys (nexd user logout ends only your own session)",
     options: agentFlags(
       ...["service-url", "reg-key", "ca", "insecure-skip-tls-verify", "state-dir"],
     ),

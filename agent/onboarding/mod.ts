@@ -19,7 +19,7 @@ export {
   type SignIn,
   type Values,
 } from "./flags/mod.ts";
-export type { LoginPrompt } from "./issuer/mod.ts";
+export { discover, type LoginPrompt, revoke, UserSession } from "./issuer/mod.ts";
 export { logout, type LogoutResult } from "./logout.ts";
 export { onboard, type Onboarded } from "./onboard.ts";
 export { persist } from "./persist.ts";
@@ -30,6 +30,7 @@ export {
   type CachedVpc,
   ensureStateDir,
   type NatFacts,
+  type OidcToken,
   readCache,
   StateStore,
   writeCache,

@@ -1,0 +1,78 @@
+/**
+ * The door of the commands that administer a control plane, as Nexodus' `nexctl` does: devices, VPCs,
+ * registration keys, security groups, organizations, invitations, users.
+ *
+ * @module
+ */
+import type { Transport } from "../agent/api/mod.ts";
+import { Calls } from "./calls.ts";
+import { COMMANDS } from "./commands/mod.ts";
+import { usageError } from "./errors.ts";
+import { type Format, render } from "./output/mod.ts";
+import { Account } from "./session/mod.ts";
+import { Flags, type Values } from "./values.ts";
+
+export { ClientError } from "./errors.ts";
+
+/** What a command may use of its surroundings. */
+export interface ClientContext {
+  /** As `--output json`. */
+  json: boolean;
+  /** Columns of the terminal; 80 where there is none. */
+  columns: number;
+  signal: AbortSignal;
+  version: string;
+  /** Writes the answer to standard output. */
+  print(text: string): void;
+  /** Writes a line for the person at the terminal; otherwise to standard error. */
+  tell?(line: string): void;
+  /** A person is there; otherwise when standard input and standard error are a terminal. */
+  interactive?: boolean;
+  /** Another transport, for tests. */
+  transport?: Transport;
+}
+
+/**
+ * Runs one command.
+ *
+ * @param path its words, such as `vpc list`, of the table
+ * @throws {ClientError | AgentError} one sentence with an exit code
+ */
+export async function runClient(
+  path: string,
+  values: Values,
+  context: ClientContext,
+): Promise<void> {
+  const flags = new Flags(values, path);
+  const format = formatOf(values, context.json);
+  const { signal, version, transport } = context;
+  const account = await Account.open(flags, {
+    ...{ signal, version },
+    tell: context.tell ?? tell,
+    interactive: context.interactive ?? (Deno.stdin.isTerminal() && Deno.stderr.isTerminal()),
+    ...(transport === undefined ? {} : { transport }),
+  });
+  try {
+    const calls = new Calls(account, signal);
+    const result = await COMMANDS[path]!({ flags, calls, account });
+    const text = await render(result, {
+      ...{ format, full: flags.on("full"), columns: context.columns },
+    });
+    if (text !== undefined) context.print(text);
+  } finally {
+    account.close();
+  }
+}
+
+function formatOf(values: Values, json: boolean): Format {
+  const format = values.output as Format;
+  if (!json) return format;
+  if (format !== "column" && format !== "json") {
+    throw usageError(`--json and --output ${format} contradict each other; leave one out`);
+  }
+  return "json";
+}
+
+function tell(line: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
+}

@@ -1,0 +1,199 @@
+/**
+ * The commands that administer a control plane: their names and flags. Pure data, from which the
+ * command line is built; what each does is loaded when it runs.
+ *
+ * @module
+ */
+import { CLIENT_OPTIONS, FULL, idOption, type OptionSpec, textOption } from "./options.ts";
+
+export { CLIENT_OPTIONS } from "./options.ts";
+
+/** One command. */
+export interface ClientCommandSpec {
+  /** Its words, as one types them behind `nexd`; also the name of its function. */
+  path: string;
+  help: string;
+  options: OptionSpec[];
+}
+
+/** Commands that only group others, and what they say about it. */
+export const CLIENT_GROUPS: Record<string, string> = {
+  device: "devices of a VPC",
+  "device metadata": "what is noted about a device",
+  vpc: "VPCs: private networks",
+  "vpc metadata": "what is noted about all devices of a VPC",
+  "reg-key": "registration keys: they let hosts join",
+  "security-group": "security groups: what devices may send and receive",
+  organization: "organizations: users who share VPCs",
+  "organization user": "members of an organization",
+  invitation: "invitations into an organization",
+  user: "your account, and your session at the control plane",
+  "service-network": "service networks, where the control plane has them",
+};
+
+const ORGANIZATION = (help = "the organization"): OptionSpec => idOption("organization-id", help);
+const VPC = (help = "the VPC"): OptionSpec => idOption("vpc-id", help);
+const DEVICE: OptionSpec = idOption("device-id", "the device");
+const USER: OptionSpec = idOption("user-id", "the user");
+const REG_KEY: OptionSpec = idOption("reg-key-id", "the registration key");
+const GROUP = (help = "the security group"): OptionSpec => idOption("security-group-id", help);
+const INVITATION: OptionSpec = idOption("inv-id", "the invitation");
+const NETWORK: OptionSpec = idOption("service-network-id", "the service network");
+const KEY: OptionSpec = textOption("key", "name of the entry");
+const DESCRIPTION: OptionSpec = textOption("description", "what it is for");
+
+const EXPIRATION = (help: string): OptionSpec => textOption("expiration", help, "TIME");
+const SETTINGS: OptionSpec = textOption("settings", "settings for hosts: a JSON object", "JSON");
+const RULES = [
+  textOption("inbound-rules", "what may come in: a JSON array of rules; [] is everything", "JSON"),
+  textOption("outbound-rules", "what may go out, likewise", "JSON"),
+];
+
+/** Flags that may stand before the words of the commands of a group, besides those of all. */
+export const CLIENT_GROUP_OPTIONS: Record<string, OptionSpec[]> = {
+  "organization user": [ORGANIZATION()],
+};
+
+/** All of them. */
+export const CLIENT_COMMANDS: ClientCommandSpec[] = [
+  command("device list", "list your devices, or all of a VPC", [
+    VPC("all devices of this VPC; otherwise your own of every VPC"),
+    FULL,
+  ]),
+  command("device update", "change a device", [
+    DEVICE,
+    textOption("hostname", "its new host name", "NAME"),
+    GROUP("its new security group"),
+    FULL,
+  ]),
+  command("device delete", "delete a device", [DEVICE, FULL]),
+  command("device metadata get", "show what is noted about a device", [
+    DEVICE,
+    textOption("key", "only this entry"),
+    FULL,
+  ]),
+  command("device metadata set", "note something about a device", [
+    DEVICE,
+    KEY,
+    textOption("value", "what is noted: a JSON object", "JSON"),
+    FULL,
+  ]),
+  command("device metadata delete", "delete one entry", [DEVICE, KEY]),
+  command("device metadata clear", "delete all entries", [DEVICE]),
+
+  command("vpc list", "list the VPCs of your organizations", [FULL]),
+  command("vpc create", "create a VPC", [
+    ORGANIZATION("the organization it is for; otherwise your own"),
+    DESCRIPTION,
+    textOption("ipv4-cidr", "its own IPv4 range; otherwise 100.64.0.0/10", "CIDR"),
+    textOption("ipv6-cidr", "its own IPv6 range; otherwise 200::/64", "CIDR"),
+    FULL,
+  ]),
+  command("vpc update", "change a VPC", [VPC(), DESCRIPTION, FULL]),
+  command("vpc delete", "delete a VPC that has no devices", [VPC(), FULL]),
+  command("vpc metadata get", "show what is noted about all devices of a VPC", [VPC(), FULL]),
+
+  command("reg-key list", "list registration keys", [FULL]),
+  command("reg-key create", "create a registration key, and show the flag that uses it", [
+    VPC("the VPC that hosts join with it; otherwise your own"),
+    GROUP("the security group of those hosts; otherwise the VPC's default group"),
+    DESCRIPTION,
+    {
+      name: "single-use",
+      kind: "boolean",
+      default: false,
+      help: "it lets in one host and no other",
+    },
+    EXPIRATION("when it ends: in 90m, 24h, 7d, or at an RFC 3339 time; otherwise never"),
+    SETTINGS,
+    FULL,
+  ]),
+  command("reg-key update", "change a registration key", [
+    REG_KEY,
+    GROUP("the security group of hosts that join from now on"),
+    DESCRIPTION,
+    EXPIRATION("when it ends: in 90m, 24h, 7d, at an RFC 3339 time, or never"),
+    SETTINGS,
+    FULL,
+  ]),
+  command("reg-key delete", "delete a registration key; hosts that joined with it stay", [
+    REG_KEY,
+    FULL,
+  ]),
+
+  command("security-group list", "list the security groups of your VPCs", [FULL]),
+  command("security-group create", "create a security group", [
+    VPC("the VPC it is for; otherwise your own"),
+    DESCRIPTION,
+    ...RULES,
+    FULL,
+  ]),
+  command("security-group update", "change a security group", [
+    GROUP(),
+    DESCRIPTION,
+    ...RULES,
+    FULL,
+  ]),
+  command("security-group delete", "delete a security group that no device is in", [
+    GROUP(),
+    FULL,
+  ]),
+
+  command("organization list", "list the organizations that you are a member of", [FULL]),
+  command("organization create", "create an organization", [
+    textOption("name", "its name", "NAME"),
+    DESCRIPTION,
+    FULL,
+  ]),
+  command("organization delete", "delete an organization", [ORGANIZATION(), FULL]),
+  command("organization user list", "list the members of an organization", [
+    ORGANIZATION(),
+    FULL,
+  ]),
+  command("organization user delete", "take a member out of an organization", [
+    ORGANIZATION(),
+    USER,
+    FULL,
+  ]),
+
+  command("invitation list", "list invitations: to you, and into your organizations", [FULL]),
+  command("invitation create", "invite somebody into an organization", [
+    ORGANIZATION("the organization; otherwise your own"),
+    textOption("email", "who is invited: by e-mail address", "ADDRESS"),
+    idOption("user-id", "who is invited: by id"),
+    {
+      name: "role",
+      kind: "list",
+      default: ["member"],
+      placeholder: "ROLE",
+      help: "member or owner; repeat it for both",
+    },
+    FULL,
+  ]),
+  command("invitation delete", "withdraw an invitation, or turn it down", [INVITATION]),
+  command("invitation accept", "accept an invitation", [INVITATION]),
+
+  command("user login", "sign in, and stay signed in for these commands", []),
+  command("user logout", "end that session (nexd logout takes this host out of its VPC)", []),
+  command("user get-current", "show who you are", [FULL]),
+  command("user list", "list the users that you may see", [FULL]),
+  command("user delete", "delete your account and all that is only yours", [USER, FULL]),
+  command("user remove-user", "take a user out of an organization", [
+    USER,
+    ORGANIZATION(),
+    FULL,
+  ]),
+
+  command("service-network list", "list service networks", [FULL]),
+  command("service-network create", "create a service network", [
+    ORGANIZATION("the organization it is for; otherwise your own"),
+    DESCRIPTION,
+    FULL,
+  ]),
+  command("service-network update", "change a service network", [NETWORK, DESCRIPTION, FULL]),
+  command("service-network delete", "delete a service network", [NETWORK, FULL]),
+];
+
+function command(path: string, help: string, options: OptionSpec[]): ClientCommandSpec {
+  return { path, help, options: [...options, ...CLIENT_OPTIONS] };
+}
