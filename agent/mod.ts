@@ -9,7 +9,7 @@ import { securityGroups } from "./firewall/mod.ts";
 import { hostsFile } from "./names/mod.ts";
 import { localEndpoint, NatWatch, PathProber, probe } from "./netcheck/mod.ts";
 import { askPassword } from "./onboarding/mod.ts";
-import { lockFile } from "./platform/mod.ts";
+import { lockFile, loopbackAliases } from "./platform/mod.ts";
 import { Heart, type Notifier } from "./service/mod.ts";
 import { routing } from "./routing/mod.ts";
 import { cleanLeftover, openDevice } from "./wireguard/mod.ts";
@@ -59,6 +59,8 @@ export async function runAgent(
       cleanLeftover,
       openDevice,
       newProxy: (settings) => new Proxy(settings),
+      // Elsewhere the system has all of them.
+      ...(Deno.build.os === "darwin" ? { loopback: loopbackAliases(config.interfaceName) } : {}),
       probe,
       natWatch: (settings) => new NatWatch(settings),
       pathProber: (settings) => new PathProber(settings),

@@ -8,4 +8,9 @@ export type { RelayStatus } from "./derp_client.ts";
 export type { ListedRelay } from "./relays/mod.ts";
 export { ProxyError, RelayConnectionError, type RelayFailure } from "./error.ts";
 export { Proxy } from "./proxy.ts";
-export { DEFAULT_PORT, type ProxyOptions, type ProxyStatus } from "./types.ts";
+export {
+  DEFAULT_PORT,
+  type LoopbackAddresses,
+  type ProxyOptions,
+  type ProxyStatus,
+} from "./types.ts";

@@ -1,6 +1,13 @@
 /** Joins WireGuard's side and the relays': a loopback endpoint for each peer, and where peers are. */
 import { getLogger } from "@logtape/logtape";
-import { KEY_LENGTH, KeyTable, PeerGoneReason, publicKeyOf } from "../relay/derp/mod.ts";
+import {
+  KEY_LENGTH,
+  KeyTable,
+  keyToBase64,
+  PeerGoneReason,
+  publicKeyOf,
+} from "../relay/derp/mod.ts";
+import { bindEndpoint, unbindEndpoint } from "./bind.ts";
 import { type Capture, openCapture } from "./capture/mod.ts";
 import type { RelayAddress } from "./connection/mod.ts";
 import { checkPort, Endpoints } from "./endpoints.ts";
@@ -11,9 +18,6 @@ import { HELLO, helloKind, Meeting, Relays, type Seat } from "./relays/mod.ts";
 import { DEFAULT_PORT, type ProxyOptions, type ProxyStatus } from "./types.ts";
 
 const log = getLogger(["nexd", "proxy"]);
-
-/** Addresses tried for a peer before it is clear that the port itself is taken. */
-const BIND_TRIES = 64;
 
 /** Changes within this time are told together. Milliseconds. */
 const CHANGE_MS = 10;
@@ -39,6 +43,8 @@ export class Proxy {
   readonly #port: number;
   readonly #endpoints: Endpoints;
   readonly #peers = new KeyTable<Peer>();
+  /** Peers that wait for their address, by name. */
+  readonly #adding = new Map<string, Promise<string>>();
   readonly #capture: Capture<Peer>;
   readonly #drops = { unknown_peer: 0, no_socket: 0, crossed_handshake: 0 };
   readonly #publicKey: Uint8Array;
@@ -104,26 +110,41 @@ export class Proxy {
    * @returns the endpoint for WireGuard, `127.a.b.c:port`
    * @throws ProxyError when no address can be bound
    */
-  addPeer(key: Uint8Array): Promise<string> {
-    try {
-      return Promise.resolve(this.#add(key));
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  #add(key: Uint8Array): string {
-    if (this.#closed) throw new ProxyError("Cannot add peer: the proxy is closed; start a new one");
+  async addPeer(key: Uint8Array): Promise<string> {
+    this.#checkOpen();
     if (key.length !== KEY_LENGTH) {
       throw new ProxyError(`Cannot add peer: its key is ${key.length} bytes, not ${KEY_LENGTH}`);
     }
     const known = this.#peers.get(key);
     if (known !== undefined) return known.endpoint;
     const peer = newPeer(this.#meeting.add(key.slice()));
+    const { name } = peer;
+    const waiting = this.#adding.get(name);
+    if (waiting !== undefined) return await waiting;
+    const adding = this.#add(peer);
+    this.#adding.set(name, adding);
+    try {
+      return await adding;
+    } finally {
+      this.#adding.delete(name);
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new ProxyError("Cannot add peer: the proxy is closed; start a new one");
+  }
+
+  async #add(peer: Peer): Promise<string> {
     if (isLower(this.#publicKey, peer.key)) peer.crossing = this.#crossing(peer);
     const before = this.#endpoints.addressOf(peer.name);
     try {
-      this.#bind(peer);
+      await bindEndpoint(peer, {
+        endpoints: this.#endpoints,
+        capture: this.#capture,
+        port: this.#port,
+        loopback: this.#o.loopback,
+        checkOpen: () => this.#checkOpen(),
+      });
     } catch (error) {
       this.#endpoints.release(peer.name);
       throw error;
@@ -149,48 +170,9 @@ export class Proxy {
     });
   }
 
-  /** Takes an address and opens the socket; goes to the next where another program has it. */
-  #bind(peer: Peer): void {
-    const before = this.#endpoints.addressOf(peer.name);
-    const tried: string[] = [];
-    while (tried.length < BIND_TRIES) {
-      const address = this.#endpoints.take(peer.name);
-      if (address === undefined) {
-        throw new ProxyError(
-          `Cannot give peer ${peer.name} a loopback address: all are in use; remove peers`,
-        );
-      }
-      try {
-        peer.socket = this.#capture.open(address, this.#port, peer);
-        peer.endpoint = `${address}:${this.#port}`;
-        return;
-      } catch (error) {
-        // EADDRNOTAVAIL: this system has not the whole of 127.0.0.0/8 on its loopback.
-        if (
-          !(error instanceof Deno.errors.AddrInUse || error instanceof Deno.errors.AddrNotAvailable)
-        ) {
-          throw new ProxyError(
-            `Cannot open ${address}:${this.#port} for peer ${peer.name}: ` +
-              `${error instanceof Error ? error.message : error}; ` +
-              "check the limit of open files and the port",
-            { cause: error },
-          );
-        }
-        this.#endpoints.block(peer.name);
-        tried.push(address);
-      }
-    }
-    // It is the port, not the addresses: once it is free, peers shall have theirs.
-    this.#endpoints.unblock(tried);
-    if (before !== undefined) this.#endpoints.restore(peer.name, before);
-    throw new ProxyError(
-      `Cannot open port ${this.#port} on a loopback address: in use by another program; ` +
-        "stop it or choose another port",
-    );
-  }
-
   /** Closes a peer's endpoint. The address stays reserved for it as long as there is room. */
   async removePeer(key: Uint8Array): Promise<void> {
+    await this.#adding.get(keyToBase64(key))?.catch(() => {});
     const peer = this.#peers.get(key);
     if (peer === undefined) return;
     peer.removed = true;
@@ -201,6 +183,7 @@ export class Proxy {
     this.#endpoints.release(peer.name);
     this.#changed();
     await closed;
+    await unbindEndpoint(peer, this.#o.loopback);
   }
 
   /** Tells which port WireGuard has: the only one that is listened and sent to. */

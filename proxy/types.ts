@@ -6,6 +6,13 @@ import type { ListedRelay } from "./relays/mod.ts";
 /** The port of every loopback endpoint, unless another is chosen. */
 export const DEFAULT_PORT = 9002;
 
+/** Makes addresses of 127.0.0.0/8 usable, on systems that have not the whole of it. */
+export interface LoopbackAddresses {
+  add(address: string): Promise<void>;
+  /** Gives up one that it made usable. */
+  remove(address: string): Promise<void>;
+}
+
 /** What a proxy needs. */
 export interface ProxyOptions {
   /** WireGuard's private key, 32 bytes: the identity at the relay. */
@@ -22,6 +29,8 @@ export interface ProxyOptions {
   assigned?: Record<string, string>;
   /** The addresses changed: keep them for the next run. */
   onAssigned?: (assigned: Record<string, string>) => void;
+  /** Asked before an address is bound, and after. Left out where the system takes all of them. */
+  loopback?: LoopbackAddresses;
   /** How packets are captured. Default auto. */
   capture?: "auto" | "portable" | "linux";
 }

@@ -12,6 +12,7 @@ import { keyToBase64 } from "../../relay/derp/mod.ts";
 import { parseHostPort } from "../../relay/net/mod.ts";
 import { type ApiFailure, runWatch, type WatchState } from "../api/mod.ts";
 import { type AgentStatus, serveControl } from "../ctl/mod.ts";
+import { reasonOf } from "../errors.ts";
 import { UNDERLAY_MARK, type UnderlayServer } from "../host/mod.ts";
 import {
   ControlLink,
@@ -310,6 +311,11 @@ export class Agent {
       publicRelays: [publicRelay],
       defaultPort: relayPort,
     }).relays ?? [{ region: 900, ...publicRelay }];
+    const { loopback } = this.#doors;
+    if (loopback !== undefined) {
+      await loopback.repair().catch((error) => log.warn("{it}", { it: reasonOf(error) }));
+      undo.defer(() => loopback.close());
+    }
     const proxy = this.#doors.newProxy({
       privateKey: this.#store.state.privateKey,
       wireguardPort: this.#outside.port,
@@ -318,6 +324,7 @@ export class Agent {
       assigned: this.#store.state.loopback,
       onAssigned: (loopback) => this.#saver?.update({ loopback }),
       capture,
+      ...(loopback === undefined ? {} : { loopback }),
     });
     proxy.onChange = () => this.wake();
     undo.defer(() => proxy.close());

@@ -17,6 +17,7 @@ import type {
 } from "../netcheck/mod.ts";
 import type { LoginPrompt } from "../onboarding/mod.ts";
 import type { NetworkWish } from "../peering/mod.ts";
+import type { LoopbackAliases } from "../platform/mod.ts";
 import type { DeviceConfig, WireGuardDevice } from "../wireguard/mod.ts";
 
 /** The proxy between WireGuard and the relay, as far as the daemon uses it. */
@@ -46,6 +47,8 @@ export interface Doors {
   cleanLeftover(name: string): Promise<boolean>;
   openDevice(config: DeviceConfig): Promise<WireGuardDevice>;
   newProxy(options: ProxyOptions): RelayProxy;
+  /** Addresses for the proxy's endpoints; left out where the system takes all of 127.0.0.0/8. */
+  loopback?: LoopbackAliases;
   probe(options: ProbeOptions): Promise<ProbeFacts>;
   /** Made once WireGuard has its port. */
   natWatch(options: NatWatchOptions): NatWatcher;

@@ -9,7 +9,7 @@ import { type RunCommand, runCommand } from "./command.ts";
 import { writeFileAtomic } from "./files.ts";
 
 /** Where the added addresses are noted, until a restart of the system. */
-const NOTE = "/var/run/nexd/loopback.json";
+const NOTES = "/var/run/nexd";
 
 /** Loopback addresses that a socket can be bound to. */
 export interface LoopbackAliases {
@@ -38,13 +38,18 @@ const NOTHING: LoopbackAliases = {
   close: () => Promise.resolve(),
 };
 
-/** The loopback addresses of this system. */
+/**
+ * The loopback addresses of this system.
+ *
+ * @param owner who asks, fit to be in a file's name: two agents of a host have a note each
+ */
 export function loopbackAliases(
+  owner: string,
   host: LoopbackHost = {
     os: Deno.build.os,
     run: runCommand,
     interfaces: Deno.networkInterfaces,
-    note: NOTE,
+    note: `${NOTES}/loopback-${owner}.json`,
   },
 ): LoopbackAliases {
   return host.os === "darwin" ? new MacAliases(host) : NOTHING;

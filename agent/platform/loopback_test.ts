@@ -32,7 +32,7 @@ const REMOVE = (address: string) => `ifconfig lo0 inet ${address} -alias`;
 
 Deno.test("loopback aliases are added on macOS, and only the own are removed", async () => {
   await withMac(async (host, lines, refuse) => {
-    const aliases = loopbackAliases(host);
+    const aliases = loopbackAliases("wg0", host);
     await Promise.all([
       aliases.add("127.0.0.3"),
       aliases.add("127.0.0.9"),
@@ -54,9 +54,9 @@ Deno.test("loopback aliases are added on macOS, and only the own are removed", a
 
 Deno.test("loopback aliases of a crashed agent are removed at the next start", async () => {
   await withMac(async (host, lines) => {
-    await loopbackAliases(host).add("127.0.0.3");
+    await loopbackAliases("wg0", host).add("127.0.0.3");
     lines.length = 0;
-    const next = loopbackAliases(host);
+    const next = loopbackAliases("wg0", host);
     await next.repair();
     await next.repair();
     assert.deepEqual(lines.splice(0), [REMOVE("127.0.0.3")]);
@@ -68,7 +68,7 @@ Deno.test("loopback aliases of a crashed agent are removed at the next start", a
 
 Deno.test("loopback aliases need nothing where all of 127.0.0.0/8 is local", async () => {
   await withMac(async (host, lines) => {
-    const aliases = loopbackAliases({ ...host, os: "linux" });
+    const aliases = loopbackAliases("wg0", { ...host, os: "linux" });
     await aliases.add("127.0.0.3");
     await aliases.close();
     assert.deepEqual(lines, []);
