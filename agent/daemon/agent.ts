@@ -27,8 +27,9 @@ import type { DeviceConfig } from "../wireguard/mod.ts";
 import type { AgentConfig } from "./config.ts";
 import type { Doors, RelayProxy } from "./doors.ts";
 import { Membership } from "./membership.ts";
+import { Met } from "./met.ts";
 import { Outside } from "./outside/mod.ts";
-import { Reconciler } from "./reconciler.ts";
+import { type Outcome, Reconciler } from "./reconciler.ts";
 import { HostRooms } from "./rooms.ts";
 import { Rounds } from "./rounds.ts";
 import { Saver } from "./saver.ts";
@@ -73,6 +74,7 @@ export class Agent {
   #saver: Saver | undefined;
   #registrar: Registrar | undefined;
   readonly #rooms: HostRooms;
+  readonly #met = new Met();
 
   constructor(config: AgentConfig, doors: Doors, times: Partial<AgentTimes> = {}) {
     this.#config = config;
@@ -180,7 +182,7 @@ export class Agent {
     this.#saver = new Saver(
       this.#store,
       stateDir,
-      () => this.#membership.memory(this.#outside.nat),
+      () => this.#membership.memory(this.#outside.nat, this.#met.saved()),
     );
     undo.defer(() => this.#saver?.close());
     this.#registrar = this.#newRegistrar();
@@ -194,6 +196,7 @@ export class Agent {
     let onboarded: Onboarded | undefined;
     if (cached !== undefined) {
       this.#membership.adopt(cached, cached);
+      if (cached.met !== undefined) this.#met.remember(cached.met);
     } else {
       // Only a first start fails: later the control plane may be away for as long as it likes.
       onboarded = await this.#link.join(signal, known ? undefined : this.#times.firstStart);
@@ -364,8 +367,15 @@ export class Agent {
       paths: this.#outside.paths,
       networks: this.#doors.networks?.() ?? {},
       host: { ...place!, servers: this.#servers() },
+      seenAt: this.#met.endpoints,
     });
+    if (self!.relay) this.#meet(reconciler.outcome);
     return reconciler.unsettled ? Math.min(SETTLING_INTERVAL, reconciler.due) : reconciler.due;
+  }
+
+  #meet({ plans, stats }: Outcome): void {
+    const peers = new Set(plans.map(({ peer }) => peer.publicKey));
+    if (this.#met.see(peers, stats.values())) this.#saver?.soon();
   }
 
   /** What must stay reachable outside the tunnel, beside relays. */

@@ -89,9 +89,10 @@ export class Membership {
     return notes;
   }
 
-  /** What a restart begins with. */
-  memory(nat: NatFacts): CachedVpc | undefined {
-    return this.#place === undefined ? undefined : { ...this.#place, ...this.#rows(), nat };
+  /** What a restart begins with; `met`: where a relay met its peers. */
+  memory(nat: NatFacts, met?: CachedVpc["met"]): CachedVpc | undefined {
+    if (this.#place === undefined) return undefined;
+    return { ...this.#place, ...this.#rows(), nat, ...(met === undefined ? {} : { met }) };
   }
 
   #rows(): Pick<CachedVpc, "devices" | "securityGroups" | "metadata"> {

@@ -52,6 +52,8 @@ interface Parts {
   networks: NetworkWish;
   /** Probes of paths; undefined before they run. */
   paths: Pick<Paths, "follow" | "probed"> | undefined;
+  /** Where this host, as a relay, met its peers, by public key. */
+  seenAt: ReadonlyMap<string, string>;
   /** What the rooms are told beside what the pass finds. */
   host: Pick<HostFacts, "device" | "vpc" | "servers">;
 }
@@ -125,6 +127,7 @@ export class Reconciler {
       loopback: this.#loopback,
       observed: this.#clock.observe(stats.values()) as ReadonlyMap<string, Observed>,
       probed,
+      seenAt: parts.seenAt,
       history: this.#history,
       now: this.#clock.now(),
       wall: this.#clock.wall(),

@@ -25,7 +25,6 @@ import {
   METHODS,
   nameOf,
   type Verdict,
-  type VpcRelay,
 } from "./methods.ts";
 import {
   type Confirmed,
@@ -37,16 +36,8 @@ import {
   methodAt,
   probesFor,
 } from "./probed.ts";
-import type {
-  MethodId,
-  Observed,
-  PathEventCode,
-  PathProbes,
-  Peer,
-  PeerHistory,
-  Probed,
-  Self,
-} from "./types.ts";
+import type { Situation } from "./situation.ts";
+import type { MethodId, PathEventCode, PathProbes, PeerHistory } from "./types.ts";
 
 /**
  * How long a better method may take to show life, ms. Short, because what is sent meanwhile is lost
@@ -59,25 +50,6 @@ const BUSY_SLOTS = 6;
 
 /** Time between two searches because a device changed, ms; doubled like the probes. */
 export const CHANGE_PAUSE = 60_000;
-
-/** What does not change while one peer is planned. */
-interface Situation {
-  self: Self;
-  peer: Peer;
-  relay: string | undefined;
-  vpcRelay: VpcRelay | undefined;
-  loopback: string | undefined;
-  observed: Observed | undefined;
-  /** Undefined: the peer does not know probes, or there are none here. */
-  probed: Probed | undefined;
-  now: number;
-  /** The clock on the wall, ms since the epoch: what both sides have in common. */
-  wall: number;
-  /** What the path depends on is another than before. */
-  changed: boolean;
-  /** The control plane says that the peer is back. */
-  returned: boolean;
-}
 
 /** A peer's history being advanced by one pass. */
 export class PeerMachine {
@@ -131,10 +103,10 @@ export class PeerMachine {
 
   /** What methods look at. */
   context(failed: MethodId[] = this.h.failed): MethodContext {
-    const { self, peer, relay, vpcRelay, loopback, probed, observed } = this.#s;
+    const { self, peer, relay, vpcRelay, loopback, probed, observed, seenAt } = this.#s;
     const directFailed = METHODS.some((m) => m.direct && failed.includes(m.name));
     const met = observed?.lastHandshake !== undefined;
-    return { self, peer, relay, vpcRelay, loopback, directFailed, probed, met };
+    return { self, peer, relay, vpcRelay, loopback, directFailed, probed, met, seenAt };
   }
 
   /** The endpoint that is planned for the current method. */

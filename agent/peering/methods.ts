@@ -32,6 +32,8 @@ export interface MethodContext {
   probed?: Probed | undefined;
   /** There was a handshake: WireGuard knows where the peer is. */
   met?: boolean;
+  /** Where this host, as the VPC's relay, had it before it was started again. */
+  seenAt?: string | undefined;
 }
 
 /** Whether a method can be used now, and why or why not. */
@@ -99,15 +101,15 @@ function byLocal(context: MethodContext, code: PathCode): Verdict {
  * Best first: the planner walks down this table.
  *
  * A relay's address is known to all: peers speak first, also those that moved, and WireGuard follows
- * them. Only a relay that has just started is told where they may be, whatever is said of their NATs:
- * those that have a session with it from before would keep to that until it is old.
+ * them. Only a relay that has just started is told where they were, or may be, whatever is said of
+ * their NATs: those that have a session with it from before would keep to that until it is old.
  */
 export const METHODS: readonly Method[] = [
   {
     name: "relay-node-self-direct-local",
     direct: true,
     applicable: (context) => atRelay(context, "self") ?? byLocal(context, "self-is-relay"),
-    endpoint: ({ peer, met }) => met ? undefined : peer.local,
+    endpoint: ({ peer, met, seenAt }) => met ? undefined : seenAt ?? peer.local,
   },
   {
     name: "relay-node-self",
@@ -115,7 +117,7 @@ export const METHODS: readonly Method[] = [
     applicable: (context) =>
       atRelay(context, "self") ??
         yes("self-is-relay", "this host is the VPC's relay: wherever the peer speaks from"),
-    endpoint: (context) => context.met ? undefined : outsideOf(context),
+    endpoint: (context) => context.met ? undefined : context.seenAt ?? outsideOf(context),
   },
   {
     name: "relay-node-peer-direct-local",

@@ -26,6 +26,8 @@ interface PlanInput {
   observed: ReadonlyMap<string, Observed>;
   /** What probes have found out by public key; no entry: the peer does not know them. */
   probed?: ReadonlyMap<string, Probed>;
+  /** Of a relay: where it met its peers before it was started again, by public key. */
+  seenAt?: ReadonlyMap<string, string>;
   /** What the last pass returned. */
   history: ReadonlyMap<string, PeerHistory>;
   /** ms, of a clock that only goes forward; handshakes are given in its time. */
@@ -126,6 +128,7 @@ function machineOf(input: PlanInput, peer: Peer, vpcRelay: VpcRelay | undefined)
     loopback: input.loopback.get(peer.publicKey),
     observed,
     probed: input.probed?.get(peer.publicKey),
+    seenAt: input.seenAt?.get(peer.publicKey),
     now,
     wall,
     changed: before !== undefined && before.fingerprint !== fingerprint,

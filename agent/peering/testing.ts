@@ -68,6 +68,8 @@ export class Run {
   vpcRelayAnswers = true;
   relayPlan: PeerPlan | undefined;
   wakeAt = Infinity;
+  /** Where this host, as a relay, met the peer before. */
+  seenAt: string | undefined;
   /** What probes say of the peer: endpoints that answer, and those that are silent, since when. */
   probes: { answers: string[]; silent?: Record<string, number> } | undefined;
   /** How far the clock on the wall is ahead of the one that only goes forward, ms. */
@@ -103,6 +105,7 @@ export class Run {
       observed,
       history: this.history,
       probed: new Map(this.probes === undefined ? [] : [[PEER_KEY, this.#probed()]]),
+      seenAt: new Map(this.seenAt === undefined ? [] : [[PEER_KEY, this.seenAt]]),
       now: this.now,
       wall: this.now + this.ahead,
     });

@@ -188,3 +188,14 @@ Deno.test("plan of the relay itself begins with where peers say they are, and fo
   assert.equal(neighbour.method, "relay-node-self-direct-local");
   assert.equal(neighbour.endpoint, PEER.local);
 });
+
+Deno.test("plan of a relay that was started again speaks first where it had its peers, once", () => {
+  const run = new Run({ relay: true }, { symmetric: true });
+  run.seenAt = "198.51.100.7:7";
+  assert.equal(run.pass().endpoint, "198.51.100.7:7");
+  run.answer("198.51.100.8:8");
+  assert.equal(run.pass(250).endpoint, undefined);
+  const host = new Run();
+  host.seenAt = "198.51.100.7:7";
+  assert.equal(host.pass().endpoint, PEER.reflexive);
+});

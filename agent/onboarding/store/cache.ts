@@ -19,6 +19,8 @@ import { keepAside, parseObject, readPrivate, writePrivate } from "./files.ts";
 const log = getLogger(["nexd", "agent"]);
 
 const MAX_FILE = 64 << 20;
+/** Longest endpoint and most of them that are read back. */
+const MAX_ENDPOINT = 56, MAX_MET = 16_384;
 
 /** What the NAT looked like when it was last measured. */
 export interface NatFacts {
@@ -38,6 +40,8 @@ export interface CachedVpc {
   securityGroups: SecurityGroup[];
   metadata: DeviceMetadata[];
   nat: NatFacts;
+  /** Of a WireGuard relay: where it met its peers, `ip:port` by public key. */
+  met?: Record<string, string>;
 }
 
 /**
@@ -87,7 +91,16 @@ function parseCache(text: string): CachedVpc | string {
       ...(typeof nat.reflexive6 === "string" ? { reflexive6: nat.reflexive6 } : {}),
       ...(typeof nat.symmetric === "boolean" ? { symmetric: nat.symmetric } : {}),
     },
+    ...(isObject(value.met) ? { met: endpoints(value.met) } : {}),
   };
+}
+
+function endpoints(met: Record<string, unknown>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(met).slice(0, MAX_MET).filter((entry): entry is [string, string] =>
+      typeof entry[1] === "string" && entry[1].length <= MAX_ENDPOINT
+    ),
+  );
 }
 
 /** Writes the cache (0600, in one step). */

@@ -137,6 +137,7 @@ Deno.test("cache comes back private and without tokens, for the same key only", 
       }],
       metadata: [{ device_id: "b", key: "relay", value: { type: "derp" }, revision: 3 }],
       nat: { reflexive: "203.0.113.1:5", symmetric: true },
+      met: { L: "203.0.113.2:5" },
     };
     await writeCache(dir, cache);
     assert.equal(await mode(`${dir}/cache.json`), 0o600);

@@ -1,0 +1,28 @@
+/**
+ * What a pass knows of one peer.
+ *
+ * @module
+ */
+import type { VpcRelay } from "./methods.ts";
+import type { Observed, Peer, Probed, Self } from "./types.ts";
+
+/** What does not change while one peer is planned. */
+export interface Situation {
+  self: Self;
+  peer: Peer;
+  relay: string | undefined;
+  vpcRelay: VpcRelay | undefined;
+  loopback: string | undefined;
+  observed: Observed | undefined;
+  /** Undefined: the peer does not know probes, or there are none here. */
+  probed: Probed | undefined;
+  /** Where this host, as a relay, met it before it was started again. */
+  seenAt: string | undefined;
+  now: number;
+  /** The clock on the wall, ms since the epoch: what both sides have in common. */
+  wall: number;
+  /** What the path depends on is another than before. */
+  changed: boolean;
+  /** The control plane says that the peer is back. */
+  returned: boolean;
+}
