@@ -34,6 +34,7 @@ import {
 import { CONTROL_OPTIONS } from "./control/options.ts";
 import type { Onboard } from "./relay/mod.ts";
 import { RELAY_OPTIONS } from "./relay/options.ts";
+import { SERVE_OPTIONS } from "./serve/options.ts";
 
 /** How this program is started again: a compiled one by itself, else the runtime with this file. */
 function self(): { executable: string; module: string | undefined } {
@@ -96,6 +97,9 @@ export function buildProgram(exit: (status: number) => void = () => {}): Command
   // Subcommands come first: they inherit the settings above, not the agent's flags.
   const control = program.command("control").description("run the control plane (the API)");
   bind(control, CONTROL_OPTIONS, async () => (await import("./control/mod.ts")).runControl, common);
+  const serve = program.command("serve")
+    .description("run the control plane, a public relay and STUN in one process");
+  bind(serve, SERVE_OPTIONS, async () => (await import("./serve/mod.ts")).runServe, common);
   const agents = {
     relay: "run the agent as the VPC's WireGuard relay (Linux)",
     router: "run the agent and bring networks behind this host along",

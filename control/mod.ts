@@ -3,6 +3,7 @@
  *
  * @module
  */
+export { type ControlSettings, settings as controlSettings } from "./config.ts";
 export { ControlError } from "./errors.ts";
 export { type ControlContext, runControl } from "./run.ts";
 export { type Control, type ControlConfig, startControl } from "./server.ts";

@@ -5,6 +5,12 @@
  */
 export { RelayError } from "./errors.ts";
 export { type Relay, type RelayConfig, startRelay } from "./relay.ts";
-export { type CommandContext, type Onboard, runRelay, type Values } from "./command/mod.ts";
+export {
+  type CommandContext,
+  type GuestService,
+  type Onboard,
+  runRelay,
+  type Values,
+} from "./command/mod.ts";
 export type { Limits } from "./server/mod.ts";
 export { runWorker } from "./worker/mod.ts";

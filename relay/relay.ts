@@ -12,7 +12,8 @@ import {
 } from "./cert/mod.ts";
 import { Companion } from "./companion.ts";
 import { generatePrivateKey, keyToHex, publicKeyOf } from "./derp/mod.ts";
-import { type AppState, DebugRule, relayMetrics } from "./http/mod.ts";
+import { type AppState, DebugRule, type Guest, relayMetrics } from "./http/mod.ts";
+import { RelayError } from "./errors.ts";
 import { liveSiblings } from "./mesh/mod.ts";
 import { LimitLog, makeRunDir, removeRunDir } from "./ops/mod.ts";
 import { DROP_REASONS, type Limits, WIREGUARD_TYPES } from "./server/mod.ts";
@@ -91,6 +92,8 @@ export interface RelayConfig {
   rate?: RateLimit | undefined;
   mesh?: MeshConfig | undefined;
   pages?: Partial<Omit<PagesConfig, "version" | "hostname">> | undefined;
+  /** Another application on the TLS port. It lives in this process, so there are no `workers`. */
+  guest?: Guest | undefined;
 }
 
 /** A running relay. */
@@ -154,6 +157,9 @@ async function build(
   closeAll: () => Promise<void>,
 ): Promise<Relay> {
   const { addr, source, workers, runDir } = config;
+  if (config.guest !== undefined && workers !== undefined) {
+    throw new RelayError("Cannot share the relay's port between processes: give --workers 1", 2);
+  }
   const privateKey = config.privateKey ?? generatePrivateKey();
   const publicKey = publicKeyOf(privateKey);
   const meet = runDir === undefined ? undefined : async (port: number) => {
@@ -203,6 +209,7 @@ async function build(
     config: workerConfig(config, privateKey, chain()),
     meet,
     state: () => ({ stun: stun?.counters, certificate: source?.status() }),
+    guest: config.guest,
   });
   open.push(() => running.end());
   if (meta !== undefined) {

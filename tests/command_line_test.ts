@@ -62,7 +62,9 @@ Deno.test("flags win over the environment and the environment over defaults when
 Deno.test("every command shows its help when asked", async () => {
   const agents = [...AGENT_COMMANDS, ...CLIENT_COMMANDS.filter((_, i) => i % 7 === 0)]
     .map(({ path }) => path.split(" "));
-  for (const command of [[], ["control"], ["relay"], ["router"], ["relayderp"], ...agents]) {
+  for (
+    const command of [[], ["control"], ["serve"], ["relay"], ["router"], ["relayderp"], ...agents]
+  ) {
     const { code, stdout, stderr } = await nexd([...command, "--help"]);
     equal(code, 0, stderr);
     ok(stdout.startsWith("Usage: nexd"), stdout);

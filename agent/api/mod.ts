@@ -8,7 +8,8 @@ export { WatchCache } from "./cache.ts";
 export { type Api, ApiClient } from "./client.ts";
 export { DecodeError, JsonObjectDecoder } from "./decoder.ts";
 export { ApiFailure } from "./failure.ts";
-export type { Transport } from "./transport.ts";
+export { chunksOf } from "./body.ts";
+export { type Transport, unverifiedTransport } from "./transport.ts";
 export { runWatch, type WatchState } from "./watch.ts";
 export {
   isObject,

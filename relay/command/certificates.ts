@@ -22,8 +22,15 @@ export interface OpenedSource {
   presenter?: (present: PresentAlpn) => void;
 }
 
-/** @throws CertificateError or RelayError for what cannot be used */
-export async function openSource(settings: Settings): Promise<OpenedSource | undefined> {
+/**
+ * Opens the source of the certificate for the hostname and for further names.
+ *
+ * @throws CertificateError or RelayError for what cannot be used
+ */
+export async function openSource(
+  settings: Settings,
+  alsoNames: readonly string[] = [],
+): Promise<OpenedSource | undefined> {
   const { certificate, hostname } = settings;
   const { mode, directory } = certificate;
   switch (mode) {
@@ -31,11 +38,11 @@ export async function openSource(settings: Settings): Promise<OpenedSource | und
       return undefined;
     case "manual":
       return {
-        source: await openManual({ directory, hostname }),
+        source: await openManual({ directory, hostname, alsoNames }),
         caPath: undefined,
       };
     case "selfsigned": {
-      const source = await openSelfSigned({ directory, names: [hostname] });
+      const source = await openSelfSigned({ directory, names: [hostname, ...alsoNames] });
       return { source, caPath: source.current.caPath };
     }
     case "letsencrypt":
@@ -45,6 +52,7 @@ export async function openSource(settings: Settings): Promise<OpenedSource | und
         mode,
         directory,
         hostname,
+        alsoNames,
         directoryUrl: certificate.acmeDirectory,
         email: certificate.email,
         eab: certificate.eab,

@@ -3,4 +3,10 @@
  *
  * @module
  */
-export { type CommandContext, type Onboard, runRelay, type Values } from "./run.ts";
+export {
+  type CommandContext,
+  type GuestService,
+  type Onboard,
+  runRelay,
+  type Values,
+} from "./run.ts";

@@ -5,7 +5,7 @@ import { getLogger } from "@logtape/logtape";
 import type { AdmissionConfig } from "../admission/mod.ts";
 import { type OpenedSource, openSource, readPem } from "./certificates.ts";
 import { RelayError } from "../errors.ts";
-import { checkDebugKeyFile } from "../http/mod.ts";
+import { checkDebugKeyFile, type Guest } from "../http/mod.ts";
 import { loadServerKey } from "../key_file.ts";
 import { loadMeshKey, parseMeshWith } from "../mesh/mod.ts";
 import { loadRateConfig, type Notifier, openNotifier, watch } from "../ops/mod.ts";
@@ -30,6 +30,18 @@ export interface CommandContext {
   self?: CommandSelf | undefined;
   /** Joins a VPC with the flags of `--onboard`; from the agent's room. */
   onboard?: Onboard | undefined;
+  /** What else is served in this process, on the relay's port. */
+  guest?: GuestService | undefined;
+}
+
+/** An application that shares the relay's port, its certificate and its life. */
+export interface GuestService extends Guest {
+  /** Names beside the relay's that the certificate has to be for. */
+  readonly names: readonly string[];
+  /** The port is open: says so to the operator, in the relay's place. */
+  started(relay: Relay, caPath: string | undefined): Promise<void>;
+  /** Whether it goes on, for the watchdog. */
+  answers(): Promise<boolean>;
 }
 
 /** The agent's side of on-boarding. */
@@ -88,14 +100,15 @@ async function serve(
 ): Promise<void> {
   const { signal, version } = context;
   const onboarding = await onboardingOf(values, settings, context);
-  const workers = workersFor(settings, values, context.self);
+  const { guest } = context;
+  const workers = guest === undefined ? workersFor(settings, values, context.self) : undefined;
   if (settings.debug.keyFile !== undefined) checkDebugKeyFile(settings.debug.keyFile);
   const privateKey = settings.dev ? undefined : await loadServerKey(settings.keyFile);
   const rate = settings.rateConfig === undefined
     ? undefined
     : await loadRateConfig(settings.rateConfig);
   const mesh = await meshOf(settings);
-  const opened = await openSource(settings);
+  const opened = await openSource(settings, guest?.names);
   if (opened !== undefined) closers.push(() => opened.source.close());
   if (opened?.ready !== undefined) notifier.status("waits for the first certificate");
   // Stopped while it waits for a CA: the source gives up, and with it the start.
@@ -130,6 +143,7 @@ async function serve(
         debugKeyFile: settings.debug.keyFile,
         bootstrapDns: settings.bootstrapDns,
       },
+      guest,
     });
   } catch (error) {
     if (signal.aborted) return; // told to stop before it could start
@@ -154,13 +168,20 @@ async function serve(
     });
     closers.push(() => joined!.close());
   }
-  announce(relay, settings, {
-    caPath: opened?.caPath,
-    workers: workers?.count ?? 1,
-    device: joined?.deviceId,
-  }, context);
+  if (guest === undefined) {
+    announce(relay, settings, {
+      caPath: opened?.caPath,
+      workers: workers?.count ?? 1,
+      device: joined?.deviceId,
+    }, context);
+  } else await guest.started(relay, opened?.caPath);
   notifier.ready(`serves ${settings.hostname} on port ${relay.address.port}`);
-  closers.push(watch(notifier, () => relay.answers()));
+  closers.push(
+    watch(
+      notifier,
+      async () => await relay.answers() && (guest === undefined || await guest.answers()),
+    ),
+  );
   await Promise.race([aborted(signal), relay.failed]);
   notifier.stopping("moves its clients to another relay");
   await relay.restart(settings.drainMs);

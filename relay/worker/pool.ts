@@ -5,6 +5,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { AlpnChallenge } from "../cert/mod.ts";
 import { RelayError } from "../errors.ts";
+import type { Guest } from "../http/mod.ts";
 import { mergeSnapshots, type RelaySnapshot } from "../state/mod.ts";
 import { ChildWorker, type WorkerCommand } from "./child.ts";
 import type {
@@ -43,6 +44,8 @@ export interface PoolOptions {
   meet: ((port: number) => Promise<string>) | undefined;
   /** What the pages show beside the workers' own sum. */
   state: () => Omit<RelayState, "snapshot">;
+  /** Another application on the port; with a worker in this process. */
+  guest?: Guest | undefined;
 }
 
 /** A worker's place, which its replacement takes over. */
@@ -143,7 +146,7 @@ export class Pool implements WholeRelay {
     const name = `w${crypto.randomUUID().slice(0, 8)}`;
     const config: WorkerConfig = { ...used, name, siblings: this.#directory };
     const worker = command === undefined
-      ? await Station.start(config, this)
+      ? await Station.start(config, this, this.#options.guest)
       : await ChildWorker.start(command, config, this);
     // What has changed while it started.
     const { certificate, keys, rate } = this.#config;

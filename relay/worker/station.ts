@@ -11,6 +11,7 @@ import {
   DebugRule,
   Front,
   type FrontOptions,
+  type Guest,
   relayApp,
   relayMetrics,
   Responder,
@@ -57,15 +58,17 @@ export class Station implements Worker {
    * Starts a worker.
    *
    * @param whole asks for what the pages show of the whole relay
+   * @param guest another application on the port
    * @throws RelayError for what cannot be used; nothing is left open then
    */
   static async start(
     config: WorkerConfig,
     whole: WholeRelay,
+    guest?: Guest,
   ): Promise<Station> {
     const open: (() => unknown)[] = [];
     try {
-      return await Station.#build(config, whole, open);
+      return await Station.#build(config, whole, guest, open);
     } catch (error) {
       await closeAll(open);
       throw error;
@@ -75,6 +78,7 @@ export class Station implements Worker {
   static async #build(
     config: WorkerConfig,
     whole: WholeRelay,
+    guest: Guest | undefined,
     open: (() => unknown)[],
   ): Promise<Station> {
     const privateKey = Uint8Array.fromHex(config.privateKey);
@@ -116,6 +120,7 @@ export class Station implements Worker {
       acceptLimit: config.acceptLimit,
       perAddress: perAddressOf(config.perAddress),
       derp: config.derp,
+      guest,
     });
     open.push(() => front.stop());
 

@@ -7,6 +7,7 @@ import { parseHostPort } from "../../../relay/net/mod.ts";
 import { reasonOf, usageError } from "../../errors.ts";
 import { readCaFile } from "../../platform/mod.ts";
 import { type JoinTarget, parseJoin } from "./join.ts";
+import { pinnedCa, readFingerprint } from "./pinned_ca.ts";
 
 /** Values of a command's flags, by name. */
 export type Values = Record<string, string | number | boolean | string[] | undefined>;
@@ -38,7 +39,8 @@ export interface SignIn {
 }
 
 /**
- * Checks the values. Throws {@link usageError}s naming the flag; reads the CA file.
+ * Checks the values. Throws {@link usageError}s naming the flag; reads the CA
+ * file, or fetches the CA of a fingerprint.
  *
  * @param needs.natKind the kind of NAT has to be told, which takes two STUN servers
  */
@@ -64,14 +66,14 @@ export async function readSignIn(values: Values, needs: { natKind: boolean }): P
     );
   }
   const servers = stun.length > 0 ? stun : shuffled(DEFAULT_STUN_SERVERS).slice(0, 3);
-  const ca = readText(values, "ca");
+  const stateDir =
+    (readText(values, "state-dir") ?? (isRoot() ? "/var/lib/nexd" : `${homeDir()}/.nexodus`))
+      .replace(/(?<=.)\/+$/, "");
   return {
     join,
     insecureSkipTlsVerify: values["insecure-skip-tls-verify"] === true,
-    caCerts: ca === undefined ? [] : await readCaFile(ca),
-    stateDir:
-      (readText(values, "state-dir") ?? (isRoot() ? "/var/lib/nexd" : `${homeDir()}/.nexodus`))
-        .replace(/(?<=.)\/+$/, ""),
+    caCerts: await readCa(readText(values, "ca"), join.apiUrl, stateDir),
+    stateDir,
     ...(vpcId === undefined ? {} : { vpcId }),
     ...(securityGroupId === undefined ? {} : { securityGroupId }),
     stunServers: servers.map((server) => {
@@ -80,6 +82,15 @@ export async function readSignIn(values: Values, needs: { natKind: boolean }): P
     }),
     hostname: permitted(() => Deno.hostname()) ?? "",
   };
+}
+
+/** CAs of a file, or the control plane's own by its fingerprint. */
+async function readCa(ca: string | undefined, apiUrl: URL, stateDir: string): Promise<string[]> {
+  if (ca === undefined) return [];
+  const fingerprint = readFingerprint(ca);
+  return fingerprint === undefined
+    ? await readCaFile(ca)
+    : await pinnedCa(apiUrl, fingerprint, stateDir);
 }
 
 /** Whether the process has every right on this host. */
