@@ -60,6 +60,22 @@ export class TestUser {
       .map(({ method, url, body }) => [method, url.pathname, ...(body ? [body] : [])].join(" "));
   }
 
+  /** A session that somebody has begun, with an access token. */
+  begin(service: string, accessToken: string): void {
+    const api = service.replace("://", "://api.");
+    Deno.mkdirSync(`${this.dir}/home`, { recursive: true });
+    Deno.writeTextFileSync(
+      this.file,
+      JSON.stringify({
+        current: service,
+        sessions: [{
+          ...{ api, service, access_token: accessToken, username: "ada" },
+          expires_at: "2999-01-01T00:00:00Z",
+        }],
+      }),
+    );
+  }
+
   /** Runs a command; returns what it prints. */
   async run(...words: string[]): Promise<string> {
     const printed: string[] = [];
