@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { hashPassword, hashToken, newPassword, regKeyToken } from "./auth/mod.ts";
 import { readText, writePrivate } from "./state_dir.ts";
-import type { Store } from "./store/mod.ts";
+import type { AccountRow, Reader, Store } from "./store/mod.ts";
 import { createRegKey, createUser } from "./tenants.ts";
 import { createAccount, userOf } from "./users/mod.ts";
 
@@ -38,8 +38,7 @@ export async function bootstrap(
   admin: { username: string; password?: string | undefined },
 ): Promise<Bootstrap> {
   const file = `${stateDir}/bootstrap.json`;
-  const account = await store.db.selectFrom("accounts").selectAll()
-    .orderBy("created_at").limit(1).executeTakeFirst();
+  const account = await firstAccount(store.db);
   if (account) {
     if (admin.password !== undefined) {
       log.info("the first user exists already: the password given at this start is not used");
@@ -62,13 +61,21 @@ export async function bootstrap(
   };
   await writePrivate(file, `${JSON.stringify(kept, null, 2)}\n`);
   const userId = await store.write(async (write) => {
+    // Another control plane on the same database may have been faster.
+    if (await firstAccount(write.db)) return undefined;
     const account = await createAccount(write, { username: admin.username, passwordHash });
     const id = await createUser(write, { username: account.username, subject: account.id });
     const description = "made at the first start";
     await createRegKey(write, { id: keyId, ownerId: id, vpcId: id, description, token: regKey });
     return id;
   });
+  if (userId === undefined) return await bootstrap({ store, secret, stateDir }, admin);
   return { userId, username: admin.username, password, regKey, first: true };
+}
+
+async function firstAccount(db: Reader): Promise<AccountRow | undefined> {
+  return await db.selectFrom("accounts").selectAll().orderBy("created_at").limit(1)
+    .executeTakeFirst();
 }
 
 async function keptRegKey(store: Store, file: string): Promise<string | undefined> {

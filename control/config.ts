@@ -1,5 +1,6 @@
 import { parseHostPort } from "../relay/net/mod.ts";
 import { ControlError } from "./errors.ts";
+import { checkPostgresUrl } from "./store/mod.ts";
 
 /** Values of the flags in `CONTROL_OPTIONS`, by name. */
 export type ControlValues = Record<string, string | number | boolean | string[] | undefined>;
@@ -10,6 +11,8 @@ export interface ControlSettings {
   /** An empty hostname is every address. */
   addr: { hostname: string; port: number };
   stateDir: string;
+  /** Of PostgreSQL; without it the database is a file in the state directory. */
+  databaseUrl?: string;
   certMode: "manual" | "selfsigned";
   certDir: string;
   admin: { username: string; password?: string };
@@ -26,10 +29,13 @@ export function settings(values: ControlValues): ControlSettings {
   if (password !== undefined && password.length > 256) {
     throw usage("--admin-password: use at most 256 characters");
   }
+  const databaseUrl = text(values, "database-url");
+  if (databaseUrl !== undefined) checkPostgresUrl(databaseUrl);
   return {
     hostname: hostname(text(values, "hostname")),
     addr: parseHostPort(text(values, "addr") ?? ":443", 443),
     stateDir,
+    ...(databaseUrl === undefined ? {} : { databaseUrl }),
     certMode: certMode(text(values, "certmode") ?? "selfsigned"),
     certDir: text(values, "certdir") ?? `${stateDir}/certs`,
     admin: { username, ...(password === undefined ? {} : { password }) },

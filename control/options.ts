@@ -24,6 +24,14 @@ export const CONTROL_OPTIONS = [
       "(default: /var/lib/nexd/control for root, else $HOME/.nexodus/control)",
   },
   {
+    name: "database-url",
+    env: "NEXD_DATABASE_URL",
+    kind: "string",
+    placeholder: "URL",
+    help: "keep the data in PostgreSQL, which several control planes may share: " +
+      "postgres://USER:PASSWORD@HOST/DATABASE (default: a SQLite file in --state-dir)",
+  },
+  {
     name: "certmode",
     env: "NEXD_CONTROL_CERT_MODE",
     kind: "string",

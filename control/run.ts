@@ -23,6 +23,7 @@ export async function runControl(values: ControlValues, context: ControlContext)
     hostname: config.hostname,
     addr: config.addr,
     stateDir: config.stateDir,
+    databaseUrl: config.databaseUrl,
     admin: config.admin,
     certificate: certificateSource(config),
   });

@@ -26,6 +26,8 @@ export interface ServiceConfig {
   /** The port in its addresses; asked for after the first request at the earliest. */
   port: () => number;
   stateDir: string;
+  /** `postgres://` URL of the database; by default it is a file in the state directory. */
+  databaseUrl?: string | undefined;
   /** Of the first user, where there is none yet. */
   admin?: { username?: string; password?: string | undefined };
   hold?: Partial<HoldOptions>;
@@ -76,10 +78,10 @@ async function open(
   closers: (() => void | Promise<void>)[],
   closeAll: () => Promise<void>,
 ): Promise<ControlService> {
-  const { hostname, admin } = config;
-  const dir = await openStateDir(config.stateDir);
+  const { hostname, admin, databaseUrl } = config;
+  const dir = await openStateDir(config.stateDir, { database: databaseUrl === undefined });
   closers.push(() => dir.release());
-  const store = await Store.open(dir.database);
+  const store = await Store.open(databaseUrl ?? dir.database);
   closers.push(() => store.close());
   const secret = await loadSecret(dir.path, store);
   const url = (name: string) => {

@@ -2,7 +2,7 @@
 import { reasonOf } from "../relay/cert/mod.ts";
 import { newSecret, parseSecret, secretCheck } from "./auth/mod.ts";
 import { ControlError } from "./errors.ts";
-import type { Store } from "./store/mod.ts";
+import type { Reader, Store } from "./store/mod.ts";
 
 /** A state directory that is ours until `release`. */
 export interface StateDir {
@@ -14,8 +14,13 @@ export interface StateDir {
 /**
  * Makes the directory (0700) if needed and takes its lock. The kernel drops the lock when the process
  * ends, however it ends. ControlError: not writable, or another control plane runs on it.
+ *
+ * @param options.database make the database's file, too
  */
-export async function openStateDir(path: string): Promise<StateDir> {
+export async function openStateDir(
+  path: string,
+  options: { database: boolean } = { database: true },
+): Promise<StateDir> {
   const database = `${path}/control.db`;
   let lock: Deno.FsFile;
   try {
@@ -31,9 +36,11 @@ export async function openStateDir(path: string): Promise<StateDir> {
           `stop that one, or choose another --state-dir`,
       );
     }
-    // Made before SQLite does, as SQLite would let everybody read it and its journals.
-    const file = await Deno.open(database, { append: true, create: true, mode: 0o600 });
-    file.close();
+    if (options.database) {
+      // Made before SQLite does, as SQLite would let everybody read it and its journals.
+      const file = await Deno.open(database, { append: true, create: true, mode: 0o600 });
+      file.close();
+    }
   } catch (error) {
     lock.close();
     throw error instanceof ControlError ? error : notWritable(path, error);
@@ -42,29 +49,48 @@ export async function openStateDir(path: string): Promise<StateDir> {
 }
 
 /**
- * The server's secret, made at the first start. ControlError when the file is gone, damaged or of
- * another database: every device would lose its token, so nothing is made up in its place.
+ * The server's secret, made at the first start: in the state directory, or, for a database that other
+ * control planes use as well, in that; there a file wins, for operators who give each its copy.
+ *
+ * ControlError when it is gone, damaged or of another database: every device would lose its token, so
+ * nothing is made up in its place.
  */
 export async function loadSecret(path: string, store: Store): Promise<Uint8Array> {
   const file = `${path}/secret.key`;
-  const known = await store.db.selectFrom("meta").select("value")
-    .where("key", "=", "secret_check").executeTakeFirst();
+  const made = newSecret();
   let text = await readText(file);
-  if (text === undefined) {
-    if (known) throw badSecret(file, "is missing");
-    text = newSecret();
-    await writePrivate(file, `${text}\n`);
+  if (text === undefined && !store.shared) {
+    if (await kept(store.db, CHECK) !== undefined) throw badSecret(file, "is missing");
+    await writePrivate(file, `${made}\n`);
+    text = made;
   }
-  const secret = parseSecret(text);
-  if (!secret) throw badSecret(file, "is damaged");
-  const value = secretCheck(secret);
-  if (known && known.value !== value) throw badSecret(file, "belongs to another database");
-  if (!known) {
-    await store.write(async ({ db }) => {
-      await db.insertInto("meta").values({ key: "secret_check", value }).execute();
-    });
-  }
-  return secret;
+  const given = text === undefined ? undefined : parseSecret(text);
+  if (text !== undefined && given === undefined) throw badSecret(file, "is damaged");
+  return await store.write(async ({ db }) => {
+    const known = await kept(db, CHECK);
+    const shared = await kept(db, SECRET);
+    const secret = given ?? parseSecret(shared ?? (known === undefined ? made : ""));
+    if (secret === undefined) throw badSecret(file, "is missing");
+    const value = secretCheck(secret);
+    if (known !== undefined && known !== value) {
+      throw badSecret(file, "belongs to another database");
+    }
+    const rows = [
+      ...(known === undefined ? [{ key: CHECK, value }] : []),
+      ...(known === undefined && given === undefined ? [{ key: SECRET, value: made }] : []),
+    ];
+    if (rows.length > 0) await db.insertInto("meta").values(rows).execute();
+    return secret;
+  });
+}
+
+/** Keys of the table `meta`: what proves that a secret belongs to the database, and the secret. */
+const CHECK = "secret_check", SECRET = "secret";
+
+async function kept(db: Reader, key: string): Promise<string | undefined> {
+  const row = await db.selectFrom("meta").select("value").where("key", "=", key)
+    .executeTakeFirst();
+  return row?.value;
 }
 
 /**

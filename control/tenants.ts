@@ -82,13 +82,15 @@ export async function createVpc(
   };
   await write.db.insertInto("vpcs").values(row).execute();
   await createPools(write, row);
+  const revision = await write.revision("security_groups", id);
   await write.db.insertInto("security_groups").values({
     id,
     vpc_id: id,
     description: `${vpc.description} security group`,
     inbound_rules_json: null,
     outbound_rules_json: null,
-    revision: await write.revision("security_groups", id),
+    revision,
+    made: revision,
     deleted_at: null,
   }).execute();
   return row;

@@ -1,4 +1,7 @@
-/** What the tests of this room share: a control plane in memory, without a socket. */
+/**
+ * What the tests of this room share: a control plane without a socket, over a database in memory or,
+ * with NEXD_TEST_POSTGRES, in PostgreSQL.
+ */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
@@ -17,7 +20,8 @@ import {
 import { hashPassword, openToken, regKeyToken } from "./auth/mod.ts";
 import { DEFAULT_HOLD, Holder, type HoldOptions } from "./http/mod.ts";
 import { openIssuer } from "./issuer/mod.ts";
-import { Store } from "./store/mod.ts";
+import type { Store } from "./store/mod.ts";
+import { openTestStore } from "./store/testing.ts";
 import { createRegKey, createUser } from "./tenants.ts";
 import { createAccount, type GateOptions } from "./users/mod.ts";
 
@@ -43,7 +47,7 @@ export interface TestOptions {
   now?: () => number;
 }
 
-/** The application over a database in memory, with one user `ada` and one registration key. */
+/** The application over an empty database, with one user `ada` and one registration key. */
 export class TestControl {
   /** Credentials for `call`: the registration key, and the user. */
   regKey = "";
@@ -55,7 +59,7 @@ export class TestControl {
   private constructor(readonly deps: ApiDeps, readonly app: ReturnType<typeof createApp>) {}
 
   static async start(options: TestOptions = {}): Promise<TestControl> {
-    const store = await Store.open(":memory:");
+    const store = await openTestStore();
     const online = new OnlineTracker(store, { graceMs: 20, startGraceMs: 20, ...options.online });
     const secret = randomBytes(32);
     const issuer = await openIssuer({

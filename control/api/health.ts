@@ -21,5 +21,5 @@ export function healthRoutes(app: App, deps: ApiDeps): void {
       200: answers("It can", statusSchema),
       503: answers("The database does not answer", statusSchema),
     },
-  }, () => deps.store.ready() ? json({ status: "UP" }) : json({ status: "DOWN" }, 503));
+  }, async () => await deps.store.ready() ? json({ status: "UP" }) : json({ status: "DOWN" }, 503));
 }

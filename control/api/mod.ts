@@ -7,7 +7,8 @@ import { getLogger } from "@logtape/logtape";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import { authenticate, type Refusal, verdict } from "../auth/mod.ts";
-import { type App, type Env, noRoute, Problem } from "../http/mod.ts";
+import { type App, type Env, noRoute, Problem, unavailableFor } from "../http/mod.ts";
+import { unavailable } from "../store/mod.ts";
 import type { ApiDeps } from "./context.ts";
 import { deviceMetadataRoutes } from "./device_metadata.ts";
 import { deviceRoutes } from "./devices.ts";
@@ -68,6 +69,16 @@ export function createApp(deps: ApiDeps): App {
   app.onError((error, c) => {
     if (error instanceof Problem) return error.toResponse();
     const trace_id = c.get("requestId");
+    const reason = unavailable(error);
+    if (reason !== undefined) {
+      log.warn("{method} {path} refused: {reason} ({error})", {
+        method: c.req.method,
+        path: c.req.path,
+        reason,
+        error: error.message,
+      });
+      return unavailableFor(reason).toResponse();
+    }
     log.error("{method} {path} failed ({id}): {error}", {
       method: c.req.method,
       path: c.req.path,

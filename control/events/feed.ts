@@ -23,11 +23,13 @@ export class Feed {
 
   constructor(store: Store) {
     this.#store = store;
-    this.#stop = store.onChange(({ kind, vpcId }) => {
-      const channel = this.#channels.get(`${kind} ${vpcId}`);
-      if (!channel) return;
-      channel.version++;
-      for (const wake of channel.wakes) wake();
+    this.#stop = store.onChange((heard) => {
+      if (heard === "everything") {
+        for (const channel of this.#channels.values()) changed(channel);
+        return;
+      }
+      const channel = this.#channels.get(`${heard.kind} ${heard.vpcId}`);
+      if (channel) changed(channel);
     });
   }
 
@@ -77,6 +79,11 @@ export class Feed {
     this.#stop();
     this.#channels.clear();
   }
+}
+
+function changed(channel: Channel): void {
+  channel.version++;
+  for (const wake of channel.wakes) wake();
 }
 
 function channelName(topic: Topic): string {

@@ -16,5 +16,6 @@ export {
   notAllowed,
   notFound,
   Problem,
+  unavailableFor,
 } from "./problem.ts";
 export { MAX_BODY, readForm } from "./body.ts";

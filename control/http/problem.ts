@@ -72,3 +72,8 @@ export function notAllowed(reason: string): Problem {
 export function conflict(id?: string): Problem {
   return new Problem(409, { ...(id ? { id } : {}), error: "resource already exists" });
 }
+
+/** 503: nothing was changed, and it may work in a moment; `reason` is a clause that says why. */
+export function unavailableFor(reason: string): Problem {
+  return new Problem(503, { error: "service unavailable", reason }, { "retry-after": "2" });
+}

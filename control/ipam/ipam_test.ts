@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Store, type VpcRow, type Write } from "../store/mod.ts";
+import type { Store, VpcRow, Write } from "../store/mod.ts";
+import { openTestStore } from "../store/testing.ts";
 import { createUser, createVpc } from "../tenants.ts";
 import { formatAddress, fromKey, parseAddress, parseCidr, toKey, usable } from "./address.ts";
 import { advertise, CidrRefused, PoolExhausted, releaseAddress, takeAddress } from "./mod.ts";
@@ -9,7 +10,7 @@ async function withVpc(
   ranges: { ipv4: string; ipv6: string } | undefined,
   test: (store: Store, vpc: VpcRow) => Promise<void>,
 ): Promise<void> {
-  const store = await Store.open(":memory:");
+  const store = await openTestStore();
   try {
     const vpc = await store.write(async (write) => {
       const organizationId = await createUser(write, { username: "ada" });

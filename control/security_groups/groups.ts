@@ -1,4 +1,3 @@
-import { sql } from "kysely";
 import type { AddSecurityGroup, SecurityRule, UpdateSecurityGroup } from "../api/types.ts";
 import type { Principal } from "../auth/mod.ts";
 import { fieldMissing, notAllowed, notFound } from "../http/mod.ts";
@@ -22,7 +21,7 @@ export async function listGroups(
 ): Promise<SecurityGroupRow[]> {
   let query = visible(db, userId);
   if (vpcId !== undefined) query = query.where("security_groups.vpc_id", "=", vpcId);
-  return await query.orderBy(sql`security_groups.rowid`).execute();
+  return await query.orderBy("security_groups.made").orderBy("security_groups.id").execute();
 }
 
 /** A group that the user may see. */
@@ -58,7 +57,7 @@ export async function createGroup(
       revision: await write.revision("security_groups", vpc.id),
       deleted_at: null,
     };
-    await write.db.insertInto("security_groups").values(row).execute();
+    await write.db.insertInto("security_groups").values({ ...row, made: row.revision }).execute();
     return row;
   });
 }

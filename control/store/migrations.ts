@@ -1,6 +1,15 @@
+/**
+ * How the tables came to be. Each migration is written for SQLite and runs on PostgreSQL as well, where
+ * `TEXT`, `INTEGER` and `BLOB` become its types and `WITHOUT ROWID` goes; keep to what both know.
+ */
 import { type Kysely, sql } from "kysely";
-import type { Migration, MigrationProvider } from "kysely/migration";
 import { tenants } from "./migrations/0003_tenants.ts";
+import { instances } from "./migrations/0004_instances.ts";
+
+/** One step. It runs in a transaction, with the others that a database misses. */
+export interface Migration {
+  up(db: Kysely<unknown>): Promise<void>;
+}
 
 const initial: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
@@ -108,14 +117,13 @@ const ACCOUNTS = [
      id TEXT PRIMARY KEY, expires_at TEXT NOT NULL) WITHOUT ROWID`,
 ];
 
-/** Every migration of this version, by name; the names sort in the order of their making. */
+/**
+ * Every migration of this version, by name; the names sort in the order of their making. A static
+ * list, so that a compiled or bundled program carries it.
+ */
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0001_initial": initial,
   "0002_accounts": accounts,
   "0003_tenants": tenants,
-};
-
-/** A static list, so that a compiled or bundled program carries its migrations. */
-export const migrationProvider: MigrationProvider = {
-  getMigrations: () => Promise.resolve({ ...MIGRATIONS }),
+  "0004_instances": instances,
 };

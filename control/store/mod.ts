@@ -1,10 +1,14 @@
 /**
- * What the control plane keeps: one SQLite file, its tables and migrations, and the rows as the API
- * shows them.
+ * What the control plane keeps, in one SQLite file or in PostgreSQL: tables and migrations, and the
+ * rows as the API shows them.
  *
  * @module
  */
-export { type Change, type Reader, Store, Write } from "./store.ts";
+export type { Change, Heard } from "./backend.ts";
+export { Write } from "./commits.ts";
+export { checkPostgresUrl } from "./postgres/mod.ts";
+export { type Reader, Store } from "./store.ts";
+export { unavailable } from "./unavailable.ts";
 export {
   toDevice,
   toMetadata,

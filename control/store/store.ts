@@ -1,102 +1,68 @@
-import { Kysely, SqliteDialect, type Transaction } from "kysely";
-import { Migrator } from "kysely/migration";
-import type { DatabaseSync } from "node:sqlite";
-import { ControlError } from "../errors.ts";
-import { migrationProvider, MIGRATIONS } from "./migrations.ts";
+import { getLogger } from "@logtape/logtape";
+import type { Kysely } from "kysely";
+import type { Backend, Heard } from "./backend.ts";
+import { Commits, type Write } from "./commits.ts";
+import { isPostgresUrl, openPostgres } from "./postgres/mod.ts";
 import { openSqlite } from "./sqlite.ts";
 import type { RevisionName, Tables } from "./tables.ts";
+
+const log = getLogger(["nexd", "control", "store"]);
 
 /** What reads rows: the store's database, or the transaction that is under way. */
 export type Reader = Kysely<Tables>;
 
-/** A change that was committed: rows of this kind in this VPC have new revisions. */
-export interface Change {
-  kind: RevisionName;
-  vpcId: string;
-}
-
-/** Stock agents read revisions as signed 32-bit numbers. */
-const MAX_REVISION = 2 ** 31 - 1;
-
-/** A write transaction. Use `db` for everything in it: the store's own `db` would wait for its end. */
-export class Write {
-  readonly db: Transaction<Tables>;
-  readonly changes = new Map<string, Change>();
-
-  constructor(db: Transaction<Tables>) {
-    this.db = db;
-  }
-
-  /** The next revision of a kind; watchers of the VPC are told once the transaction is committed. */
-  async revision(kind: RevisionName, vpcId: string): Promise<number> {
-    const row = await this.db.updateTable("revisions")
-      .set((eb) => ({ value: eb("value", "+", 1) }))
-      .where("name", "=", kind).where("value", "<", MAX_REVISION)
-      .returning("value").executeTakeFirst();
-    if (!row) throw new Error(`the revisions of ${kind} are used up: ${MAX_REVISION}`);
-    this.touched(kind, vpcId);
-    return row.value;
-  }
-
-  /** Tells watchers of a VPC without a new revision: for rows whose revision another call took. */
-  touched(kind: RevisionName, vpcId: string): void {
-    this.changes.set(`${kind} ${vpcId}`, { kind, vpcId });
-  }
-}
-
 /** The database, with transactions that tell listeners what they changed. */
 export class Store {
+  /** For reading; what is written goes through {@linkcode Store.write}. */
   readonly db: Kysely<Tables>;
-  readonly #raw: DatabaseSync;
-  readonly #listeners = new Set<(change: Change) => void>();
-  #closed = false;
+  readonly #backend: Backend;
+  readonly #commits: Commits;
+  readonly #listeners = new Set<(heard: Heard) => void>();
+  #closed: Promise<void> | undefined;
 
-  private constructor(db: Kysely<Tables>, raw: DatabaseSync) {
-    this.db = db;
-    this.#raw = raw;
+  private constructor(backend: Backend) {
+    this.db = backend.db;
+    this.#backend = backend;
+    this.#commits = new Commits(backend, (changes) => changes.forEach((c) => this.#tell(c)));
   }
 
   /**
-   * Opens the database at `path` (`":memory:"` for one that nobody else sees) and brings its tables
-   * up to date. A damaged file, or one written by a newer version, is left as it is: ControlError.
+   * Opens the database file at a path (`":memory:"` for one that nobody else sees), or the PostgreSQL
+   * database at a `postgres://` URL, and brings its tables up to date. ControlError for one that is
+   * damaged, of a newer version, or cannot be reached; it is left as it is.
    */
-  static async open(path: string): Promise<Store> {
-    let sqlite: ReturnType<typeof openSqlite>;
+  static async open(where: string): Promise<Store> {
+    const store = new Store(await (isPostgresUrl(where) ? openPostgres : openSqlite)(where));
     try {
-      sqlite = openSqlite(path);
-      checkIntegrity(sqlite.raw);
+      await store.#backend.listen?.((heard) => store.#tell(heard));
+      return store;
     } catch (error) {
-      throw openError(path, error);
-    }
-    const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: sqlite }) });
-    try {
-      refuseNewer(path, sqlite.raw);
-      const { error } = await new Migrator({ db, provider: migrationProvider }).migrateToLatest();
-      if (error) throw openError(path, error);
-    } catch (error) {
-      await db.destroy();
+      await store.close();
       throw error;
     }
-    return new Store(db, sqlite.raw);
+  }
+
+  /** Whether other control planes may use the same database at the same time. */
+  get shared(): boolean {
+    return this.#backend.kind === "postgres";
   }
 
   /**
-   * Runs `work` in one transaction: all of it is committed, or, when it throws, none. Listeners hear
-   * of its changes after the commit. Transactions are serial, so revisions appear in their order.
+   * Runs `work` in a transaction: all of it is written, or, when it throws, nothing. Listeners hear of
+   * its changes after the commit. Transactions are serial, those of other control planes on the same
+   * database included, so revisions appear in their order and no watcher can miss one.
+   *
+   * @throws what `work` throws; see `unavailable` for what the database may add
    */
-  async write<T>(work: (write: Write) => Promise<T>): Promise<T> {
-    const { result, changes } = await this.db.transaction().execute(async (db) => {
-      const write = new Write(db);
-      return { result: await work(write), changes: write.changes };
-    });
-    for (const change of changes.values()) {
-      for (const listener of this.#listeners) listener(change);
-    }
-    return result;
+  write<T>(work: (write: Write) => Promise<T>): Promise<T> {
+    return this.#commits.run(work);
   }
 
-  /** Calls `listener` after each commit, once for each kind and VPC; returns how to stop that. */
-  onChange(listener: (change: Change) => void): () => void {
+  /**
+   * Calls `listener` after each commit of any control plane on this database, once for each kind and
+   * VPC, or with "everything" when commits may have been missed; returns how to stop that.
+   */
+  onChange(listener: (heard: Heard) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -109,57 +75,29 @@ export class Store {
   }
 
   /** Whether the database answers. */
-  ready(): boolean {
-    try {
-      this.#raw.prepare("SELECT 1").get();
-      return true;
-    } catch {
-      return false;
+  async ready(): Promise<boolean> {
+    return this.#closed === undefined && await this.#backend.ready();
+  }
+
+  /** Ends after the work that waits. */
+  close(): Promise<void> {
+    return this.#closed ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
+    await this.#commits.idle();
+    this.#listeners.clear();
+    await this.#backend.close();
+  }
+
+  #tell(heard: Heard): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(heard);
+      } catch (error) {
+        // The change is written: whoever wrote it is not to be told otherwise.
+        log.error("a listener failed: {error}", { error });
+      }
     }
   }
-
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#listeners.clear();
-    await this.db.destroy();
-  }
-}
-
-function checkIntegrity(raw: DatabaseSync): void {
-  const row = raw.prepare("PRAGMA quick_check(1)").get() as { quick_check?: unknown } | undefined;
-  if (row?.quick_check === "ok") return;
-  throw new Error(String(row?.quick_check ?? "no answer").replace(/\s+/g, " ").trim());
-}
-
-function refuseNewer(path: string, raw: DatabaseSync): void {
-  const table = raw.prepare(
-    "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'kysely_migration'",
-  ).get();
-  if (!table) return;
-  const applied = raw.prepare("SELECT name FROM kysely_migration ORDER BY name").all();
-  const unknown = applied.map((row) => String(row.name)).find((name) => !(name in MIGRATIONS));
-  if (unknown !== undefined) {
-    throw new ControlError(
-      `Cannot open ${path}: a newer nexd wrote it (migration ${unknown}); ` +
-        `run that version, or choose another --state-dir`,
-    );
-  }
-}
-
-function openError(path: string, error: unknown): ControlError {
-  const code = (error as { errcode?: number }).errcode;
-  const detail = error instanceof Error ? error.message : String(error);
-  // SQLITE_CANTOPEN, SQLITE_READONLY, SQLITE_PERM: the file may be fine.
-  if (code !== undefined && [3, 8, 14].includes(code & 0xff)) {
-    return new ControlError(
-      `Cannot open ${path}: ${detail}; make the directory writable, or choose another --state-dir`,
-      { cause: error },
-    );
-  }
-  return new ControlError(
-    `Cannot open ${path}: ${detail}; the file was left as it is: ` +
-      `restore a backup of it, or move it away to start empty`,
-    { cause: error },
-  );
 }

@@ -1,3 +1,5 @@
+import type { Generated } from "kysely";
+
 /**
  * The database as kysely sees it. Identifiers are lower-case UUID text, times ISO 8601 text in UTC,
  * booleans 0 or 1, `*_json` columns JSON text. `revision` columns come from the table `revisions`.
@@ -15,10 +17,17 @@ export interface Tables {
   invitations: InvitationRow;
   service_networks: ServiceNetworkRow;
   vpcs: VpcRow;
-  security_groups: SecurityGroupRow;
+  security_groups: SecurityGroupRow & {
+    /** The revision at its making: orders lists. */
+    made: Generated<number>;
+  };
   reg_keys: RegKeyRow;
   devices: DeviceRow;
   device_departures: DepartureRow;
+  /** Control planes on this database; `beat` changes as long as one lives. */
+  instances: { id: string; beat: number };
+  /** Which control planes hold streams of a device: it is online while any does. */
+  device_streams: { device_id: string; instance_id: string };
   device_metadata: MetadataRow;
   address_pools: { namespace: string; family: number; first: string; last: string };
   address_gaps: { namespace: string; family: number; first: string; last: string };

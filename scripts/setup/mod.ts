@@ -5,7 +5,16 @@
  * @module
  */
 
-import { type Facts, installArguments, NEEDED, planSetup, WANTED_BY_TESTS } from "./plan.ts";
+import { dirname } from "node:path";
+import {
+  BEFORE,
+  type Facts,
+  installArguments,
+  NEEDED,
+  planSetup,
+  VERSIONED,
+  WANTED_BY_TESTS,
+} from "./plan.ts";
 
 /** The machine cannot be made ready; the message says what to do. */
 export class SetupError extends Error {
@@ -60,8 +69,19 @@ function missingCommands(): string[] {
 }
 
 function has(command: string): boolean {
-  const dirs = [...(Deno.env.get("PATH") ?? "").split(":").filter(Boolean), ...SYSTEM_DIRS];
+  const path = (Deno.env.get("PATH") ?? "").split(":").filter(Boolean);
+  const dirs = [...path, ...SYSTEM_DIRS, ...versionedDirs(command)];
   return dirs.some((dir) => isFile(`${dir}/${command}`));
+}
+
+function versionedDirs(command: string): string[] {
+  const [dir, below] = VERSIONED[command] ?? [];
+  if (dir === undefined) return [];
+  try {
+    return [...Deno.readDirSync(dir)].map(({ name }) => `${dir}/${name}/${below}`);
+  } catch {
+    return [];
+  }
 }
 
 function isFile(path: string): boolean {
@@ -90,6 +110,7 @@ async function install(packages: string[], say: (line: string) => void): Promise
   };
   say(`installing ${packages.join(" ")} (apt-get, without recommended packages)`);
   const started = performance.now();
+  for (const name of packages) await writeBefore(name);
   // A fresh image has no package lists, an old one has lists of files that are gone.
   const first = await apt(...installArguments(packages));
   if (!first.success) {
@@ -109,6 +130,13 @@ async function install(packages: string[], say: (line: string) => void): Promise
     );
   }
   say(`installed in ${((performance.now() - started) / 1000).toFixed(0)} s`);
+}
+
+async function writeBefore(name: string): Promise<void> {
+  const [path, text] = BEFORE[name] ?? [];
+  if (path === undefined || text === undefined || isFile(path)) return;
+  await Deno.mkdir(dirname(path), { recursive: true });
+  await Deno.writeTextFile(path, text);
 }
 
 async function makeTun(say: (line: string) => void): Promise<void> {

@@ -22,6 +22,18 @@ export const NEEDED: Readonly<Record<string, string>> = {
 export const WANTED_BY_TESTS: Readonly<Record<string, string>> = {
   pebble: "pebble",
   "pebble-challtestsrv": "pebble",
+  postgres: "postgresql",
+};
+
+/** Where Debian keeps commands that are not in the path, with a folder of each version between. */
+export const VERSIONED: Readonly<Record<string, readonly [dir: string, below: string]>> = {
+  postgres: ["/usr/lib/postgresql", "bin"],
+};
+
+/** Files to write before a package comes, unless they are there. */
+export const BEFORE: Readonly<Record<string, readonly [path: string, text: string]>> = {
+  // The tests start servers of their own; none is made, or started with the machine.
+  postgresql: ["/etc/postgresql-common/createcluster.conf", "create_main_cluster = false\n"],
 };
 
 /** What is known about this machine. */

@@ -1,0 +1,28 @@
+import type { Kysely, Transaction } from "kysely";
+import type { RevisionName, Tables } from "./tables.ts";
+
+/** A change that was committed: rows of this kind in this VPC have new revisions. */
+export interface Change {
+  kind: RevisionName;
+  vpcId: string;
+}
+
+/** What a listener hears: a change, or that changes may have been missed and anything may be new. */
+export type Heard = Change | "everything";
+
+/** A database that the store can live in. */
+export interface Backend {
+  readonly kind: "sqlite" | "postgres";
+  /**
+   * For reading, and for transactions: `transaction()` waits until no other write transaction is
+   * under way, in this process or another, and sees everything that those before it wrote.
+   */
+  readonly db: Kysely<Tables>;
+  /** Tells other processes, inside the transaction, what it changes; they hear of it after the commit. */
+  announce?(db: Transaction<Tables>, changes: readonly Change[]): Promise<void>;
+  /** Calls `hear` with what other processes changed, from now until `close`. */
+  listen?(hear: (heard: Heard) => void): Promise<void>;
+  /** Whether the database answers. */
+  ready(): Promise<boolean>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,148 @@
+import { setImmediate } from "node:timers";
+import { sql, type Transaction } from "kysely";
+import type { Backend, Change } from "./backend.ts";
+import type { RevisionName, Tables } from "./tables.ts";
+import { isLocked } from "./unavailable.ts";
+
+/** Stock agents read revisions as signed 32-bit numbers. */
+const MAX_REVISION = 2 ** 31 - 1;
+
+/** What shares one commit: at most so many pieces of work, begun within so many ms. */
+const MAX_BATCH = 64, BATCH_MS = 10;
+/** How long a locked database is tried again before it is an error, and the longest pause, ms. */
+const LOCKED_MS = 5_000, LOCKED_PAUSE = 100;
+/** Pieces of work that may wait; more come than the disk can take. */
+const MAX_WAITING = 20_000;
+
+/** A write transaction. Use `db` for everything in it: the store's own `db` would wait for its end. */
+export class Write {
+  readonly db: Transaction<Tables>;
+  readonly changes = new Map<string, Change>();
+
+  constructor(db: Transaction<Tables>) {
+    this.db = db;
+  }
+
+  /** The next revision of a kind; watchers of the VPC are told once the transaction is committed. */
+  async revision(kind: RevisionName, vpcId: string): Promise<number> {
+    const row = await this.db.updateTable("revisions")
+      .set((eb) => ({ value: eb("value", "+", 1) }))
+      .where("name", "=", kind).where("value", "<", MAX_REVISION)
+      .returning("value").executeTakeFirst();
+    if (!row) throw new Error(`the revisions of ${kind} are used up: ${MAX_REVISION}`);
+    this.touched(kind, vpcId);
+    return row.value;
+  }
+
+  /** Tells watchers of a VPC without a new revision: for rows whose revision another call took. */
+  touched(kind: RevisionName, vpcId: string): void {
+    this.changes.set(`${kind} ${vpcId}`, { kind, vpcId });
+  }
+}
+
+/** A piece of work that waits for its turn. */
+interface Waiting {
+  work: (write: Write) => Promise<unknown>;
+  resolve: (value: unknown) => void;
+  reject: (error: unknown) => void;
+}
+
+/** What has become of a piece of work, to be told after the commit. */
+type Settle = () => void;
+
+/**
+ * Runs pieces of work one after the other, each in full or not at all, and commits those that wait at
+ * the same time together: what a commit costs (a wait for the disk) is then shared by them. Nobody is
+ * told of a result before it is on the disk.
+ */
+export class Commits {
+  readonly #backend: Backend;
+  readonly #told: (changes: readonly Change[]) => void;
+  readonly #waiting: Waiting[] = [];
+  #running: Promise<void> | undefined;
+
+  constructor(backend: Backend, told: (changes: readonly Change[]) => void) {
+    this.#backend = backend;
+    this.#told = told;
+  }
+
+  run<T>(work: (write: Write) => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#waiting.length >= MAX_WAITING) {
+        return reject(new Error("too many writes wait for the database"));
+      }
+      this.#waiting.push({ work, resolve: resolve as (value: unknown) => void, reject });
+      this.#running ??= this.#drain();
+    });
+  }
+
+  /** Resolves when nothing waits. */
+  async idle(): Promise<void> {
+    while (this.#running) await this.#running;
+  }
+
+  async #drain(): Promise<void> {
+    // Requests that have arrived already get to the same commit.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#waiting.length > 0) {
+      const batch: Waiting[] = [];
+      try {
+        const { settle, changes } = await this.#commit(batch);
+        this.#told(changes);
+        for (const tell of settle) tell();
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+    }
+    this.#running = undefined;
+  }
+
+  /** One transaction with the work that waits, which it moves to `batch`; tried again while locked. */
+  async #commit(batch: Waiting[]): Promise<{ settle: Settle[]; changes: Change[] }> {
+    const since = performance.now();
+    for (let pause = 5;; pause = Math.min(pause * 2, LOCKED_PAUSE)) {
+      try {
+        return await this.#backend.db.transaction().execute((db) => this.#batch(db, batch));
+      } catch (error) {
+        if (batch.length > 0) throw error;
+        // It could not even begin. Whoever waits is told when it has been long enough.
+        if (!isLocked(error) || performance.now() - since > LOCKED_MS) {
+          batch.push(...this.#waiting.splice(0));
+          throw error;
+        }
+        await new Promise((resolve) => setTimeout(resolve, pause));
+      }
+    }
+  }
+
+  async #batch(
+    db: Transaction<Tables>,
+    batch: Waiting[],
+  ): Promise<{ settle: Settle[]; changes: Change[] }> {
+    const settle: Settle[] = [];
+    const changes = new Map<string, Change>();
+    const end = performance.now() + BATCH_MS;
+    do {
+      const next = this.#waiting.shift()!;
+      batch.push(next);
+      const write = new Write(db);
+      // The first needs no savepoint: when it fails there is nothing else to keep.
+      const saved = batch.length > 1;
+      if (saved) await sql`savepoint work`.execute(db);
+      try {
+        const value = await next.work(write);
+        settle.push(() => next.resolve(value));
+        for (const [name, change] of write.changes) changes.set(name, change);
+      } catch (error) {
+        if (!saved) throw error;
+        // Where the database has given up the whole transaction, this throws and all of it fails.
+        await sql`rollback to savepoint work`.execute(db).catch(() => Promise.reject(error));
+        settle.push(() => next.reject(error));
+      }
+      if (saved) await sql`release savepoint work`.execute(db);
+    } while (this.#waiting.length > 0 && batch.length < MAX_BATCH && performance.now() < end);
+    const all = [...changes.values()];
+    if (all.length > 0) await this.#backend.announce?.(db, all);
+    return { settle, changes: all };
+  }
+}
