@@ -32,6 +32,23 @@ Deno.test("docs/relay-tests.md names only tests that exist", () => {
   deepEqual(named.filter((name) => !code.includes(`"${name}"`)), []);
 });
 
+Deno.test("documents about the agent's tests name only tests that exist, and every mistake of the list", () => {
+  const folders = ["agent", "control", "proxy", "relay", "tests"];
+  const code = folders.flatMap((folder) => [...testFiles(folder)]).map(read).join("\n");
+  const weaknesses = read("docs/weaknesses.md");
+  for (const text of [weaknesses, read("docs/agent-tests.md")]) {
+    const names = [...text.matchAll(/"([^"]+)"|`([^`]+)`/g)]
+      .map(([, plain, template]) => plain ?? template!)
+      .filter((name) => name.includes(" ") && name !== "nexctl nexd");
+    ok(names.length > 40);
+    deepEqual(names.filter((name) => !['"', "`"].some((q) => code.includes(q + name + q))), []);
+  }
+  const numbers = Array.from({ length: 24 }, (_, i) => String(i + 1));
+  numbers.splice(20, 0, "20a", "20b", "20c");
+  const found = [...weaknesses.matchAll(/^\| (\d+[a-c]?) +\|/gm)].map(([, number]) => number);
+  deepEqual(found, numbers);
+});
+
 Deno.test("links between documents lead to files and headings that exist", () => {
   const documents = [
     "README.md",

@@ -2,7 +2,8 @@
  * Scenarios of Nexodus' integration tests (control-plane contract, "Other Go integration tests") that
  * no other file here has: docs/agent-tests.md says which test is where.
  */
-import { deepEqual, equal, notEqual, ok } from "node:assert/strict";
+import { deepEqual, equal, match, notEqual, ok } from "node:assert/strict";
+import type { Device } from "../control/api/types.ts";
 import { Lab } from "../scripts/lab/mod.ts";
 import { cannotMesh } from "../scripts/lab/support.ts";
 import { type AgentStart, Mesh } from "../scripts/mesh/mod.ts";
@@ -11,6 +12,8 @@ import { answers } from "./routing_support.ts";
 import { BY_PASSWORD, USER_ENV } from "./sign_in.ts";
 import { pause } from "./support.ts";
 
+/** Another than the usual one. */
+const RELAY_PORT = 51_999;
 const USERSPACE = { NEXD_USE_WIREGUARD_GO: "1" };
 
 /** Waits until two hosts answer each other, over the IP versions that both have. */
@@ -28,8 +31,15 @@ Deno.test("a relay, a host, one that uses relays only and one without IPv6 meet 
   equal((await lab.host("d").run(["sysctl", "-w", "net.ipv6.conf.all.disable_ipv6=1"])).code, 0);
   const hosts: Record<string, AgentStart> = {
     b: { args: ["--relay-only"] },
-    c: { mode: "relay" },
+    c: { mode: "relay", args: ["--listen-port", String(RELAY_PORT)] },
   };
+  // Another program has the usual control socket: each agent minds its own.
+  const other = await lab.host("a").spawn([
+    ...[Deno.execPath(), "eval"],
+    'Deno.listen({ transport: "unix", path: "/var/run/nexd.sock" }); console.log("ready");' +
+    "setInterval(() => {}, 1000);",
+  ], { env: { NO_COLOR: "1" } });
+  await other.waitFor(/^ready$/, 10_000);
   const mesh = await Mesh.start(lab, { agents: ["c"], env: USERSPACE, hosts });
   await Promise.all(["a", "b", "d"].map((host) => mesh.startAgent(host)));
   await Promise.all([
@@ -41,6 +51,14 @@ Deno.test("a relay, a host, one that uses relays only and one without IPv6 meet 
     meet(mesh, "d", "b", 4),
   ]);
   await mesh.waitForPath("b", "c", "relay-node-peer", 10_000);
+  // The relay has the port that it says it has.
+  equal((await mesh.status("c")).listen_port, RELAY_PORT);
+  match((await mesh.status("c")).reflexive, new RegExp(`:${RELAY_PORT}$`));
+  const { endpoint } = (await mesh.status("a")).peers.find(({ hostname }) => hostname === "c")!;
+  match(endpoint, new RegExp(`:${RELAY_PORT}$`));
+  const listening = await lab.host("c").run(["ss", "-Hlnu", `sport = :${RELAY_PORT}`]);
+  match(listening.stdout, new RegExp(`:${RELAY_PORT} `));
+
   const shown = await lab.host("d").run(["ip", "-o", "address", "show", "wg0"]);
   ok(!shown.stdout.includes("inet6"), shown.stdout);
   equal((await mesh.status("d")).error, undefined);
@@ -121,9 +139,15 @@ Deno.test("hosts get the address they ask for in a VPC of its own range, and mov
     await Promise.all(["a", "b"].map(async (host) => (await mesh.status(host)).public_key)),
     keys,
   );
-  const [devices] = await callApi(mesh, { method: "GET", path: "/api/devices" });
-  deepEqual(
-    devices!.body.map((row: { vpc_id: string; online: boolean }) => [row.vpc_id, row.online]),
-    [[vpcA, true], [vpcA, true]],
-  );
+  const online = async () => {
+    const [devices] = await callApi(mesh, { method: "GET", path: "/api/devices" });
+    return devices!.body.map((row: Device) => `${row.hostname} ${row.vpc_id} ${row.online}`);
+  };
+  deepEqual(await online(), [`a ${vpcA} true`, `b ${vpcA} true`]);
+  await mesh.kill("b", "SIGTERM");
+  const killed = Date.now();
+  while ((await online())[1] !== `b ${vpcA} false`) {
+    ok(Date.now() - killed < 10_000, "still online 10 s after its end");
+  }
+  equal((await online())[0], `a ${vpcA} true`);
 });

@@ -7,6 +7,7 @@ import { type OpenedSource, openSource, readPem } from "./certificates.ts";
 import { RelayError } from "../errors.ts";
 import { checkDebugKeyFile, type Guest } from "../http/mod.ts";
 import { loadServerKey } from "../key_file.ts";
+import { metadataOf, type OnboardMetadata } from "./metadata.ts";
 import { loadMeshKey, parseMeshWith } from "../mesh/mod.ts";
 import { loadRateConfig, type Notifier, openNotifier, watch } from "../ops/mod.ts";
 import { type Relay, startRelay } from "../relay.ts";
@@ -64,15 +65,6 @@ export interface Joined {
   /** Publishes this where it differs from what was. */
   update(metadata: OnboardMetadata): void;
   close(): Promise<void>;
-}
-
-/** What agents of the VPC learn about the relay. */
-export interface OnboardMetadata {
-  type: "derp";
-  hostname: string;
-  certmodemanual: boolean;
-  port?: number;
-  ca?: string;
 }
 
 /**
@@ -155,11 +147,11 @@ async function serve(
   let joined: Joined | undefined;
   context.onReload?.(() =>
     void reload(relay, settings, notifier)
-      .then(() => joined?.update(metadataOf(settings, relay, opened)))
+      .then(() => joined?.update(metadata(settings, relay, opened)))
   );
   if (onboarding !== undefined) {
     joined = await onboarding.join({
-      metadata: metadataOf(settings, relay, opened),
+      metadata: metadata(settings, relay, opened),
       port: relay.address.port,
       signal,
     }, {
@@ -218,20 +210,13 @@ async function meshOf({ mesh, dev }: Settings) {
   return { key, with: mesh.with, caCerts };
 }
 
-function metadataOf(
+function metadata(
   { hostname, certificate }: Settings,
   relay: Relay,
   opened: OpenedSource | undefined,
 ): OnboardMetadata {
   const { port } = relay.address;
-  const ca = opened?.source.current.ca;
-  return {
-    type: "derp",
-    hostname,
-    certmodemanual: certificate.mode === "manual" || certificate.mode === "selfsigned",
-    ...(port === 443 ? {} : { port }),
-    ...(ca === undefined ? {} : { ca }),
-  };
+  return metadataOf({ hostname, port, mode: certificate.mode, ca: opened?.source.current.ca });
 }
 
 /** SIGHUP: certificate files, allow-list, debug key, rate limits. What is bad leaves the old in use. */

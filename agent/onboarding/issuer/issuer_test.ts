@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type Api, ApiFailure } from "../../api/mod.ts";
+import { ensureSelfSigned } from "../../../relay/cert/mod.ts";
+import { type Api, ApiClient, ApiFailure } from "../../api/mod.ts";
 import { OnboardRefusal } from "../refusals.ts";
 import type { PendingLogin } from "../store/mod.ts";
 import { discover, type Issuer, requestToken } from "./client.ts";
@@ -143,6 +144,67 @@ Deno.test("a device flow shows its link, waits out what passes, and ends with a 
     grant_type: "urn:ietf:params:oauth:grant-type:device_code",
     device_code: "dc",
   });
+});
+
+Deno.test("a link is asked for without verification only when told to, and a silent issuer given up", async () => {
+  const dir = await Deno.makeTempDir();
+  const { cert, key } = await ensureSelfSigned(dir, ["127.0.0.1"]);
+  let silent = false;
+  const hang = Promise.withResolvers<void>();
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, cert, key, onListen: () => {} },
+    async (request) => {
+      const { origin, pathname } = new URL(request.url);
+      if (silent) await hang.promise;
+      if (pathname === "/device/login/start") {
+        return Response.json({
+          ...LOGIN,
+          issuer: origin,
+          device_authorization_endpoint: `${origin}/device`,
+        });
+      }
+      return Response.json(
+        pathname === "/device" ? STARTED : { issuer: origin, token_endpoint: `${origin}/token` },
+      );
+    },
+  );
+  const apiUrl = new URL(`https://127.0.0.1:${server.addr.port}`);
+  const client = (insecureSkipTlsVerify: boolean) =>
+    new ApiClient({ apiUrl, insecureSkipTlsVerify, timeoutMs: 200 });
+  const [open, careful] = [client(true), client(false)];
+  const ask = async (api: Api, issuer: Issuer) => {
+    const shown = Promise.withResolvers<LoginPrompt | undefined>(), stop = new AbortController();
+    const flow = deviceFlow({
+      api,
+      issuer,
+      hostname: "edge-a",
+      pending: undefined,
+      signal: stop.signal,
+      show: shown.resolve,
+      remember: () => {},
+      now: () => Date.now(),
+    });
+    const first = await Promise.race([shown.promise, flow]);
+    stop.abort();
+    await flow.catch(() => {});
+    return first;
+  };
+  try {
+    const issuer = await discover(open);
+    assert.equal((await ask(open, issuer) as LoginPrompt).code, STARTED.user_code);
+    await assert.rejects(discover(careful), /--ca/);
+    await assert.rejects(requestToken(careful, issuer, {}, { now: 0 }), ApiFailure);
+    silent = true;
+    const began = performance.now();
+    await assert.rejects(requestToken(open, issuer, {}, { now: 0 }), /200 ms|time|answer/);
+    assert(performance.now() - began < 2_000);
+  } finally {
+    hang.resolve();
+    open.close();
+    careful.close();
+    await server.shutdown();
+    await Deno.remove(dir, { recursive: true });
+  }
 });
 
 Deno.test("a code that runs out is replaced, one of an earlier process is gone on with", async () => {
