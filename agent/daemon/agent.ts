@@ -383,6 +383,7 @@ export class Agent {
     const { join, stunServers } = this.#config;
     return [
       { host: join.apiUrl.hostname, port: Number(join.apiUrl.port) || 443 },
+      ...(this.#registrar?.servers ?? []),
       ...stunServers.map((text) => {
         const { hostname, port } = parseHostPort(text, 3478);
         return { host: hostname, port };

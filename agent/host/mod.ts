@@ -39,7 +39,7 @@ export interface HostFacts {
   plans: readonly PeerPlan[];
   /** DERP relays in use or about to be. `pin`: the name must resolve to `address` on this host. */
   relays: readonly (UnderlayServer & { pin?: boolean })[];
-  /** Control plane and STUN servers. */
+  /** Control plane, the issuer that users sign in at, and STUN servers. */
   servers: readonly UnderlayServer[];
 }
 

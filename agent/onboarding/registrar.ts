@@ -7,6 +7,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Api } from "../api/mod.ts";
 import { reasonOf } from "../errors.ts";
+import type { UnderlayServer } from "../host/mod.ts";
 import type { JoinTarget } from "./flags/mod.ts";
 import { type LoginPrompt, UserSession } from "./issuer/mod.ts";
 import { onboard, type Onboarded, resume, type SelfDescription } from "./onboard.ts";
@@ -73,6 +74,11 @@ export class Registrar {
   /** What a person has to do before this host can go on. */
   get prompt(): LoginPrompt | undefined {
     return this.#prompt;
+  }
+
+  /** Servers beside the API that signing in needs, as far as they are known. */
+  get servers(): UnderlayServer[] {
+    return this.#session?.servers ?? [];
   }
 
   /** Signs in where a user has to, so that what follows needs no person any more. */

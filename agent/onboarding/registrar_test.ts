@@ -256,6 +256,7 @@ Deno.test("a refused session is begun anew, and a wrong password is told with th
   await using host = await Host.open();
   const registrar = await host.start(BOB);
   await registrar.signIn(host.signal);
+  assert.deepEqual(registrar.servers, [{ host: "auth.control.test", port: 443 }]);
   await host.control.store.db.updateTable("accounts").set({ generation: 2 }).execute();
   await registrar.register(host.self(), host.signal);
   assert.equal(host.log.filter((line) => line === "POST /oauth/token").length, 2);
@@ -302,7 +303,7 @@ Deno.test("a second WireGuard relay of a VPC is refused, a second DERP relay is 
     vpc_id: vpc.id,
     public_key: "B6N8vBQgk8i3VdwbEOhstCY3StFqqFPtC9/AsrhtHHw=",
     relay: true,
-    hostname: "other\u0007",
+    hostname: "other",
   });
   await registrar.register(host.self({ relay: "derp" }), host.signal);
   await assert.rejects(

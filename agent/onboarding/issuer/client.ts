@@ -34,12 +34,18 @@ export interface Issuer {
 /**
  * Finds the issuer of a control plane.
  *
+ * @param told where it is, before it is asked
  * @throws {OnboardRefusal} when it names none that can be used
  * @throws {ApiFailure} when API or issuer cannot be reached
  */
-export async function discover(api: Api, signal?: AbortSignal): Promise<Issuer> {
+export async function discover(
+  api: Api,
+  signal?: AbortSignal,
+  told: (issuer: URL) => void = () => {},
+): Promise<Issuer> {
   const login = await api.startLogin(signal);
   const issuer = httpsUrl(login.issuer, "issuer");
+  told(issuer);
   const clientId = text(login.client_id);
   const place = new URL(`${login.issuer}`.replace(/\/$/, "") + "/.well-known/openid-configuration");
   const { status, body } = await api.request(place, { signal });

@@ -297,3 +297,30 @@ Deno.test("a session refreshes its token before it ends, and signs in again when
   // Typed once; it is asked for again only after it was refused.
   assert.deepEqual(asked, ["ada"]);
 });
+
+Deno.test("a session tells where its issuer is as soon as that is known, and asks again when it is not there", async () => {
+  const moved = { ...FOUND, token_endpoint: "https://token.lab:8443/token" };
+  const fake = new FakeApi([away(), ok(TOKENS)], LOGIN, { ...FOUND, issuer: "another" });
+  const session = new UserSession({
+    api: fake.api,
+    credential: { kind: "password", username: "ada", password: "secret" },
+    hostname: "",
+    kept: {},
+    remember: () => {},
+    show: () => {},
+    askPassword: () => Promise.reject(new Error("nobody")),
+    now: () => 0,
+  });
+  const { signal } = new AbortController();
+  assert.deepEqual(session.servers, []);
+  await assert.rejects(session.accessToken(signal), refusal(/describes another one/));
+  assert.deepEqual(session.servers, [{ host: "auth.lab", port: 443 }]);
+  fake.found = FOUND;
+  await assert.rejects(session.accessToken(signal), /away/);
+  fake.found = moved;
+  assert.equal(await session.accessToken(signal), "at");
+  assert.deepEqual(session.servers, [
+    { host: "auth.lab", port: 443 },
+    { host: "token.lab", port: 8443 },
+  ]);
+});

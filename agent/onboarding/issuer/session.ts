@@ -6,6 +6,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import type { Api } from "../../api/mod.ts";
+import type { UnderlayServer } from "../../host/mod.ts";
 import type { Credential } from "../flags/mod.ts";
 import { OnboardRefusal } from "../refusals.ts";
 import type { OidcToken, PendingLogin } from "../store/mod.ts";
@@ -45,6 +46,8 @@ export class UserSession {
   #login: PendingLogin | undefined;
   #password: string | undefined;
   #issuer: Issuer | undefined;
+  /** Where it is, and its token endpoint. */
+  #places: URL[] = [];
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -52,6 +55,14 @@ export class UserSession {
     this.#login = options.kept.login;
     const { credential } = options;
     if (credential.kind === "password") this.#password = credential.password;
+  }
+
+  /** Servers that signing in needs, as far as they are known. */
+  get servers(): UnderlayServer[] {
+    const named = this.#places.map(({ host, hostname, port }) =>
+      [host, { host: hostname, port: Number(port || 443) }] as const
+    );
+    return [...new Map(named).values()];
   }
 
   /**
@@ -149,11 +160,19 @@ export class UserSession {
   async #ask(grant: Record<string, string>, signal: AbortSignal) {
     const { api, now } = this.#options;
     const issuer = await this.#found(signal);
-    return await requestToken(api, issuer, grant, { now: now(), signal });
+    try {
+      return await requestToken(api, issuer, grant, { now: now(), signal });
+    } catch (error) {
+      this.#issuer = undefined; // the control plane may name another one by now
+      throw error;
+    }
   }
 
   async #found(signal: AbortSignal): Promise<Issuer> {
-    return this.#issuer ??= await discover(this.#options.api, signal);
+    if (this.#issuer !== undefined) return this.#issuer;
+    const issuer = await discover(this.#options.api, signal, (url) => this.#places = [url]);
+    this.#places = [issuer.url, issuer.tokenEndpoint];
+    return this.#issuer = issuer;
   }
 
   #keep(change: Kept): void {
