@@ -103,11 +103,15 @@ function parseBody<B extends z.ZodType>(schema: B, value: unknown): z.output<B> 
     absent: at(value, issue.path) === undefined || at(value, issue.path) === null,
     type: issue.code === "invalid_type" || issue.code === "invalid_union" ||
       (issue.code === "custom" && issue.params?.json === true),
+    exact: issue.code === "custom",
     message: issue.message,
   }));
   const wrong = issues.find((issue) => issue.type && !(issue.absent && issue.field !== ""));
   if (wrong) {
-    throw jsonInvalid(wrong.field ? `${wrong.message} (${wrong.field})` : wrong.message);
+    // A bad UUID has the words of stock servers and no more.
+    throw jsonInvalid(
+      wrong.field && !wrong.exact ? `${wrong.message} (${wrong.field})` : wrong.message,
+    );
   }
   const missing = issues.find((issue) => issue.absent && issue.type);
   if (missing) throw fieldMissing(missing.field);

@@ -112,8 +112,7 @@ export function toNewInvitation(row: InvitationRow): Invitation {
  * send the other one as `""`. 404 for the organization or the user, 400 for a member, 409 with the id
  * of an invitation that waits already.
  *
- * With an address no user needs to exist: whoever signs in with it later finds the invitation. Whether
- * one does exist is not told to the caller.
+ * With an address no user needs to exist: whoever signs in with it later finds the invitation.
  */
 export async function invite(
   store: Store,
