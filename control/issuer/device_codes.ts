@@ -5,7 +5,7 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { hashToken } from "../auth/mod.ts";
 import type { AccountRow, DeviceCodeRow, Store } from "../store/mod.ts";
-import { findAccount } from "../users/mod.ts";
+import { Attempts, findAccount, networkOf } from "../users/mod.ts";
 
 /** How long a code is good, and how often a host may ask, seconds. */
 const CODE_LIFE = 600, INTERVAL = 5;
@@ -15,6 +15,8 @@ const SLOW_DOWN = 5;
 const TOLERANCE = 1_000;
 /** Codes that wait at a time: from one address, and in all. */
 const MAX_PER_ADDRESS = 20, MAX_CODES = 10_000;
+/** Codes that a network may ask for in a row, and one more each so many milliseconds. */
+const STARTS = { burst: 60, everyMs: 10_000 };
 
 /** Letters that are hard to mistake and spell no words (RFC 8628, 6.1). */
 const LETTERS = "BCDFGHJKLMNPQRSTVWXZ";
@@ -38,10 +40,12 @@ export class DeviceCodes {
   readonly #now: () => number;
   /** When each host asked last and how long it has to wait, by hash of its code. */
   readonly #pace = new Map<string, { last: number; interval: number }>();
+  readonly #starts: Attempts;
 
   constructor(store: Store, now: () => number = Date.now) {
     this.#store = store;
     this.#now = now;
+    this.#starts = new Attempts(STARTS, now);
   }
 
   /** A new pair of codes, or undefined while too many wait. */
@@ -50,6 +54,9 @@ export class DeviceCodes {
   ): Promise<
     { deviceCode: string; userCode: string; expiresIn: number; interval: number } | undefined
   > {
+    const network = networkOf(asking.address);
+    if (this.#starts.wait(network) > 0) return undefined;
+    this.#starts.take(network);
     const deviceCode = randomBytes(32).toString("base64url");
     const now = this.#now();
     const row: DeviceCodeRow = {

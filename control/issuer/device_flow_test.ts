@@ -143,6 +143,18 @@ Deno.test("hosts that wait are bounded for an address, and make room when their 
   assert.equal(n, 1);
 });
 
+Deno.test("hosts that wait are bounded for a network, however many addresses it has", async () => {
+  await using flow = await Flow.start();
+  const statuses: number[] = [];
+  for (let i = 0; i < 61; i++) {
+    statuses.push((await flow.ask({}, `2001:db8:0:7::${i.toString(16)}`)).status);
+  }
+  assert.deepEqual([...new Set(statuses.slice(0, 60)), statuses[60]], [200, 503]);
+  assert.equal((await flow.ask({}, "2001:db8:0:8::1")).status, 200);
+  flow.now += 10_000;
+  assert.equal((await flow.ask({}, "2001:db8:0:7::ff")).status, 200);
+});
+
 Deno.test("a code is read as people write it and never as part of something longer", () => {
   for (const text of ["BCDF-GHJK", "bcdfghjk", " bcdf ghjk ", "BCDF–GHJK"]) {
     assert.equal(userCode(text), "BCDF-GHJK", text);

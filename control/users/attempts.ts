@@ -60,7 +60,8 @@ export class Attempts {
 
 /** The network that tries of an address count for: an IPv6 host has a whole /64 to come from. */
 export function networkOf(address: string): string {
-  if (!address.includes(":")) return address;
+  const four = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  if (four !== undefined || !address.includes(":")) return four ?? address;
   const [head = "", tail] = address.split("%")[0]!.split("::");
   const first = head === "" ? [] : head.split(":");
   const last = tail === undefined || tail === "" ? [] : tail.split(":");
