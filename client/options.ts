@@ -57,8 +57,9 @@ export const CLIENT_OPTIONS: OptionSpec[] = [
     name: "ca",
     env: "NEXD_CA",
     kind: "string",
-    placeholder: "FILE",
-    help: "PEM file of extra CAs trusted for the control plane",
+    placeholder: "FILE|sha256:HEX",
+    help: "PEM file of extra CAs trusted for the control plane, or the fingerprint of its own; " +
+      "otherwise that of the session",
   },
   {
     name: "insecure-skip-tls-verify",

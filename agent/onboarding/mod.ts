@@ -12,6 +12,7 @@ export {
   isRoot,
   type JoinTarget,
   parseJoin,
+  readCa,
   readHostPort,
   readList,
   readSignIn,

@@ -161,6 +161,13 @@ Deno.test("reg-key commands print the flag that uses a key, and send times as RF
   const { ada, control } = bench;
   const show = async (...words: string[]) => bench.plain(await ada.run(...words));
   const [first] = await ada.json("reg-key", "list");
+  assert.match(
+    await show("reg-key", "create", "--description", "other"),
+    new RegExp(`\n\nJoin a host with: nexd --reg-key 'https://control.test#${TOKEN}'$`),
+  );
+  const created = await ada.json("reg-key", "list");
+  const made = created.find(({ description }: { description?: string }) => description === "other");
+  await ada.run("reg-key", "delete", "--reg-key-id", made.id);
   const one = await ada.json(
     ...["reg-key", "create", "--description", "lab", "--single-use", "--expiration", "24h"],
     ...["--settings", '{"a":1}', "--security-group-id", control.userId],

@@ -16,6 +16,12 @@ function fields({ flags }: Input) {
   };
 }
 
+/** How a host joins with the key of an answer, in words. */
+function joinLine(text: string, account: Input["account"]): string | undefined {
+  const token = /"bearer_token":\s*"(RK:[\w+/=-]{1,256})"/.exec(text)?.[1];
+  return token === undefined ? undefined : `Join a host with: nexd ${account.joinFlags(token)}`;
+}
+
 /** By the words of the command. */
 export const REG_KEY_COMMANDS: Record<string, Command> = {
   "reg-key list": async ({ calls, account }) => ({
@@ -32,7 +38,13 @@ export const REG_KEY_COMMANDS: Record<string, Command> = {
       single_use: flags.on("single-use"),
       ...others,
     });
-    return { text: await calls.post("/api/reg-keys", body), view: regKeyView(account.service) };
+    const text = await calls.post("/api/reg-keys", body);
+    const join = joinLine(text, account);
+    return {
+      text,
+      view: regKeyView(account.service),
+      ...(join === undefined ? {} : { done: join }),
+    };
   },
   "reg-key update": async (input) => {
     const { flags, calls, account } = input;

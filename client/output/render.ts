@@ -68,5 +68,5 @@ async function yamlText(value: unknown): Promise<string> {
       if (typeof node.value === "string" && isHostile(node.value)) node.type = "QUOTE_DOUBLE";
     },
   });
-  return escaped(document.toString({ indentSeq: false, lineWidth: 0 }).trimEnd());
+  return escaped(document.toString({ indentSeq: false, lineWidth: 0 }).replace(/\n$/, ""));
 }

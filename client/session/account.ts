@@ -13,14 +13,14 @@ import {
   type LoginPrompt,
   type OidcToken,
   parseJoin,
+  readCa,
   revoke,
   UserSession,
 } from "../../agent/onboarding/mod.ts";
-import { readCaFile } from "../../agent/platform/mod.ts";
 import { ClientError } from "../errors.ts";
 import { cleanText } from "../output/mod.ts";
 import type { Flags } from "../values.ts";
-import { type KeptSession, SessionFile } from "./file.ts";
+import { directoryOf, type KeptCa, type KeptSession, SessionFile } from "./file.ts";
 
 /** A token that ends within this time is replaced first, ms. */
 const MARGIN = 30_000;
@@ -45,17 +45,25 @@ export class Account {
   readonly #target: JoinTarget;
   readonly #file: SessionFile;
   readonly #around: Surroundings;
+  readonly #ca: KeptCa | undefined;
   #kept: KeptSession | undefined;
 
-  private constructor(target: JoinTarget, api: ApiClient, file: SessionFile, around: Surroundings) {
+  private constructor(
+    target: JoinTarget,
+    api: ApiClient,
+    ca: KeptCa | undefined,
+    file: SessionFile,
+    around: Surroundings,
+  ) {
     this.#target = target;
     this.api = api;
     this.service = target.serviceUrl.origin;
+    this.#ca = ca;
     this.#file = file;
     this.#around = around;
   }
 
-  /** The account that the flags name; makes no request. */
+  /** The account that the flags name; at most the control plane's CA is asked for. */
   static async open(flags: Flags, around: Surroundings): Promise<Account> {
     const file = new SessionFile(flags.filled("session-file") ?? defaultFile());
     const target = parseJoin({
@@ -63,15 +71,15 @@ export class Account {
       username: flags.filled("username"),
       password: flags.filled("password"),
     });
-    const ca = flags.filled("ca");
+    const ca = await caOf(flags.filled("ca"), target, file);
     const api = new ApiClient({
       apiUrl: target.apiUrl,
-      caCerts: ca === undefined ? [] : await readCaFile(ca),
+      caCerts: ca === undefined ? [] : [ca.pem],
       insecureSkipTlsVerify: flags.on("insecure-skip-tls-verify"),
       version: around.version,
       ...(around.transport === undefined ? {} : { transport: around.transport }),
     });
-    const account = new Account(target, api, file, around);
+    const account = new Account(target, api, ca, file, around);
     account.#kept = await account.#find();
     return account;
   }
@@ -123,9 +131,10 @@ export class Account {
     return this.#kept?.username;
   }
 
-  /** Whether a session is kept. */
-  get signedIn(): boolean {
-    return this.#kept !== undefined;
+  /** The flags with which a host joins by a registration key, in a shell. */
+  joinFlags(regKey: string): string {
+    const ca = this.#ca?.flag === undefined ? "" : ` --ca ${this.#ca.flag}`;
+    return `--reg-key '${this.service}#${regKey}'${ca}`;
   }
 
   close(): void {
@@ -151,7 +160,7 @@ export class Account {
     });
     await session.quietToken(this.#around.signal);
     if (token === undefined) return undefined;
-    const next = { ...kept, token };
+    const next = { ...kept, ...(this.#ca === undefined ? {} : { ca: this.#ca }), token };
     await this.#file.keep(next);
     return next;
   }
@@ -177,6 +186,7 @@ export class Account {
       api: this.#target.apiUrl.origin,
       service: this.service,
       ...(username === undefined ? {} : { username }),
+      ...(this.#ca === undefined ? {} : { ca: this.#ca }),
       token: token ?? { accessToken, expiresAt: 0 },
     };
     await this.#file.keep(this.#kept, { current });
@@ -211,6 +221,18 @@ export class Account {
     this.#around.tell(`  ${cleanText(prompt.url, 2000)}`);
     this.#around.tell(`  ${cleanText(prompt.code)}`);
   }
+}
+
+/** What the control plane's certificate is checked with: the flag's CAs, else those of the session. */
+async function caOf(
+  flag: string | undefined,
+  { apiUrl }: JoinTarget,
+  file: SessionFile,
+): Promise<KeptCa | undefined> {
+  if (flag === undefined) return (await file.find(apiUrl.origin))?.ca;
+  const dir = file.path === undefined ? "." : directoryOf(file.path);
+  const pem = (await readCa(flag, apiUrl, dir)).join("");
+  return { pem, ...(/^sha256:/i.test(flag) ? { flag } : {}) };
 }
 
 function isGood(kept: KeptSession | undefined, refused?: string): boolean {

@@ -10,7 +10,9 @@ import { tryLockFile, writeFileAtomic } from "../../agent/platform/mod.ts";
 const log = getLogger(["nexd", "client"]);
 
 /** Largest file that is read, bytes; most sessions that are kept. */
-const MAX_FILE = 1 << 20, MAX_SESSIONS = 32;
+const MAX_FILE = 4 << 20, MAX_SESSIONS = 32;
+/** Longest CA certificates that are kept with a session, in UTF-16 units. */
+const MAX_CA = 64 * 1024;
 /** How long another command may hold the lock, and how often it is looked at, ms. */
 const LOCK_WAIT = 10_000, LOCK_POLL = 50;
 
@@ -22,7 +24,15 @@ export interface KeptSession {
   service: string;
   /** Undefined where nobody said: signed in by a link. */
   username?: string;
+  /** What the control plane's certificate was checked with, besides the system's CAs. */
+  ca?: KeptCa;
   token: OidcToken;
+}
+
+/** CA certificates, PEM, and the `sha256:…` that they were asked for by, if it was one. */
+export interface KeptCa {
+  pem: string;
+  flag?: string;
 }
 
 /** What the file holds. */
@@ -121,7 +131,8 @@ export class SessionFile {
   }
 }
 
-function directoryOf(path: string): string {
+/** The directory of a file. */
+export function directoryOf(path: string): string {
   const at = path.lastIndexOf("/");
   return at < 0 ? "." : path.slice(0, Math.max(at, 1));
 }
@@ -142,7 +153,7 @@ function parseSession(value: unknown): KeptSession | undefined {
   const fields = (value ?? {}) as Record<string, unknown>;
   const api = text(fields.api), service = text(fields.service);
   const accessToken = text(fields.access_token), refreshToken = text(fields.refresh_token);
-  const username = text(fields.username);
+  const username = text(fields.username), pem = text(fields.ca), flag = text(fields.ca_flag);
   const expiresAt = Date.parse(text(fields.expires_at) ?? "");
   if (api === undefined || service === undefined || accessToken === undefined) return undefined;
   if (Number.isNaN(expiresAt)) return undefined;
@@ -150,6 +161,7 @@ function parseSession(value: unknown): KeptSession | undefined {
     api,
     service,
     ...(username === undefined ? {} : { username }),
+    ...(pem === undefined ? {} : { ca: { pem, ...(flag === undefined ? {} : { flag }) } }),
     token: { accessToken, expiresAt, ...(refreshToken === undefined ? {} : { refreshToken }) },
   };
 }
@@ -157,8 +169,9 @@ function parseSession(value: unknown): KeptSession | undefined {
 function textOf({ current, sessions }: Sessions): string {
   const all = {
     current,
-    sessions: sessions.map(({ api, service, username, token }) => ({
+    sessions: sessions.map(({ api, service, username, ca, token }) => ({
       ...{ api, service, username },
+      ...(ca === undefined || ca.pem.length > MAX_CA ? {} : { ca: ca.pem, ca_flag: ca.flag }),
       access_token: token.accessToken,
       refresh_token: token.refreshToken,
       expires_at: new Date(token.expiresAt).toISOString(),

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import { ensureSelfSigned } from "../../relay/cert/mod.ts";
 import { TestControl } from "../../control/testing.ts";
 import { TestUser } from "../testing.ts";
 
@@ -164,4 +166,32 @@ Deno.test("commands at the same time refresh a session one after the other", asy
   await Promise.all(Array.from({ length: 5 }, () => user.run("vpc", "list")));
   const tokens = user.sent.filter(({ url }) => url.pathname === "/oauth/token");
   assert.equal(tokens.length, 1);
+});
+
+Deno.test("a session keeps the CA that its control plane was checked with", async () => {
+  const [control, user] = await start(GRACE);
+  await using _control = control;
+  await using _user = user;
+  const { ca } = await ensureSelfSigned(`${user.dir}/tls`, ["control.test"]);
+  Deno.writeTextFileSync(`${user.dir}/ca.crt`, `text around\n${ca}`);
+  await user.run("vpc", "list", "--ca", `${user.dir}/ca.crt`);
+  const kept = () => JSON.parse(Deno.readTextFileSync(user.file)).sessions[0];
+  assert.equal(kept().ca, ca);
+  // The CA of a fingerprint is kept beside the session, and so is how a host asks for it.
+  const hex = new X509Certificate(ca).fingerprint256.replaceAll(":", "").toLowerCase();
+  Deno.writeTextFileSync(`${user.dir}/home/ca-${hex.slice(0, 16)}.pem`, ca);
+  await user.run("user", "login", "--ca", `sha256:${hex}`);
+  assert.deepEqual([kept().ca, kept().ca_flag], [ca, `sha256:${hex}`]);
+  const plain = new TestUser(control.app, ["--session-file", user.file]);
+  await using _plain = plain;
+  assert.match(
+    await plain.run("reg-key", "create"),
+    new RegExp(
+      `\n\nJoin a host with: nexd --reg-key 'https://control.test#RK:\\S+' --ca sha256:${hex}$`,
+    ),
+  );
+  assert.match(
+    await user.refused("vpc", "list", "--ca", "/none"),
+    /Cannot use \/none as a CA file/,
+  );
 });

@@ -7,6 +7,7 @@ export { type Credential, type JoinTarget, parseJoin } from "./join.ts";
 export {
   homeDir,
   isRoot,
+  readCa,
   readHostPort,
   readList,
   readSignIn,

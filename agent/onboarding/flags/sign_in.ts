@@ -84,8 +84,15 @@ export async function readSignIn(values: Values, needs: { natKind: boolean }): P
   };
 }
 
-/** CAs of a file, or the control plane's own by its fingerprint. */
-async function readCa(ca: string | undefined, apiUrl: URL, stateDir: string): Promise<string[]> {
+/**
+ * The CAs that `--ca` names, PEM each: those of a file, or the control plane's own by its fingerprint.
+ * None without the flag. Throws one sentence that says what is wrong with them.
+ */
+export async function readCa(
+  ca: string | undefined,
+  apiUrl: URL,
+  stateDir: string,
+): Promise<string[]> {
   if (ca === undefined) return [];
   const fingerprint = readFingerprint(ca);
   return fingerprint === undefined
