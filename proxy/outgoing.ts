@@ -94,7 +94,6 @@ export class Outgoing {
       const over = queue.packets > 0 && queue.bytes + FRAME_OVERHEAD + length > this.#most;
       if (over && length > SMALL_PACKET) {
         drops.queue_full++;
-        if (this.#most === STANDING_BYTES) this.#standing.refused(this.#now);
         return;
       }
       dropped = queue.push(key, data, length, this.#now);
@@ -111,7 +110,7 @@ export class Outgoing {
     const now = this.#now = this.#clock();
     // Nothing is being written and nothing waits.
     if (this.#spare !== undefined && this.#fill.packets === 0) this.#standing.seen(0, now);
-    this.#most = this.#standing.isStrict(now) ? STANDING_BYTES : QUEUE_BYTES - RESERVE_BYTES;
+    this.#most = this.#standing.strict ? STANDING_BYTES : QUEUE_BYTES - RESERVE_BYTES;
   }
 
   /** The packets that came together are all there. */

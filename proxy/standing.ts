@@ -1,40 +1,44 @@
 /**
  * Whether a queue stands.
  *
- * A burst fills a queue and is gone a moment later: nothing need be lost. A queue that does not get
- * short for a while is no burst: what is behind it is the slowest part of the way, and the queue is
- * only delay for whatever comes. (The thought is CoDel's, RFC 8289: not the length of a queue is
- * bad, but that it stays.) Such a queue is to be kept short, until nothing had to be refused for a
- * while.
+ * A burst fills a queue and is gone a moment later: nothing need be lost. A queue that is long most of
+ * the time is no burst: what is behind it is the slowest part of the way, and the queue is only delay
+ * for whatever comes. Such a queue is to be kept short. (The thought is CoDel's, RFC 8289; but what
+ * empties the queue may be a process that has its turn only now and then, so that also a standing
+ * queue is empty for a moment. So it is the average that counts.)
  */
 
-/** A queue that has not been short for so long stands; so long it is then kept short. Milliseconds. */
-const BURST_MS = 100;
+/** Over this time it is averaged. Milliseconds. */
+const AVERAGE_MS = 50;
+
+/** One look says no more than this about the time before it; else nothing waited. Milliseconds. */
+const LOOK_MS = 5;
 
 /** See the top of the file. All times are milliseconds of one monotonic clock. */
 export class Standing {
-  readonly #short: number;
-  /** Until it is seen for the first time it is short. */
-  #shortAt = Infinity;
-  #strictUntil = -Infinity;
+  readonly #long: number;
+  #average = 0;
+  #seenAt = -Infinity;
+  #strict = false;
 
-  /** @param short length at which the queue is a short one */
-  constructor(short: number) {
-    this.#short = short;
+  /** @param long average length from which on the queue stands; until it has a quarter of that */
+  constructor(long: number) {
+    this.#long = long;
   }
 
-  /** The queue was so long just now. Tell it when it is shortest. */
+  /** The queue was so long just now. */
   seen(length: number, now: number): void {
-    if (length <= this.#short || this.#shortAt === Infinity) this.#shortAt = now;
+    const since = now - this.#seenAt;
+    this.#seenAt = now;
+    if (since > LOOK_MS) this.#average *= Math.exp((LOOK_MS - since) / AVERAGE_MS);
+    const weight = 1 - Math.exp(-Math.min(since, LOOK_MS) / AVERAGE_MS);
+    this.#average += (length - this.#average) * weight;
+    if (this.#average > this.#long) this.#strict = true;
+    else if (this.#average < this.#long / 4) this.#strict = false;
   }
 
   /** Whether the queue is to be kept short. */
-  isStrict(now: number): boolean {
-    return now < this.#strictUntil || now - this.#shortAt > BURST_MS;
-  }
-
-  /** Something found no room while {@linkcode isStrict}. */
-  refused(now: number): void {
-    this.#strictUntil = now + BURST_MS;
+  get strict(): boolean {
+    return this.#strict;
   }
 }

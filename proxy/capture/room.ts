@@ -15,11 +15,8 @@ export interface Gauge {
 /** Full-size packets fill the receive buffer up to this part of it. */
 const SHARE = 0.75;
 
-/** A queue that stands is kept to this much memory: some 70 full packets. Bytes. */
-const STANDING = 160 * 1024;
-
-/** Who did not look for so long had nothing to send. Milliseconds. */
-const IDLE_MS = 100;
+/** A queue that stands is kept to this much memory: some 40 full packets. Bytes. */
+const STANDING = 96 * 1024;
 
 /** The buffer is looked at again after so much memory was given away. Bytes. */
 const GRANT = 64 * 1024;
@@ -30,7 +27,6 @@ export class Room {
   readonly #clock: () => number;
   #granted = 0;
   readonly #standing = new Standing(STANDING / 2);
-  #lookedAt = -Infinity;
 
   /** @param clock monotonic milliseconds */
   constructor(gauge: Gauge, clock: () => number = () => performance.now()) {
@@ -56,14 +52,9 @@ export class Room {
     const backlog = this.#gauge.measure();
     if (backlog === undefined) return most;
     const now = this.#clock();
-    // Without full-size packets nobody looks, and nothing fills up.
-    if (now - this.#lookedAt > IDLE_MS) this.#standing.seen(0, now);
-    this.#lookedAt = now;
     this.#standing.seen(backlog.waiting, now);
-    const strict = this.#standing.isStrict(now);
     const all = backlog.capacity * SHARE;
-    const room = (strict ? Math.min(STANDING, all) : all) - backlog.waiting;
-    if (strict && room < memory) this.#standing.refused(now);
-    return Math.min(room, most);
+    const limit = this.#standing.strict ? Math.min(STANDING, all) : all;
+    return Math.min(limit - backlog.waiting, most);
   }
 }
