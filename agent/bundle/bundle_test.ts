@@ -30,6 +30,7 @@ Deno.test("a bundle has what was asked of the host, and none of its secrets", as
       environment: {
         NEXD_REG_KEY: `https://control.lab#${SECRETS.join}`,
         NEXD_PASSWORD: SECRETS.password,
+        NEXD_OTHER_TOKEN: "a;b c",
         NEXD_RELAY_ONLY: "true",
         HOME: "/home/somebody",
       },
@@ -42,7 +43,7 @@ Deno.test("a bundle has what was asked of the host, and none of its secrets", as
       files: [{ name: "status.json", text: `{"public_key":"PUBLIC","x":"${SECRETS.jwt}"}` }],
     });
     const all = files.map(({ name, text }) => `${name}\n${text}`).join("\n");
-    for (const secret of [...Object.values(SECRETS), "opaque-access", "kZ6u2s", "horse"]) {
+    for (const secret of [...Object.values(SECRETS), "opaque-access", "kZ6u2s", "horse", "b c"]) {
       assert(!all.includes(secret), `${secret} is in ${all}`);
     }
     for (const wanted of ["PUBLIC", "ip says", "wg is missing", "NEXD_RELAY_ONLY=true"]) {
@@ -64,7 +65,12 @@ Deno.test("withoutSecrets knows secrets by their form, and leaves other text alo
     withoutSecrets("see https://c/device?user_code=ABCD-EF", []).includes("ABCD"),
     false,
   );
+  for (const line of ["nexd --username ada --password hunter22 x", "nexd -password='a b' x"]) {
+    assert.match(withoutSecrets(line, []), /password[ =]<removed> x$/);
+  }
   assert.deepEqual(secretsIn("not JSON"), []);
+  const login = { deviceCode: "device-code", userCode: "BCDF-GHJK", url: "https://auth.lab/" };
+  assert.deepEqual(secretsIn(JSON.stringify({ login })), [login.deviceCode, login.userCode]);
   assert.deepEqual(secretsOf({ NEXD_REG_KEY: "https://h#RK:1234567", PATH: "/bin" }), [
     "https://h#RK:1234567",
     "RK:1234567",

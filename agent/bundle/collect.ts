@@ -5,7 +5,7 @@
  */
 import { reasonOf } from "../errors.ts";
 import type { RunCommand } from "../platform/mod.ts";
-import { secretsIn, secretsOf, withoutSecrets } from "./secrets.ts";
+import { isSecretName, secretsIn, secretsOf, withoutSecrets } from "./secrets.ts";
 import type { ArchiveFile } from "./tar.ts";
 
 /** Longest output of one program that is kept, characters: the end of it. */
@@ -106,5 +106,7 @@ async function stateSecrets(directory: string): Promise<string[]> {
 /** Which of our variables are set; of values only those that cannot hold a secret. */
 function variables(environment: Readonly<Record<string, string>>): string {
   const names = Object.keys(environment).filter((name) => /^NEX(D|API)_|^SSL_CERT/.test(name));
-  return names.sort().map((name) => `${name}=${environment[name]}\n`).join("");
+  return names.sort().map((name) =>
+    `${name}=${isSecretName(name) ? "<removed>" : environment[name]}\n`
+  ).join("");
 }

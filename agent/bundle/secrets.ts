@@ -5,7 +5,7 @@
  */
 
 /** Names whose values are secrets, in files and in the environment. */
-const SECRET_NAME = /private|secret|token|password|passwd|reg[-_]?key|psk|credential/i;
+const SECRET_NAME = /private|secret|token|password|passwd|reg[-_]?key|psk|credential|code$/i;
 /** Shorter values are words that would be taken out of everything. */
 const SHORTEST = 6;
 
@@ -13,6 +13,7 @@ const SHORTEST = 6;
 const FORMS: [RegExp, string][] = [
   [/\b(RK|DT):[^\s"'\\,;)\]}]+/g, "$1:<removed>"],
   [/\b(Bearer|Basic)\s+[\w.~+/=-]+/gi, "$1 <removed>"],
+  [/(--?(?:password|reg-key)(?:=|\s+))(?:"[^"]*"|'[^']*'|\S+)/g, "$1<removed>"],
   [/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, "<removed token>"],
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[^]*?-----END [A-Z ]*PRIVATE KEY-----/g, "<removed key>"],
   [/((?:private|preshared)[-_ ]?key["']?\s*[:=]\s*["']?)[\w+/=-]{8,}/gi, "$1<removed>"],
@@ -38,6 +39,11 @@ export function secretsIn(json: string): string[] {
     walk(JSON.parse(json), false);
   } catch { /* a damaged file is not read, so nothing of it gets out */ }
   return found;
+}
+
+/** Whether the value of a variable is a secret by its name. */
+export function isSecretName(name: string): boolean {
+  return SECRET_NAME.test(name);
 }
 
 /** The values of variables that are secrets by their names. */
