@@ -29,8 +29,8 @@ const OWN: Terminal = {
 /**
  * Asks the person at the terminal for a user's password; nothing of it is shown.
  *
- * @throws {AgentError} exit code 2 when there is no terminal, naming what to give instead, and 1 when
- * the person gave up (Ctrl-C, Ctrl-D)
+ * @throws {AgentError} exit code 2 when there is no terminal, or the person gave up (Ctrl-C, Ctrl-D):
+ * it names what to give instead
  */
 export async function askPassword(
   username: string,

@@ -135,8 +135,9 @@ function routerRules(wg: string, { exitNode }: Forwarding): string[] {
     `  oifname ${wg} ip6 saddr @own6 ip6 daddr @peers6 accept`,
     ...(exitNode
       ? [
-        // The host's link, where clouds hand out its credentials.
+        // The host's link, where clouds hand out its credentials, over IPv6 at addresses of their own.
         `  iifname ${wg} ip daddr 169.254.0.0/16 drop`,
+        `  iifname ${wg} ip6 daddr { fd00:ec2::/32, fd20:ce::254 } drop`,
         `  iifname ${wg} ip saddr @peers4 accept`,
         `  iifname ${wg} ip6 saddr @peers6 accept`,
       ]

@@ -53,6 +53,8 @@ Deno.test("router keeps peers' addresses when told to, and hides them from the I
   match(text, /oifname != { "lo", "wg0" } ip saddr @peers4 masquerade/);
   match(text, /oifname != { "lo", "wg0" } ip6 saddr @peers6 masquerade/);
   // What a cloud tells its machines is not for peers.
-  const drop = text.indexOf("ip daddr 169.254.0.0/16 drop");
-  ok(drop > 0 && drop < text.indexOf('iifname "wg0" ip saddr @peers4 accept'));
+  for (const [ip, link] of [["ip", "169.254.0.0/16"], ["ip6", "{ fd00:ec2::/32, fd20:ce::254 }"]]) {
+    const drop = text.indexOf(`${ip} daddr ${link} drop`);
+    ok(drop > 0 && drop < text.indexOf('iifname "wg0" ip saddr @peers4 accept'));
+  }
 });

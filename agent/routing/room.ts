@@ -147,6 +147,7 @@ class Routing implements RoutingRoom {
   }
 
   async setExitNodeClient(on: boolean): Promise<void> {
+    if (this.#closed) throw new AgentError("nexd is ending");
     if (on === this.#exitWanted) return;
     if (on) this.#checkExit();
     this.#exitWanted = on;

@@ -103,6 +103,13 @@ Deno.test("a unit escapes what systemd would read, and refuses what it cannot ho
   const unit = (command: string[]) =>
     /^ExecStart=(.*)$/m.exec(unitText({ command, environmentFile: "/e" }))![1];
   assert.equal(unit(["/a b/nexd", "--x=%h$Y", 'q"\\']), '"/a b/nexd" --x=%%h$$Y "q\\"\\\\"');
+  const homes = (program: string) =>
+    /^ProtectHome=(.*)$/m.exec(unitText({ command: [program], environmentFile: "/e" }))![1];
+  assert.deepEqual(["/usr/local/bin/nexd", "/home/ada/nexd", "/root/nexd"].map(homes), [
+    "yes",
+    "read-only",
+    "read-only",
+  ]);
   assert.throws(() => unit(["/a\nExecStartPre=/bin/evil"]), AgentError);
   assert.throws(() => environmentText(new Map([["A", "x\nB=y"]])), AgentError);
   assert.throws(

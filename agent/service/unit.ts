@@ -36,8 +36,13 @@ function path(text: string): string {
   return text.replaceAll("%", "%%");
 }
 
+/** Directories of people, which a unit does not see unless it is told otherwise. */
+const HOMES = /^\/(home|root|run\/user)\//;
+
 /** The unit file. */
 export function unitText({ command, source, environmentFile, stateDir }: UnitFacts): string {
+  // Their files may be readable for their owners only.
+  const homes = source !== undefined || command.some((text) => HOMES.test(text));
   const writable = [
     "/run",
     "-/etc/hosts",
@@ -71,12 +76,12 @@ UMask=0077
 ${stateDir === undefined ? "StateDirectory=nexd\nStateDirectoryMode=0700\n" : ""}
 # Interfaces, routes, nftables, WireGuard's own port; nothing else of root's rights.
 CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_NET_BIND_SERVICE${
-    source === undefined ? "" : " CAP_DAC_READ_SEARCH"
+    homes ? " CAP_DAC_READ_SEARCH" : ""
   }
 NoNewPrivileges=yes
 ProtectSystem=strict
 ReadWritePaths=${writable.join(" ")}
-ProtectHome=${source === undefined && stateDir === undefined ? "yes" : "read-only"}
+ProtectHome=${homes || stateDir !== undefined ? "read-only" : "yes"}
 PrivateTmp=yes
 DevicePolicy=closed
 DeviceAllow=/dev/net/tun rw

@@ -74,7 +74,7 @@ export class PathProber {
         triedAt = performance.now();
         if (await this.#open()) triedAt = -Infinity;
       }
-      const due = this.#port === undefined ? LOOK : this.#engine.tick();
+      const due = this.#port === undefined ? LOOK : this.#tick();
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;
       const timer = setTimeout(resolve, Math.min(LOOK, Math.max(LEAST, due)));
@@ -84,6 +84,15 @@ export class PathProber {
       this.#wake = () => {};
     }
     await this.#close();
+  }
+
+  #tick(): number {
+    try {
+      return this.#engine.tick();
+    } catch (error) {
+      log.warn("path probes: {reason}", { reason: reasonOf(error) });
+      return LOOK;
+    }
   }
 
   async #open(): Promise<boolean> {
