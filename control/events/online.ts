@@ -1,35 +1,50 @@
 import { getLogger } from "@logtape/logtape";
-import { findDevice, type Store } from "../store/mod.ts";
+import { findDevice, type Store, type Write } from "../store/mod.ts";
+import { Instances } from "./instances.ts";
 
 const log = getLogger(["nexd", "control", "events"]);
 
 /** How long a device stays online without a stream, in milliseconds. */
 export interface OnlineTimes {
   graceMs: number;
-  /** The same for devices that were online when this process started: agents come back one by one. */
+  /** The same for the devices of a control plane that is gone: their agents come back one by one. */
   startGraceMs: number;
 }
 
 export const DEFAULT_ONLINE_TIMES: OnlineTimes = { graceMs: 5_000, startGraceMs: 15_000 };
 
-/** Keeps `online` of devices: true while a device has a stream, false some time after its last one. */
+/** Devices changed in one transaction, where many go at once. */
+const CHUNK = 100;
+/** Shortest pause before a change that failed is tried again, ms. */
+const RETRY_MS = 1_000;
+
+/**
+ * Keeps `online` of devices: true while a device has a stream at any control plane on this database,
+ * false some time after its last one. Each control plane notes the devices that have streams here.
+ */
 export class OnlineTracker {
   readonly #store: Store;
   readonly #times: OnlineTimes;
+  readonly #instances: Instances;
   readonly #streams = new Map<string, number>();
   readonly #leaving = new Map<string, ReturnType<typeof setTimeout>>();
+  /** Devices that the database knows to be here. */
+  readonly #noted = new Set<string>();
   #closed = false;
 
   constructor(store: Store, times: OnlineTimes) {
     this.#store = store;
     this.#times = times;
+    this.#instances = new Instances(store, times.startGraceMs, {
+      gone: (id) => this.#bury(id),
+      revived: () => this.#noteAgain(),
+      settled: () => this.#sweep(),
+    });
   }
 
-  /** Takes over the devices that an earlier process left online. */
+  /** Takes over the devices that other control planes left online when they ended. */
   async start(): Promise<void> {
-    const rows = await this.#store.db.selectFrom("devices").select("id").where("online", "=", 1)
-      .execute();
-    for (const { id } of rows) this.#leaveLater(id, this.#times.startGraceMs);
+    await this.#instances.start();
   }
 
   /** A stream of the device was opened; resolves once watchers can see it online. */
@@ -37,7 +52,7 @@ export class OnlineTracker {
     this.#streams.set(id, (this.#streams.get(id) ?? 0) + 1);
     clearTimeout(this.#leaving.get(id));
     this.#leaving.delete(id);
-    await this.#set(id, true);
+    if (!this.#noted.has(id)) await this.#note([id]);
   }
 
   /** A stream of the device is over. */
@@ -54,6 +69,7 @@ export class OnlineTracker {
   /** Forgets the timers. Devices stay as they are: a restart should not look like an outage. */
   close(): void {
     this.#closed = true;
+    this.#instances.close();
     for (const timer of this.#leaving.values()) clearTimeout(timer);
     this.#leaving.clear();
   }
@@ -64,24 +80,105 @@ export class OnlineTracker {
     const leave = () => {
       this.#leaving.delete(id);
       if (this.#closed || this.#streams.has(id)) return;
-      this.#set(id, false).catch((error) => {
+      this.#leave(id).catch((error) => {
         log.error("cannot mark a device offline: {error}", { error });
+        this.#leaveLater(id, Math.max(delay, RETRY_MS));
       });
     };
     this.#leaving.set(id, setTimeout(leave, delay));
   }
 
-  async #set(id: string, online: boolean): Promise<void> {
+  async #leave(id: string): Promise<void> {
     await this.#store.write(async (write) => {
-      const device = await findDevice(write.db, id);
-      if (!device || (device.online !== 0) === online) return;
-      // A stream may have come or gone while this waited for its transaction.
-      if (this.#streams.has(id) !== online) return;
-      await write.db.updateTable("devices").set({
-        online: online ? 1 : 0,
-        online_at: new Date().toISOString(),
-        revision: await write.revision("devices", device.vpc_id),
-      }).where("id", "=", id).execute();
+      // A stream may have come while this waited for its transaction.
+      if (this.#streams.has(id)) return;
+      this.#noted.delete(id);
+      await write.db.deleteFrom("device_streams").where("device_id", "=", id)
+        .where("instance_id", "=", this.#instances.id).execute();
+      await setOffline(write, [id]);
     });
   }
+
+  /** Notes in one transaction that devices are here, and online. */
+  async #note(ids: readonly string[]): Promise<void> {
+    try {
+      await this.#store.write(async (write) => {
+        for (const id of ids) {
+          if (!this.#streams.has(id)) continue;
+          const device = await findDevice(write.db, id);
+          if (!device) continue;
+          await write.db.insertInto("device_streams")
+            .values({ device_id: id, instance_id: this.#instances.id })
+            .onConflict((conflict) => conflict.doNothing()).execute();
+          this.#noted.add(id);
+          if (device.online === 0) await setOnline(write, id, device.vpc_id, true);
+        }
+      });
+    } catch (error) {
+      for (const id of ids) this.#noted.delete(id);
+      throw error;
+    }
+  }
+
+  async #noteAgain(): Promise<void> {
+    this.#noted.clear();
+    const ids = [...this.#streams.keys()];
+    for (let at = 0; at < ids.length; at += CHUNK) await this.#note(ids.slice(at, at + CHUNK));
+  }
+
+  /** Takes a control plane that is gone out of the database, with the devices that only it had. */
+  async #bury(instance: string): Promise<void> {
+    for (let more = true; more && !this.#closed;) {
+      more = await this.#store.write(async (write) => {
+        if (!await this.#instances.isStillGone(write, instance)) return false;
+        const rows = await write.db.selectFrom("device_streams").select("device_id")
+          .where("instance_id", "=", instance).limit(CHUNK).execute();
+        const ids = rows.map((row) => row.device_id);
+        if (ids.length > 0) {
+          await write.db.deleteFrom("device_streams").where("instance_id", "=", instance)
+            .where("device_id", "in", ids).execute();
+          await setOffline(write, ids);
+          return true;
+        }
+        await write.db.deleteFrom("instances").where("id", "=", instance).execute();
+        return false;
+      });
+    }
+  }
+
+  /** Devices that are online though nobody has a stream of theirs: of a restored backup, for one. */
+  async #sweep(): Promise<void> {
+    const rows = await this.#store.db.selectFrom("devices").select("id").where("online", "=", 1)
+      .where("id", "not in", (eb) => eb.selectFrom("device_streams").select("device_id")).execute();
+    for (let at = 0; at < rows.length && !this.#closed; at += CHUNK) {
+      const ids = rows.slice(at, at + CHUNK).map(({ id }) => id);
+      await this.#store.write((write) => setOffline(write, ids));
+    }
+  }
+}
+
+/** Marks those of the devices offline that have no stream at any control plane. */
+async function setOffline(write: Write, ids: readonly string[]): Promise<void> {
+  const rows = await write.db.selectFrom("devices").select(["id", "vpc_id"])
+    .where("id", "in", ids).where("online", "=", 1).where("deleted_at", "is", null)
+    .where(
+      "id",
+      "not in",
+      (eb) => eb.selectFrom("device_streams").select("device_id").where("device_id", "in", ids),
+    )
+    .execute();
+  for (const { id, vpc_id } of rows) await setOnline(write, id, vpc_id, false);
+}
+
+async function setOnline(
+  write: Write,
+  id: string,
+  vpcId: string,
+  online: boolean,
+): Promise<void> {
+  await write.db.updateTable("devices").set({
+    online: online ? 1 : 0,
+    online_at: new Date().toISOString(),
+    revision: await write.revision("devices", vpcId),
+  }).where("id", "=", id).execute();
 }

@@ -57,15 +57,17 @@ export async function readPage(
   range: { after: number; deletesAfter: number; limit?: number },
 ): Promise<Page> {
   const limit = range.limit ?? PAGE_SIZE;
-  // Read first: rows that change in between have higher revisions, and are read now or next time.
+  // Read first. Rows that change in between have higher revisions: they are left for the next time,
+  // as what one query still saw could be newer than what another no longer did.
   const { value: upTo } = await db.selectFrom("revisions").select("value")
     .where("name", "=", REVISIONS[topic.kind]).executeTakeFirstOrThrow();
-  const entries = await READERS[topic.kind](db, topic, { ...range, limit });
+  const entries = await READERS[topic.kind](db, topic, { ...range, upTo, limit });
   return { entries: entries.slice(0, limit), more: entries.length >= limit, upTo };
 }
 
 interface Range {
   after: number;
+  upTo: number;
   deletesAfter: number;
   limit: number;
 }
@@ -73,13 +75,14 @@ interface Range {
 type PageReader = (db: Reader, topic: Topic, range: Range) => Promise<Entry[]>;
 
 const READERS: Record<WatchKind, PageReader> = {
-  "device": async (db, { vpcId }, { after, deletesAfter, limit }) => {
+  "device": async (db, { vpcId }, { after, upTo, deletesAfter, limit }) => {
     const rows = await db.selectFrom("devices").selectAll().where("vpc_id", "=", vpcId)
       .where("revision", ">", after)
+      .where("revision", "<=", upTo)
       .where((eb) => eb.or([eb("deleted_at", "is", null), eb("revision", ">", deletesAfter)]))
       .orderBy("revision").limit(limit).execute();
     const left = await db.selectFrom("device_departures").selectAll().where("vpc_id", "=", vpcId)
-      .where("revision", ">", Math.max(after, deletesAfter))
+      .where("revision", ">", Math.max(after, deletesAfter)).where("revision", "<=", upTo)
       .orderBy("revision").limit(limit).execute();
     const entries = rows.map((row) => entry(row.id, row, toDevice(row)));
     for (const row of left) {
@@ -88,22 +91,25 @@ const READERS: Record<WatchKind, PageReader> = {
     }
     return entries.sort((a, b) => a.revision - b.revision);
   },
-  "device-metadata": async (db, { vpcId, filter }, { after, deletesAfter, limit }) => {
+  "device-metadata": async (db, { vpcId, filter }, { after, upTo, deletesAfter, limit }) => {
     const rows = await metadataQuery(db, { ...filter, vpcId }).where("revision", ">", after)
+      .where("revision", "<=", upTo)
       .where((eb) => eb.or([eb("deleted_at", "is", null), eb("revision", ">", deletesAfter)]))
       .orderBy("revision").limit(limit).execute();
     return rows.map((row) => entry(`${row.device_id}/${row.key}`, row, toMetadata(row)));
   },
-  "security-group": async (db, { vpcId }, { after, deletesAfter, limit }) => {
+  "security-group": async (db, { vpcId }, { after, upTo, deletesAfter, limit }) => {
     const rows = await db.selectFrom("security_groups").selectAll().where("vpc_id", "=", vpcId)
       .where("revision", ">", after)
+      .where("revision", "<=", upTo)
       .where((eb) => eb.or([eb("deleted_at", "is", null), eb("revision", ">", deletesAfter)]))
       .orderBy("revision").limit(limit).execute();
     return rows.map((row) => entry(row.id, row, toSecurityGroup(row)));
   },
-  "vpc": async (db, { vpcId }, { after, deletesAfter, limit }) => {
+  "vpc": async (db, { vpcId }, { after, upTo, deletesAfter, limit }) => {
     const rows = await db.selectFrom("vpcs").selectAll().where("id", "=", vpcId)
       .where("revision", ">", after)
+      .where("revision", "<=", upTo)
       .where((eb) => eb.or([eb("deleted_at", "is", null), eb("revision", ">", deletesAfter)]))
       .orderBy("revision").limit(limit).execute();
     return rows.map((row) => entry(row.id, row, toVpc(row)));

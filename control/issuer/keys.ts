@@ -16,6 +16,8 @@ import type { Store } from "../store/mod.ts";
 
 /** A key signs for so long, and what it has signed can be checked for a day longer, ms. */
 const KEY_AGE = 90 * 24 * 3600_000, KEY_GRACE = 24 * 3600_000;
+/** Tokens with unknown keys make us look for new ones at most this often, ms. */
+const RELOAD_PAUSE = 1_000;
 
 /** DER that precedes the 32 bytes of an Ed25519 private key. */
 const PKCS8_PREFIX = Buffer.from("302e020100300506032b657004220420", "hex");
@@ -44,6 +46,7 @@ export class SigningKeys {
   readonly #secret: Uint8Array;
   readonly #now: () => number;
   #keys: SigningKey[] = [];
+  #loadedAt = -Infinity;
 
   private constructor(store: Store, secret: Uint8Array, now: () => number) {
     this.#store = store;
@@ -88,18 +91,38 @@ export class SigningKeys {
   }
 
   /** The claims of a token of this type that we signed, or undefined. The times in it are not checked. */
-  verify(type: string, token: string): Record<string, unknown> | undefined {
+  async verify(type: string, token: string): Promise<Record<string, unknown> | undefined> {
     const [head, claims, signature, ...rest] = token.split(".");
     if (!head || !claims || !signature || rest.length > 0) return undefined;
     const about = parsed(head);
     if (about?.alg !== "EdDSA" || about.typ !== type) return undefined;
-    const key = this.#good().find(({ id }) => id === about.kid);
+    const key = this.#find(about.kid) ?? await this.#findAnew(about.kid);
     if (key === undefined) return undefined;
     const bytes = Buffer.from(signature, "base64url");
     if (bytes.length !== 64 || bytes.toString("base64url") !== signature) return undefined;
     return verify(null, Buffer.from(`${head}.${claims}`), key.public, bytes)
       ? parsed(claims)
       : undefined;
+  }
+
+  #find(id: unknown): SigningKey | undefined {
+    return this.#good().find((key) => key.id === id);
+  }
+
+  /** The same after a look into the database, as another control plane may have made the next key. */
+  async #findAnew(id: unknown): Promise<SigningKey | undefined> {
+    if (!this.#store.shared || performance.now() - this.#loadedAt < RELOAD_PAUSE) return undefined;
+    this.#loadedAt = performance.now();
+    this.#use(
+      await this.#store.db.selectFrom("signing_keys").selectAll().orderBy("generation").execute(),
+    );
+    return this.#find(id);
+  }
+
+  #use(rows: readonly { generation: number; created_at: string }[]): void {
+    this.#keys = rows.slice(-2).map((row) =>
+      signingKey(this.#secret, row.generation, Date.parse(row.created_at))
+    );
   }
 
   #good(): SigningKey[] {
@@ -122,9 +145,7 @@ export class SigningKeys {
       await db.insertInto("signing_keys").values(row).execute();
       return [...known, row];
     });
-    this.#keys = rows.slice(-2).map((row) =>
-      signingKey(this.#secret, row.generation, Date.parse(row.created_at))
-    );
+    this.#use(rows);
     return this.#keys.at(-1)!;
   }
 }

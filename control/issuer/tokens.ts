@@ -118,7 +118,7 @@ export class Tokens {
 
   /** Whom an access token speaks for and what it may do, or undefined when it is not good any more. */
   async check(token: string): Promise<{ account: AccountRow; scopes: string[] } | undefined> {
-    const claims = this.#deps.keys.verify(ACCESS_TYPE, token);
+    const claims = await this.#deps.keys.verify(ACCESS_TYPE, token);
     if (
       claims?.iss !== this.#deps.issuer() || !Array.isArray(claims.aud) ||
       !claims.aud.includes(AUDIENCE)
