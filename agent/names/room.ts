@@ -6,6 +6,7 @@
 import { getLogger } from "@logtape/logtape";
 import { cleanText, reasonOf } from "../errors.ts";
 import type { HostFacts, HostRoom } from "../host/mod.ts";
+import { hostsFilePath } from "../platform/mod.ts";
 import { othersOf, ownerToken, ownNames, type Pin, withBlock, withoutBlock } from "./block.ts";
 import { editFile, sameStamp, type Stamp, stamp } from "./file.ts";
 import { readName, readTarget, refusedName } from "./judge.ts";
@@ -53,7 +54,7 @@ class HostsFileRoom implements HostRoom {
 
   constructor(options: HostsFileOptions) {
     this.#options = options;
-    this.#path = options.path ?? platformPath();
+    this.#path = options.path ?? hostsFilePath();
     this.#owner = ownerToken(options.owner);
     this.#now = options.now ?? Date.now;
   }
@@ -185,11 +186,6 @@ function remedyOf(pins: readonly Pin[]): string {
   if (pins.length === 0) return "remove the lines that end in # nexd by hand";
   return `add ${pins.slice(0, 4).map(({ address, host }) => `"${address} ${host}"`).join(", ")} ` +
     "to it by hand, or to the DNS";
-}
-
-function platformPath(): string {
-  if (Deno.build.os !== "windows") return "/etc/hosts";
-  return `${Deno.env.get("SystemRoot") ?? "C:\\Windows"}\\System32\\drivers\\etc\\hosts`;
 }
 
 function lineEnd(): string {

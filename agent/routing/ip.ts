@@ -4,38 +4,15 @@
  *
  * @module
  */
-import { reasonOf } from "../errors.ts";
-import { runIp } from "../platform/mod.ts";
+import { type RefusedLine, runIp, runIpBatch } from "../platform/mod.ts";
 
 /** IP version. */
 export type Family = 4 | 6;
 
-/** A line that `ip` refused. */
-interface Refused {
-  line: string;
-  reason: string;
-}
-
 /** Runs all lines, going on after a refused one; what exists already, or is gone already, is no refusal. */
-export async function batch(family: Family, lines: readonly string[]): Promise<Refused[]> {
-  if (lines.length === 0) return [];
-  const { code, stderr } = await runIp(
-    [`-${family}`, "-force", "-batch", "-"],
-    lines.join("\n") + "\n",
-  );
-  if (code === 0) return [];
-  const refused: Refused[] = [];
-  let reason = "";
-  for (const text of stderr.split("\n")) {
-    const failed = /^Command failed -:(\d+)/.exec(text);
-    if (failed === null) reason = text.replace(/^(RTNETLINK answers|Error): /, "") || reason;
-    else {
-      const line = lines[Number(failed[1]) - 1] ?? "";
-      if (!isDone(line, reason)) refused.push({ line, reason: reasonOf(reason) });
-      reason = "";
-    }
-  }
-  return refused;
+export async function batch(family: Family, lines: readonly string[]): Promise<RefusedLine[]> {
+  const refused = await runIpBatch(lines, [`-${family}`]);
+  return refused.filter(({ line, reason }) => !isDone(line, reason));
 }
 
 function isDone(line: string, reason: string): boolean {

@@ -5,13 +5,13 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import ipaddr from "ipaddr.js";
 import type { Device } from "../../../control/api/types.ts";
 import type { NetcheckStatus } from "../../ctl/mod.ts";
 import { reasonOf } from "../../errors.ts";
 import { UNDERLAY_MARK } from "../../host/mod.ts";
 import { openRawPort, SharedPort } from "../../netcheck/mod.ts";
 import type { NatFacts } from "../../onboarding/mod.ts";
+import { contains, parsePrefix, rangesOf } from "../../peering/mod.ts";
 import type { AgentConfig } from "../config.ts";
 import type { Doors, NatWatcher } from "../doors.ts";
 import { Paths } from "./paths.ts";
@@ -21,9 +21,6 @@ import { netcheckStatus } from "./status.ts";
 import { endpointOf, isEndpoint, isSymmetric, whereaboutsOf } from "./whereabouts.ts";
 
 const log = getLogger(["nexd", "agent"]);
-
-/** Widest ranges taken for a VPC's, bits: a wider one holds much of the Internet. */
-const WIDEST = { ipv4: 8, ipv6: 7 } as const;
 
 /** What it needs. */
 export interface OutsideParts {
@@ -234,13 +231,8 @@ export class Outside {
   }
 
   #inTunnel(text: string): boolean {
-    const address = ipaddr.parse(text);
-    return this.#parts.tunnelRanges().some((range) => {
-      if (!ipaddr.isValidCIDR(range)) return false;
-      const [network, bits] = ipaddr.parseCIDR(range);
-      const kind = network.kind();
-      return kind === address.kind() && bits >= WIDEST[kind] &&
-        (address as ipaddr.IPv4).match(network as ipaddr.IPv4, bits);
-    });
+    const address = parsePrefix(text);
+    return address !== undefined &&
+      rangesOf(this.#parts.tunnelRanges()).some((range) => contains(range, address));
   }
 }

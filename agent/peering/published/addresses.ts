@@ -49,10 +49,10 @@ export function contains(outer: Prefix, inner: Prefix): boolean {
 }
 
 /**
- * What no VPC may span: addresses that mean a host itself, its link (with the metadata services of
- * clouds) or many hosts at once.
+ * What no VPC and no network behind a peer may span: addresses that mean a host itself, its link
+ * (with the metadata services of clouds) or many hosts at once.
  */
-const RESERVED = [
+export const RESERVED: readonly Prefix[] = [
   "0.0.0.0/8",
   "127.0.0.0/8",
   "169.254.0.0/16",
@@ -62,8 +62,8 @@ const RESERVED = [
   "ff00::/8",
 ].map((text) => parsePrefix(text)!);
 
-/** The widest range taken for a VPC's: a wider one holds much of the Internet. */
-const WIDEST = { ipv4: 8, ipv6: 7 } as const;
+/** The widest range taken, bits: a wider one holds much of the Internet. */
+export const WIDEST = { ipv4: 8, ipv6: 7 } as const;
 
 /** A range that devices of a VPC may have their tunnel addresses in, or why it is none. */
 export function judgeRange(text: string): Prefix | { refused: string } {

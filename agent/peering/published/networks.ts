@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { contains, parseAddress, parsePrefix, type Prefix } from "./addresses.ts";
+import { contains, parseAddress, parsePrefix, type Prefix, RESERVED, WIDEST } from "./addresses.ts";
 import type { Peer } from "../types.ts";
 
 /** Most networks of one peer, and of all. WireGuard's relay peer has to carry all of them at once. */
@@ -12,20 +12,6 @@ export const MAX_PEER_NETWORKS = 32, MAX_NETWORKS = 512;
 
 /** What an exit node advertises, by IP version. */
 const DEFAULTS: readonly string[] = ["0.0.0.0/0", "::/0"];
-
-/** Addresses that mean a host itself, its link, or many hosts at once. */
-const RESERVED = [
-  "0.0.0.0/8",
-  "127.0.0.0/8",
-  "169.254.0.0/16",
-  "224.0.0.0/3",
-  "::/127",
-  "fe80::/10",
-  "ff00::/8",
-].map((text) => parsePrefix(text)!);
-
-/** The widest network taken: two halves of all addresses would be an exit node that nobody chose. */
-const WIDEST = { ipv4: 8, ipv6: 7 } as const;
 
 /** True for `0.0.0.0/0` and `::/0`. */
 export function isDefault(network: string): boolean {

@@ -8,38 +8,13 @@
 
 import { getLogger } from "@logtape/logtape";
 import { AgentError, reasonOf } from "../../errors.ts";
-import { linuxSockets, runIp } from "../../platform/mod.ts";
+import { linuxSockets, runIp, runIpBatch } from "../../platform/mod.ts";
 import type { Prefix } from "../prefixes.ts";
 import { portTaken } from "../settings.ts";
 
 const logger = getLogger(["nexd", "agent", "wireguard"]);
 const WATCH_MS = 500;
 const EADDRINUSE_TEXT = /Address already in use/;
-
-/** A line of a batch that `ip` refused. */
-export interface BatchFailure {
-  line: string;
-  reason: string;
-}
-
-/** Runs all `lines` in one process, going on after a refused one, and returns the refused ones. */
-export async function ipBatch(lines: string[]): Promise<BatchFailure[]> {
-  if (lines.length === 0) return [];
-  const { code, stderr } = await runIp(["-force", "-batch", "-"], lines.join("\n") + "\n");
-  if (code === 0) return [];
-  const failures: BatchFailure[] = [];
-  let reason = "";
-  for (const text of stderr.split("\n")) {
-    const failed = /^Command failed -:(\d+)/.exec(text);
-    if (!failed) reason = text.replace(/^(RTNETLINK answers|Error): /, "") || reason;
-    else {
-      failures.push({ line: lines[Number(failed[1]) - 1] ?? "", reason: reasonOf(reason) });
-      reason = "";
-    }
-  }
-  if (failures.length === 0) failures.push({ line: lines[0]!, reason: reasonOf(stderr) });
-  return failures;
-}
 
 /** Whether this network namespace has an interface of that name. */
 export async function linkExists(name: string): Promise<boolean> {
@@ -77,7 +52,7 @@ export async function configureLink(
   listenPort: number,
 ): Promise<boolean> {
   const run = async (lines: string[]) => {
-    const [failure] = await ipBatch(lines);
+    const [failure] = await runIpBatch(lines);
     if (failure === undefined) return;
     // The kernel's WireGuard binds its port when the link comes up.
     if (EADDRINUSE_TEXT.test(failure.reason) && failure.line.endsWith(" up")) {
@@ -113,7 +88,7 @@ export async function changeRoutes(
 ): Promise<Map<string, string>> {
   const line = (verb: string, prefix: string) => `route ${verb} ${prefix} dev ${name}`;
   // Never "replace": that would take over a route of the same prefix on another interface.
-  const failures = await ipBatch([
+  const failures = await runIpBatch([
     ...add.map((prefix) => line("add", prefix)),
     ...remove.map((prefix) => line("del", prefix)),
   ]);
