@@ -50,6 +50,11 @@ export class NexctlHost {
     return new NexctlHost(program, dir, control, certificate.ca);
   }
 
+  /** Of both users. */
+  get password(): string {
+    return PASSWORD;
+  }
+
   get serviceUrl(): string {
     return this.control.serviceUrl;
   }
