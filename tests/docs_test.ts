@@ -1,4 +1,5 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
+import { CLIENT_COMMANDS } from "../client/table.ts";
 import { relayParts, replacePart } from "../scripts/docs.ts";
 
 const ROOT = new URL("../", import.meta.url);
@@ -33,7 +34,7 @@ Deno.test("docs/relay-tests.md names only tests that exist", () => {
 });
 
 Deno.test("documents about the agent's tests name only tests that exist, and every mistake of the list", () => {
-  const folders = ["agent", "control", "proxy", "relay", "tests"];
+  const folders = ["agent", "client", "control", "proxy", "relay", "tests"];
   const code = folders.flatMap((folder) => [...testFiles(folder)]).map(read).join("\n");
   const weaknesses = read("docs/weaknesses.md");
   for (const text of [weaknesses, read("docs/agent-tests.md")]) {
@@ -43,10 +44,27 @@ Deno.test("documents about the agent's tests name only tests that exist, and eve
     ok(names.length > 40);
     deepEqual(names.filter((name) => !['"', "`"].some((q) => code.includes(q + name + q))), []);
   }
-  const numbers = Array.from({ length: 24 }, (_, i) => String(i + 1));
+  const numbers = Array.from({ length: 27 }, (_, i) => String(i + 1));
   numbers.splice(20, 0, "20a", "20b", "20c");
   const found = [...weaknesses.matchAll(/^\| (\d+[a-c]?) +\|/gm)].map(([, number]) => number);
   deepEqual(found, numbers);
+});
+
+Deno.test("docs/client.md has every command once, with flags that it takes", () => {
+  const found = rows(read("docs/client.md")).flatMap((row) => {
+    const [, cell = "", what = ""] = row.split("|");
+    return [...cell.matchAll(/`([a-z][^`]*)`/g)].map(([, text]) => ({ text: text!, cell, what }));
+  });
+  for (const { path, options } of CLIENT_COMMANDS) {
+    const own = found.filter(({ text }) =>
+      text === path || text.startsWith(`${path} -`) ||
+      text.startsWith(`${path} [`)
+    );
+    equal(own.length, 1, path);
+    const flags = `${own[0]!.text} ${own[0]!.what}`.match(/--[a-z0-9-]+/g) ?? [];
+    const known = options.map(({ name }) => `--${name}`);
+    deepEqual(flags.filter((flag) => !known.includes(flag)), [], path);
+  }
 });
 
 Deno.test("links between documents lead to files and headings that exist", () => {
