@@ -63,7 +63,8 @@ export async function bootstrap(
   const userId = await store.write(async (write) => {
     // Another control plane on the same database may have been faster.
     if (await firstAccount(write.db)) return undefined;
-    const account = await createAccount(write, { username: admin.username, passwordHash });
+    const { username } = admin;
+    const account = await createAccount(write, { username, passwordHash, operator: true });
     const id = await createUser(write, { username: account.username, subject: account.id });
     const description = "made at the first start";
     await createRegKey(write, { id: keyId, ownerId: id, vpcId: id, description, token: regKey });

@@ -13,6 +13,7 @@ import {
 } from "./events/mod.ts";
 import { DEFAULT_HOLD, Holder, type HoldOptions } from "./http/mod.ts";
 import { type Issuer, openIssuer } from "./issuer/mod.ts";
+import { type OwnRelay, publishOwnRelay, RelayProber } from "./relay_regions/mod.ts";
 import { loadSecret, openStateDir } from "./state_dir.ts";
 import { Store } from "./store/mod.ts";
 
@@ -48,6 +49,8 @@ export interface ControlService {
    * can go wrong any more: a start that fails makes no user whose password nobody gets to see.
    */
   bootstrap(): Promise<Bootstrap>;
+  /** Tells agents of the relay in this process, as the operator may then change. */
+  publishRelay(own: OwnRelay): Promise<void>;
   /** Open event streams. */
   streams(): number;
   /** Cuts off the streams, and waits a moment for the answers that are under way. */
@@ -95,6 +98,10 @@ async function open(
     deps.feed.close();
   });
   await deps.online.start();
+  const prober = new RelayProber(store);
+  closers.push(() => prober.close());
+  prober.start();
+  deps.relayHealth = (id) => prober.health(id);
   const app = createApp(deps);
   let busy = 0;
   const finish = async () => {
@@ -121,6 +128,7 @@ async function open(
         username: admin?.username ?? "admin",
         password: admin?.password,
       }),
+    publishRelay: (own) => publishOwnRelay(store, own),
     streams: () => deps.streams.size,
     finish,
     close: closeAll,

@@ -3,6 +3,7 @@ import type { DeviceDeps } from "../devices/mod.ts";
 import type { Feed, OnlineTracker, StreamRegistry, StreamTimes } from "../events/mod.ts";
 import type { Holder } from "../http/mod.ts";
 import type { Issuer } from "../issuer/mod.ts";
+import type { RelayHealth } from "./types.ts";
 
 /** What the routes work with. */
 export interface ApiDeps extends DeviceDeps {
@@ -11,6 +12,8 @@ export interface ApiDeps extends DeviceDeps {
   online: OnlineTracker;
   holder: Holder;
   streamTimes: StreamTimes;
+  /** What was seen of a public relay, by its id. */
+  relayHealth?: ((id: string) => RelayHealth | undefined) | undefined;
   /** Signs users in; without it there are only registration keys and devices. */
   issuer?: Issuer | undefined;
   /** Checks bearer values of users in place of the issuer. */

@@ -18,6 +18,7 @@ import { healthRoutes } from "./health.ts";
 import { invitationRoutes } from "./invitations.ts";
 import { organizationRoutes } from "./organizations.ts";
 import { regKeyRoutes } from "./reg_keys.ts";
+import { relayRegionRoutes } from "./relay_regions.ts";
 import { securityGroupRoutes } from "./security_groups.ts";
 import { serviceNetworkRoutes } from "./service_networks.ts";
 import { userRoutes } from "./users.ts";
@@ -59,6 +60,7 @@ export function createApp(deps: ApiDeps): App {
   securityGroupRoutes(app, deps);
   serviceNetworkRoutes(app, deps);
   featureRoutes(app);
+  relayRegionRoutes(app, deps);
   eventRoutes(app, deps);
   healthRoutes(app, deps);
   app.doc31("/openapi/doc.json", {

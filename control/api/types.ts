@@ -210,8 +210,52 @@ export interface AddSecurityGroup {
 /** Body of `PATCH /api/security-groups/{id}`: what is absent stays. */
 export type UpdateSecurityGroup = Omit<AddSecurityGroup, "vpc_id">;
 
+/** What the control plane saw when it last looked at a relay. */
+export interface RelayHealth {
+  state: "up" | "down";
+  /** From question to answer, ms. */
+  latency_ms?: number;
+  error?: string;
+  checked_at: string;
+}
+
+/** A public relay that agents are told of. Our own addition: stock servers have none. */
+export interface RelayRegion {
+  id: string;
+  name: string;
+  /** Of the DERP map; relays of one region are linked with each other. */
+  region_id: number;
+  hostname: string;
+  port: number;
+  /** 0: none. */
+  stun_port: number;
+  /** PEM of the only authorities to trust there. */
+  ca?: string;
+  weight: number;
+  drained: boolean;
+  revision: number;
+  /** Known to agents without being told, and used while there is no other. */
+  built_in?: true;
+  health?: RelayHealth;
+}
+
+/** Body of `POST /api/relay-regions`. */
+export interface AddRelayRegion {
+  name?: string | null | undefined;
+  region_id?: number | null | undefined;
+  hostname?: string | null | undefined;
+  port?: number | null | undefined;
+  stun_port?: number | null | undefined;
+  ca?: string | null | undefined;
+  weight?: number | null | undefined;
+  drained?: boolean | null | undefined;
+}
+
+/** Body of `PATCH /api/relay-regions/{id}`: what is absent stays. */
+export type UpdateRelayRegion = AddRelayRegion;
+
 /** What a watch may ask for. */
-export type WatchKind = "device" | "security-group" | "device-metadata" | "vpc";
+export type WatchKind = "device" | "security-group" | "device-metadata" | "vpc" | "relay-region";
 
 /** One entry of the body of `POST /api/events`. */
 export interface Watch {
@@ -227,6 +271,7 @@ export type WatchEvent =
   | { kind: "security-group"; type: "change" | "delete"; value: SecurityGroup }
   | { kind: "device-metadata"; type: "change" | "delete"; value: DeviceMetadata }
   | { kind: "vpc"; type: "change" | "delete"; value: Vpc }
+  | { kind: "relay-region"; type: "change" | "delete"; value: RelayRegion }
   | { kind: WatchKind; type: "tail" }
   | { kind?: undefined; type: "error"; value: { error: string } };
 

@@ -7,7 +7,7 @@ import { isUuid, MAX_KEY } from "./schemas.ts";
 import type { WatchKind } from "./types.ts";
 import { visibleVpc } from "./vpcs.ts";
 
-const KINDS = ["device", "security-group", "device-metadata", "vpc"] as const;
+const KINDS = ["device", "security-group", "device-metadata", "vpc", "relay-region"] as const;
 
 /** Body of a watch request. Kinds and options are checked by {@linkcode watchRequests}. */
 export const watchesSchema = z.array(
@@ -52,6 +52,8 @@ async function topicOf(
   options: Options,
   pathVpc: string | undefined,
 ): Promise<Topic> {
+  // Ours alone: stock agents never ask for it, and it belongs to no VPC.
+  if (kind === "relay-region") return { kind, vpcId: "" };
   const deviceId = kind === "device-metadata" ? options.id("device-id") : undefined;
   const vpcId = pathVpc ?? options.id("vpc-id") ??
     (deviceId && (await findDevice(db, deviceId))?.vpc_id);

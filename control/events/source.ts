@@ -7,6 +7,7 @@ import {
   type RevisionName,
   toDevice,
   toMetadata,
+  toRelayRegion,
   toSecurityGroup,
   toVpc,
 } from "../store/mod.ts";
@@ -45,6 +46,7 @@ export const REVISIONS: Readonly<Record<WatchKind, RevisionName>> = {
   "device-metadata": "device_metadata",
   "security-group": "security_groups",
   "vpc": "vpcs",
+  "relay-region": "relay_regions",
 };
 
 /**
@@ -113,6 +115,13 @@ const READERS: Record<WatchKind, PageReader> = {
       .where((eb) => eb.or([eb("deleted_at", "is", null), eb("revision", ">", deletesAfter)]))
       .orderBy("revision").limit(limit).execute();
     return rows.map((row) => entry(row.id, row, toVpc(row)));
+  },
+  // The same for all VPCs.
+  "relay-region": async (db, _topic, { after, deletesAfter, limit }) => {
+    const rows = await db.selectFrom("relay_regions").selectAll().where("revision", ">", after)
+      .where((eb) => eb.or([eb("deleted_at", "is", null), eb("revision", ">", deletesAfter)]))
+      .orderBy("revision").limit(limit).execute();
+    return rows.map((row) => entry(row.id, row, toRelayRegion(row)));
   },
 };
 

@@ -3,6 +3,7 @@ import type {
   DeviceMetadata,
   Organization,
   RegKey,
+  RelayRegion,
   SecurityGroup,
   User,
   Vpc,
@@ -12,6 +13,7 @@ import type {
   MetadataRow,
   OrganizationRow,
   RegKeyRow,
+  RelayRegionRow,
   SecurityGroupRow,
   UserRow,
   VpcRow,
@@ -49,6 +51,16 @@ export function toUser({ id, full_name, picture, username }: UserRow): User {
 /** An organization as the API shows it. */
 export function toOrganization({ id, name, description }: OrganizationRow): Organization {
   return { id, name, description };
+}
+
+/** A public relay as the API shows it. */
+export function toRelayRegion(row: RelayRegionRow): RelayRegion {
+  const { id, name, region_id, hostname, port, stun_port, ca, weight, drained, revision } = row;
+  return {
+    ...{ id, name, region_id, hostname, port, stun_port },
+    ...(ca === "" ? {} : { ca }),
+    ...{ weight, drained: drained !== 0, revision },
+  };
 }
 
 /** A VPC as the API shows it. */

@@ -16,6 +16,7 @@ export interface Tables {
   memberships: { user_id: string; organization_id: string; roles_json: string };
   invitations: InvitationRow;
   service_networks: ServiceNetworkRow;
+  relay_regions: RelayRegionRow;
   vpcs: VpcRow;
   security_groups: SecurityGroupRow & {
     /** The revision at its making: orders lists. */
@@ -41,7 +42,12 @@ export interface Tables {
 }
 
 /** Each of these has its own counter, as each is its own kind of watch. */
-export type RevisionName = "devices" | "device_metadata" | "security_groups" | "vpcs";
+export type RevisionName =
+  | "devices"
+  | "device_metadata"
+  | "security_groups"
+  | "vpcs"
+  | "relay_regions";
 
 /** Who signs in at this control plane. */
 export interface AccountRow {
@@ -54,6 +60,26 @@ export interface AccountRow {
   /** Part of every token of the account: a higher number ends all of them. */
   generation: number;
   created_at: string;
+  /** 1: runs this control plane, and changes what is common to all organizations. */
+  operator: number;
+}
+
+/** A public relay. */
+export interface RelayRegionRow {
+  id: string;
+  name: string;
+  region_id: number;
+  hostname: string;
+  port: number;
+  /** 0: none. */
+  stun_port: number;
+  /** PEM; `""`: the system's authorities. */
+  ca: string;
+  weight: number;
+  drained: number;
+  revision: number;
+  created_at: string;
+  deleted_at: string | null;
 }
 
 /** A user of the API: made when an account is first seen there. */

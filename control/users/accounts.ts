@@ -9,7 +9,14 @@ import { createUser } from "../tenants.ts";
  */
 export async function createAccount(
   write: Write,
-  account: { username: string; passwordHash: string; fullName?: string; email?: string },
+  account: {
+    username: string;
+    passwordHash: string;
+    fullName?: string;
+    email?: string;
+    /** Runs this control plane. */
+    operator?: boolean;
+  },
 ): Promise<AccountRow> {
   const row: AccountRow = {
     id: crypto.randomUUID(),
@@ -19,6 +26,7 @@ export async function createAccount(
     password_hash: account.passwordHash,
     generation: 1,
     created_at: new Date().toISOString(),
+    operator: account.operator ? 1 : 0,
   };
   await write.db.insertInto("accounts").values(row).execute();
   return row;

@@ -23,6 +23,7 @@ const KINDS: ReadonlySet<string> = new Set<RevisionName>([
   "device_metadata",
   "security_groups",
   "vpcs",
+  "relay_regions",
 ]);
 
 /** Tells the other control planes, when the transaction is committed, what it has changed. */
