@@ -28,6 +28,7 @@ export const CLIENT_GROUPS: Record<string, string> = {
   "organization user": "members of an organization",
   invitation: "invitations into an organization",
   user: "your account, and your session at the control plane",
+  "relay-region": "public relays that agents use (for the operator of a control plane)",
   "service-network": "service networks, where the control plane has them",
 };
 
@@ -41,6 +42,18 @@ const INVITATION: OptionSpec = idOption("inv-id", "the invitation");
 const NETWORK: OptionSpec = idOption("service-network-id", "the service network");
 const KEY: OptionSpec = textOption("key", "name of the entry");
 const DESCRIPTION: OptionSpec = textOption("description", "what it is for");
+
+const RELAY_REGION: OptionSpec = {
+  ...textOption("relay-region", "the relay, by its name, host or id", "NAME"),
+};
+const RELAY_FIELDS = [
+  textOption("name", "its name; otherwise its host's", "NAME"),
+  textOption("port", "its TCP port; otherwise 443", "PORT"),
+  textOption("stun-port", "its STUN port, 0 for none; otherwise 3478", "PORT"),
+  textOption("relay-ca", "PEM file of the only authorities to trust there", "FILE"),
+  textOption("weight", "0 to 1000: of relays equally near the heaviest is used", "N"),
+  textOption("region-id", "its region in the DERP map, shared by relays that are linked", "N"),
+];
 
 const EXPIRATION = (help: string): OptionSpec => textOption("expiration", help, "TIME");
 const SETTINGS: OptionSpec = textOption("settings", "settings for hosts: a JSON object", "JSON");
@@ -183,6 +196,25 @@ export const CLIENT_COMMANDS: ClientCommandSpec[] = [
     ORGANIZATION(),
     FULL,
   ]),
+
+  command("relay-region list", "list the public relays, with their health", [FULL]),
+  command("relay-region add", "add a public relay", [
+    textOption("hostname", "where it is: a DNS name or an address", "HOST"),
+    ...RELAY_FIELDS,
+    FULL,
+  ]),
+  command("relay-region update", "change a public relay", [
+    RELAY_REGION,
+    textOption("hostname", "where it is: a DNS name or an address", "HOST"),
+    ...RELAY_FIELDS,
+    FULL,
+  ]),
+  command("relay-region drain", "have all agents leave a public relay", [
+    RELAY_REGION,
+    { name: "undo", kind: "boolean", default: false, help: "have it used again" },
+    FULL,
+  ]),
+  command("relay-region delete", "delete a public relay; agents leave it", [RELAY_REGION, FULL]),
 
   command("service-network list", "list service networks", [FULL]),
   command("service-network create", "create a service network", [

@@ -69,6 +69,15 @@ export class Flags {
     return this.id(name) ?? this.#missing(name, "UUID");
   }
 
+  /** A whole number of a range, or undefined where it was not given. */
+  integer(name: string, least: number, most: number): number | undefined {
+    const value = this.filled(name);
+    if (value === undefined) return undefined;
+    const number = Number(value);
+    if (/^\d{1,9}$/.test(value) && number >= least && number <= most) return number;
+    throw usageError(`--${name} ${value.slice(0, 60)} is no number from ${least} to ${most}`);
+  }
+
   /** Whether a switch is on. */
   on(name: string): boolean {
     return this.#values[name] === true;

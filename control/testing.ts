@@ -102,6 +102,16 @@ export class TestControl {
     return userId;
   }
 
+  /** Makes the user who runs this control plane. */
+  async addOperator(username: string, token: string): Promise<string> {
+    const { db } = this.store;
+    const subject = await this.addAccount(username, crypto.randomUUID());
+    const id = await this.addUser(username, token);
+    await db.updateTable("accounts").set({ operator: 1 }).where("id", "=", subject).execute();
+    await db.updateTable("users").set({ subject }).where("id", "=", id).execute();
+    return id;
+  }
+
   /** Makes an account that signs in with a password; its user is made when it is first seen. */
   async addAccount(username: string, password: string): Promise<string> {
     const passwordHash = await hashPassword(password);

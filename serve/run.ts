@@ -26,6 +26,9 @@ export async function runServe(values: Values, context: ServeContext): Promise<v
     share.ca = relay.ca;
     // Last of all: a start that fails makes no user whose password nobody gets to see.
     const first = await control.bootstrap();
+    await control.publishRelay({
+      ...{ hostname, port, stunPort: relay.stunPort ?? 0, ca: relay.ca ?? "" },
+    });
     const said: Started = {
       ...first,
       serviceUrl: control.serviceUrl(),

@@ -6,6 +6,7 @@
 import { DEVICE_COMMANDS } from "./devices.ts";
 import { ORGANIZATION_COMMANDS } from "./organizations.ts";
 import { REG_KEY_COMMANDS } from "./reg_keys.ts";
+import { RELAY_REGION_COMMANDS } from "./relay_regions.ts";
 import { SECURITY_GROUP_COMMANDS } from "./security_groups.ts";
 import type { Command } from "./types.ts";
 import { USER_COMMANDS } from "./users.ts";
@@ -19,4 +20,5 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   ...SECURITY_GROUP_COMMANDS,
   ...ORGANIZATION_COMMANDS,
   ...USER_COMMANDS,
+  ...RELAY_REGION_COMMANDS,
 };

@@ -157,3 +157,30 @@ export const SERVICE_NETWORK: View = [
   field("ORGANIZATION ID", "organization_id", true),
   free("DESCRIPTION", "description"),
 ];
+
+export const RELAY_REGION: View = [
+  field("RELAY REGION ID", "id", true),
+  free("NAME", "name"),
+  field("REGION", "region_id"),
+  {
+    title: "ADDRESS",
+    of: ({ hostname, port }) => `${word(hostname)}${port === 443 ? "" : `:${word(port)}`}`,
+  },
+  more("STUN PORT", ({ stun_port }) => stun_port === 0 ? "none" : word(stun_port)),
+  more("CA", ({ ca }) => ca === undefined ? "system" : "its own"),
+  field("WEIGHT", "weight"),
+  {
+    title: "STATE",
+    of: ({ drained, built_in }) =>
+      drained === true ? "drained" : built_in === true ? "built in" : "in use",
+  },
+  {
+    title: "HEALTH",
+    of: ({ health }) => {
+      const { state, latency_ms } = object(health);
+      return state === "up" ? `up, ${word(latency_ms)} ms` : word(state);
+    },
+  },
+  more("FAULT", ({ health }) => word(object(health).error)),
+  more("LOOKED AT", ({ health }) => time(object(health).checked_at)),
+];

@@ -11,11 +11,7 @@ const PATH = "/api/relay-regions";
 
 async function start(): Promise<TestControl> {
   const control = await TestControl.start();
-  const { db } = control.store;
-  const subject = await control.addAccount("operator", "irrelevant");
-  const id = await control.addUser("operator", OPERATOR);
-  await db.updateTable("accounts").set({ operator: 1 }).where("id", "=", subject).execute();
-  await db.updateTable("users").set({ subject }).where("id", "=", id).execute();
+  await control.addOperator("operator", OPERATOR);
   return control;
 }
 
