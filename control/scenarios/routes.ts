@@ -1,4 +1,5 @@
 /** Every route of the API as a call about the targets of a {@linkcode World}. */
+import { BUILT_IN } from "../relay_regions/mod.ts";
 import type { Targets, World } from "./world.ts";
 
 /** How a route is called, and what its answer to somebody who sees the target holds. */
@@ -78,6 +79,14 @@ export const CALLS: Readonly<Record<string, Call>> = {
     body: () => ({ a: 2 }),
   },
   "DELETE /api/devices/{id}/metadata/{key}": { params: (t) => [t.device, "k"] },
+  "GET /api/relay-regions": {},
+  "POST /api/relay-regions": { body: () => ({ hostname: "relay.test" }) },
+  "GET /api/relay-regions/{id}": { params: () => [BUILT_IN.id] },
+  "PATCH /api/relay-regions/{id}": {
+    params: () => [BUILT_IN.id],
+    body: () => ({ drained: true }),
+  },
+  "DELETE /api/relay-regions/{id}": { params: () => [BUILT_IN.id] },
   "GET /api/fflags": {},
   "GET /api/fflags/{name}": { params: () => ["devices"] },
   "GET /api/service-networks": { shows: "network" },
