@@ -7,6 +7,7 @@ import { getLogger } from "@logtape/logtape";
 import { cleanText, reasonOf } from "../errors.ts";
 import type { HostFacts, HostRoom } from "../host/mod.ts";
 import { hostsFilePath } from "../platform/mod.ts";
+import { type AskDns, askDns, KnownNames } from "./dns.ts";
 import { othersOf, ownerToken, ownNames, type Pin, withBlock, withoutBlock } from "./block.ts";
 import { editFile, sameStamp, type Stamp, stamp } from "./file.ts";
 import { readName, readTarget, refusedName } from "./judge.ts";
@@ -28,16 +29,24 @@ export interface HostsFileOptions {
   forbidden: readonly string[];
   hostname?: () => string;
   now?: () => number;
+  dns?: AskDns;
 }
 
 /**
  * The room that pins the names of relays (`pin` in the facts) to their addresses. It has a block of
  * its own in the file, changes no other line, and takes the block away at the end or, after a crash,
  * at the next start. A name or an address that could redirect anything but a relay is refused, and
- * told in the notes; so is a file that cannot be changed, as the agent can do without.
+ * told in the notes; so is a file that cannot be changed, as the agent can do without. A name that the
+ * DNS knows is not pinned: it is somebody's, or the relay's and needs no pin.
  */
 export function hostsFile(options: HostsFileOptions): HostRoom {
   return new HostsFileRoom(options);
+}
+
+/** What is to be pinned, and what of it was refused. */
+interface Judged {
+  pins: Pin[];
+  problems: string[];
 }
 
 class HostsFileRoom implements HostRoom {
@@ -51,12 +60,16 @@ class HostsFileRoom implements HostRoom {
   #stamp: Stamp | undefined;
   #failedAt: number | undefined;
   #notes: string[] = [];
+  readonly #dns: KnownNames;
+  /** What the file has of us. */
+  #pinned: readonly Pin[] = [];
 
   constructor(options: HostsFileOptions) {
     this.#options = options;
     this.#path = options.path ?? hostsFilePath();
     this.#owner = ownerToken(options.owner);
     this.#now = options.now ?? Date.now;
+    this.#dns = new KnownNames(options.dns ?? askDns, this.#now);
   }
 
   async repair(): Promise<void> {
@@ -64,7 +77,7 @@ class HostsFileRoom implements HostRoom {
   }
 
   async apply(facts: HostFacts): Promise<void> {
-    const { pins, problems } = this.#judge(facts);
+    const { pins, problems } = await this.#unknownToDns(this.#judge(facts));
     const wanted = JSON.stringify([pins, problems]);
     if (pins.length === 0 && this.#written === "") {
       this.#tell(problems);
@@ -89,10 +102,12 @@ class HostsFileRoom implements HostRoom {
   }
 
   async close(): Promise<void> {
+    this.#dns.close();
     if (this.#written === "") return;
     await this.#clear();
     this.#written = "";
     this.#notes = [];
+    this.#pinned = [];
   }
 
   async #write(pins: readonly Pin[], problems: readonly string[]): Promise<void> {
@@ -118,6 +133,7 @@ class HostsFileRoom implements HostRoom {
       if (text === undefined && used.length === 0) return undefined;
       return withBlock(text, this.#owner, used, lineEnd());
     }, { removeEmpty: (text) => withoutBlock(text, this.#owner).made });
+    this.#pinned = used;
     for (const { host, address } of used) notes.push(`${host} is ${address} in ${this.#path}`);
     this.#tell(notes);
   }
@@ -131,7 +147,25 @@ class HostsFileRoom implements HostRoom {
     );
   }
 
-  #judge(facts: HostFacts): { pins: Pin[]; problems: string[] } {
+  /** Leaves out what the DNS knows. */
+  async #unknownToDns({ pins, problems }: Judged): Promise<Judged> {
+    const names = [...new Set(pins.map(({ host }) => host))];
+    const found = await this.#dns.addressesOf(names, new Set(this.#pinned.map(({ host }) => host)));
+    const told: string[] = [];
+    const left = pins.filter(({ host, address }) => {
+      // What came late may be our own pin, told by a name server that reads the hosts file.
+      const own = new Set(this.#pinned.filter((pin) => pin.host === host).map((p) => p.address));
+      const others = found.get(host)!.filter((one) => !own.has(one));
+      if (others.length === 0) return true;
+      if (!others.includes(address)) {
+        told.push(`${host} is not pinned: the DNS knows it, at ${cleanText(others[0]!, 45)}`);
+      }
+      return false;
+    });
+    return { pins: left, problems: [...problems, ...told] };
+  }
+
+  #judge(facts: HostFacts): Judged {
     const pins: Pin[] = [], problems: string[] = [];
     const refuse = (host: string, problem: string) =>
       problems.push(`${cleanText(host, 80)} is not pinned: ${problem}`);

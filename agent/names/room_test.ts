@@ -38,6 +38,7 @@ function roomOn(path: string, more: Partial<Parameters<typeof hostsFile>[0]> = {
     owner: "wg0",
     forbidden: ["api.try.example"],
     hostname: () => "thishost.lan",
+    dns: () => Promise.resolve([]),
     ...more,
   });
 }
@@ -151,6 +152,60 @@ Deno.test("room never pins a name by which another relay is looked up", () =>
     );
     assert.match(room.notes()[0]!, /public\.example is not pinned: another relay has this name/);
     await room.close();
+  }));
+
+Deno.test("room pins no name that the DNS knows, before or after", () =>
+  inDir(async (dir) => {
+    const path = `${dir}/hosts`;
+    await Deno.writeTextFile(path, BASE);
+    let now = 0;
+    const answers: Record<string, string[]> = { "shop.example": ["198.51.100.1", "2001:db8::1"] };
+    const asked: string[] = [];
+    const dns = (name: string) => {
+      asked.push(name);
+      return Promise.resolve(answers[name] ?? []);
+    };
+    const room = roomOn(path, { dns, now: () => now });
+    const facts = factsOf(relay("relay.example"), relay("shop.example"));
+    await room.apply!(facts);
+    const pinned = await read(path);
+    assert.ok(pinned.includes("203.0.113.9 relay.example") && !pinned.includes("shop"));
+    assert.equal(
+      room.notes()[0],
+      "shop.example is not pinned: the DNS knows it, at 198.51.100.1",
+    );
+    // A name server that reads the hosts file tells what we wrote, or what we wrote before.
+    answers["relay.example"] = ["203.0.113.9"];
+    now += 60_000;
+    await room.apply!(facts);
+    await room.apply!(factsOf(relay("relay.example", "203.0.113.10"), relay("shop.example")));
+    assert.ok((await read(path)).includes("203.0.113.10 relay.example"));
+    assert.deepEqual(asked, ["relay.example", "shop.example", "shop.example"]);
+    // It is the relay's own, and is not told as a problem.
+    await room.apply!(factsOf(relay("shop.example", "198.51.100.1")));
+    assert.equal(await read(path), BASE);
+    assert.deepEqual(room.notes(), []);
+  }));
+
+Deno.test("room pins while no name server answers, and takes that back when one does", () =>
+  inDir(async (dir) => {
+    const path = `${dir}/hosts`;
+    await Deno.writeTextFile(path, BASE);
+    const { promise, resolve } = Promise.withResolvers<string[]>();
+    const room = roomOn(path, { dns: () => promise });
+    const facts = factsOf(relay("shop.example"));
+    const began = performance.now();
+    await room.apply!(facts);
+    assert.ok(performance.now() - began < 2_000);
+    assert.ok((await read(path)).includes("shop.example"));
+    resolve(["198.51.100.1"]);
+    await promise;
+    await room.apply!(facts);
+    assert.equal(await read(path), BASE);
+    const failing = roomOn(path, { dns: () => Promise.reject(new Error("refused")) });
+    await failing.apply!(facts);
+    assert.ok((await read(path)).includes("shop.example"));
+    await failing.close();
   }));
 
 Deno.test("room tells of another's line for the same name", () =>
