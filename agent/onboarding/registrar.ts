@@ -47,7 +47,7 @@ export class Registrar {
 
   constructor(options: RegistrarOptions) {
     this.#options = options;
-    const { join, remember } = options;
+    const { join } = options;
     const state = this.#own(options.state);
     const { deviceId, deviceToken } = state;
     this.known = deviceId !== undefined;
@@ -61,7 +61,8 @@ export class Registrar {
       credential,
       hostname: options.hostname,
       kept: state,
-      remember,
+      // Whose they are goes with them: the next start may be for somebody else.
+      remember: (change) => options.remember({ ...change, ...this.#whose() }),
       show: (prompt) => {
         this.#prompt = prompt;
         options.show?.(prompt);
@@ -100,12 +101,7 @@ export class Registrar {
       : await this.#byUser(this.#session, self, signal);
     const { device, deviceToken } = onboarded;
     this.#device = { deviceId: device.id, deviceToken };
-    const { credential, apiUrl } = this.#options.join;
-    this.#options.remember({
-      ...this.#device,
-      api: apiUrl.origin,
-      user: credential.kind === "password" ? credential.username : undefined,
-    });
+    this.#options.remember({ ...this.#device, ...this.#whose() });
     return onboarded;
   }
 
@@ -161,6 +157,15 @@ export class Registrar {
         session.forget();
       }
     }
+  }
+
+  /** Whom secrets belong to. */
+  #whose(): Pick<StateChange, "api" | "user"> {
+    const { credential, apiUrl } = this.#options.join;
+    return {
+      api: apiUrl.origin,
+      user: credential.kind === "password" ? credential.username : undefined,
+    };
   }
 
   /** What of the state belongs to this control plane and this user: secrets go nowhere else. */

@@ -252,6 +252,27 @@ Deno.test("secrets of one control plane or user are shown to no other", async ()
   assert(!host.bearers.has(deviceToken) && !host.bearers.has(authToken!.accessToken));
 });
 
+Deno.test("a session is nobody else's also when its host never became a device", async () => {
+  await using host = await Host.open();
+  await (await host.start(BOB)).signIn(host.signal);
+  await host.store.save();
+  const { accessToken } = host.store.state.authToken!;
+  await host.control.addAccount("eve", PASSWORD);
+  const others: Parameters<Host["start"]>[] = [
+    [{ ...BOB, username: "eve" }],
+    [BOB, { origin: "https://api.other.test" }],
+  ];
+  for (const other of others) {
+    await host.store.save();
+    const kept = await Deno.readTextFile(`${host.dir}/state.json`);
+    const registrar = await host.start(...other);
+    await registrar.register(host.self(), host.signal).catch(() => {});
+    assert(host.log.length > 0 && !host.bearers.has(accessToken));
+    await host.store.save();
+    await Deno.writeTextFile(`${host.dir}/state.json`, kept);
+  }
+});
+
 Deno.test("a refused session is begun anew, and a wrong password is told with the host that refused it", async () => {
   await using host = await Host.open();
   const registrar = await host.start(BOB);
@@ -260,6 +281,7 @@ Deno.test("a refused session is begun anew, and a wrong password is told with th
   await host.control.store.db.updateTable("accounts").set({ generation: 2 }).execute();
   await registrar.register(host.self(), host.signal);
   assert.equal(host.log.filter((line) => line === "POST /oauth/token").length, 2);
+  await host.store.save();
   const wrong = await host.start({ ...BOB, username: "eve" });
   await assert.rejects(
     wrong.signIn(host.signal),
