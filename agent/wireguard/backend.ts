@@ -18,8 +18,9 @@ export interface PeerSet {
    * is a session, else a handshake.
    */
   wake?: boolean;
-  /** Forget the allowed IPs that are not in `allowedIps`. */
+  /** The peer loses allowed IPs: forget those that are not in `allowedIps`. */
   replaceAllowedIps?: boolean;
+  /** All that the peer is to have. */
   allowedIps?: string[];
 }
 

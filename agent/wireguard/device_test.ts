@@ -154,6 +154,14 @@ test("routes follow the allowed IPs and touch no other route", async ({ open, a 
     "100.64.0.2/32",
     "fd00:6e78::2/128",
   ]);
+  // One more does not cost the others.
+  await setPeers(a, peer("b", undefined, ["10.8.1.0/24", "10.8.2.0/24"]));
+  assert.deepEqual((await stats(a))[0]!.allowedIps.sort(), [
+    "10.8.1.0/24",
+    "10.8.2.0/24",
+    "100.64.0.2/32",
+    "fd00:6e78::2/128",
+  ]);
   await setPeers(a);
   assert.deepEqual(await routes(a), []);
   assert.deepEqual(await stats(a), []);

@@ -174,8 +174,9 @@ function update(key: string, have: CheckedPeer, want: CheckedPeer): PeerSet | un
     change.replaceAllowedIps = true;
     change.allowedIps = want.allowedIps;
   } else if (want.allowedIps.length > have.allowedIps.length) {
-    // Adding alone leaves no moment in which the kept prefixes lead nowhere.
-    change.allowedIps = want.allowedIps.filter((prefix) => !have.allowedIps.includes(prefix));
+    // Adding alone leaves no moment in which the kept prefixes lead nowhere. They are told again all
+    // the same: wg(8) forgets what it is not told.
+    change.allowedIps = want.allowedIps;
   }
   return Object.keys(change).length > 2 ? change : undefined;
 }

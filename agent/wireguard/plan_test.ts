@@ -21,8 +21,12 @@ function peer(n: number, change: Partial<PeerConfig> = {}): PeerConfig {
 const check = (peers: PeerConfig[], applied: PeerTable = new Map()) =>
   checkPeers(peers, applied, OWN);
 
-/** What a device with `table` has after `changes`: prefixes move, absent fields stay. */
-function apply(table: PeerTable, changes: PeerSet[]): PeerTable {
+/**
+ * What a device with `table` has after `changes`: prefixes move, absent fields stay.
+ *
+ * @param replaces as wg(8), which forgets a peer's prefixes whenever it is given any
+ */
+function apply(table: PeerTable, changes: PeerSet[], replaces = false): PeerTable {
   const next: PeerTable = new Map([...table].map(([key, value]) => [key, structuredClone(value)]));
   for (const change of changes) {
     const key = change.publicKey;
@@ -35,7 +39,8 @@ function apply(table: PeerTable, changes: PeerSet[]): PeerTable {
     next.set(key, target);
     if (change.endpoint !== undefined) target.endpoint = change.endpoint;
     if (change.keepaliveSeconds !== undefined) target.keepaliveSeconds = change.keepaliveSeconds;
-    if (change.replaceAllowedIps) target.allowedIps = [];
+    const forget = replaces && change.allowedIps !== undefined;
+    if (change.replaceAllowedIps || forget) target.allowedIps = [];
     for (const prefix of change.allowedIps ?? []) {
       for (const other of next.values()) {
         other.allowedIps = other.allowedIps.filter((held) => held !== prefix);
@@ -87,7 +92,7 @@ Deno.test("plan adds allowed IPs without forgetting the others", () => {
   const { wanted: before } = check([peer(1)]);
   const more = check([peer(1, { allowedIps: ["100.64.0.1", "10.0.0.0/8"] })], before).wanted;
   assert.deepEqual(diffPeers(before, more), [
-    { publicKey: hex(1), updateOnly: true, allowedIps: ["10.0.0.0/8"] },
+    { publicKey: hex(1), updateOnly: true, allowedIps: ["10.0.0.0/8", "100.64.0.1/32"] },
   ]);
   assert.deepEqual(diffPeers(more, before), [{
     publicKey: hex(1),
@@ -143,8 +148,10 @@ Deno.test("plan brings any device from any set of peers to any other", () => {
   fc.assert(fc.property(peers, peers, (from, to) => {
     const before = check(from).wanted;
     const { wanted } = check(to, before);
-    const after = apply(before, diffPeers(before, wanted));
-    assert.deepEqual(new Map([...after].sort()), new Map([...wanted].sort()));
+    for (const replaces of [false, true]) {
+      const after = apply(before, diffPeers(before, wanted), replaces);
+      assert.deepEqual(new Map([...after].sort()), new Map([...wanted].sort()));
+    }
   }));
 });
 
