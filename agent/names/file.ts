@@ -16,6 +16,8 @@ const MAX_SIZE = 16 << 20;
 const ATTEMPTS = 8;
 /** After a replacement: when the old file is looked at for what others still wrote into it, ms. */
 const LATE = [0, 5, 30];
+/** New files before they take the place of the old one; how long one can be under way, ms. */
+const TEMPORARY = /^\.nexd-hosts-[0-9a-f]{12}$/, ABANDONED = 60_000;
 /** There when the kernel labels files: a new file would have another label. */
 const SELINUX = "/sys/fs/selinux/enforce";
 
@@ -71,6 +73,20 @@ export async function editFile(
     throw new AgentError(`Cannot change ${path}: ${reasonOf(error, 120)}`, { cause: error });
   }
   throw new AgentError(`Cannot change ${path}: others change it all the time`);
+}
+
+/** Removes new files that crashed agents left half-written beside the file at `path`. Never throws. */
+export async function removeLeftovers(path: string): Promise<void> {
+  const dir = directoryOf(await Deno.realPath(path).catch(() => path));
+  try {
+    for await (const { name, isFile } of Deno.readDir(dir)) {
+      if (!isFile || !TEMPORARY.test(name)) continue;
+      const { mtime } = await Deno.lstat(dir + name);
+      if (Date.now() - (mtime?.getTime() ?? 0) > ABANDONED) await Deno.remove(dir + name);
+    }
+  } catch (error) {
+    log.debug("{dir} is not tidied: {reason}", { dir, reason: reasonOf(error) });
+  }
 }
 
 /** The stamp of the file behind `path`; undefined when there is none. */
@@ -171,8 +187,9 @@ async function write(before: Current, after: string): Promise<boolean> {
 /** The new file beside the old one, with its mode and owner; undefined where that cannot be made. */
 async function prepare(before: Current, after: string): Promise<string | undefined> {
   const { path, info } = before;
-  const dir = path.replace(/[^/\\]*$/, "");
-  const temporary = `${dir}.nexd-hosts-${crypto.getRandomValues(new Uint8Array(6)).toHex()}`;
+  const temporary = `${directoryOf(path)}.nexd-hosts-${
+    crypto.getRandomValues(new Uint8Array(6)).toHex()
+  }`;
   try {
     using file = await Deno.open(temporary, { write: true, createNew: true, mode: 0o600 });
     await writeAll(file, Buffer.from(after, "latin1"));
@@ -188,6 +205,11 @@ async function prepare(before: Current, after: string): Promise<string | undefin
     await Deno.remove(temporary).catch(() => {});
     return undefined;
   }
+}
+
+/** With the separator at its end. */
+function directoryOf(path: string): string {
+  return path.replace(/[^/\\]*$/, "");
 }
 
 async function writeInPlace(before: Current, after: string): Promise<boolean> {

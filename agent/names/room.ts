@@ -9,7 +9,7 @@ import type { HostFacts, HostRoom } from "../host/mod.ts";
 import { hostsFilePath } from "../platform/mod.ts";
 import { type AskDns, askDns, KnownNames } from "./dns.ts";
 import { othersOf, ownerToken, ownNames, type Pin, withBlock, withoutBlock } from "./block.ts";
-import { editFile, sameStamp, type Stamp, stamp } from "./file.ts";
+import { editFile, removeLeftovers, sameStamp, type Stamp, stamp } from "./file.ts";
 import { readName, readTarget, refusedName } from "./judge.ts";
 
 const log = getLogger(["nexd", "names"]);
@@ -73,6 +73,7 @@ class HostsFileRoom implements HostRoom {
   }
 
   async repair(): Promise<void> {
+    await removeLeftovers(this.#path);
     await this.#clear();
   }
 

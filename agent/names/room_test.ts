@@ -101,8 +101,14 @@ Deno.test("room removes a crash's block at the next start, and only its own", ()
     await roomOn(path).repair!();
     const text = await read(path);
     assert.ok(!text.includes("one.example") && text.includes("two.example"));
+    const [old, fresh] = [`${dir}/.nexd-hosts-0123456789ab`, `${dir}/.nexd-hosts-ba9876543210`];
+    for (const half of [old, fresh, `${dir}/.nexd-hosts-mine`]) await Deno.writeTextFile(half, "");
+    await Deno.utime(old, 0, 0);
     await roomOn(path, { owner: "wg1" }).repair!();
     assert.equal(await read(path), BASE);
+    // Another agent may be writing the other one at this moment.
+    await assert.rejects(Deno.stat(old), Deno.errors.NotFound);
+    assert.equal([...Deno.readDirSync(dir)].length, 3);
   }));
 
 Deno.test("room refuses names and addresses that could redirect something else", () =>

@@ -10,8 +10,11 @@ import { tryLockFile } from "../platform/mod.ts";
 import { discover, refreshedToken, revoke } from "./issuer/mod.ts";
 import { type AgentState, StateStore } from "./store/mod.ts";
 
-/** Files of an agent's state directory that hold secrets or tell about the VPC. */
-const FILES = /^(state|cache)\.json(\.corrupt-.*|\..*\.tmp)?$/;
+/**
+ * Files of an agent's state directory that hold secrets or tell about the VPC, those among them that a
+ * crash left half-written.
+ */
+const FILES = /^(state|cache)\.json(\.corrupt-.*)?$|^\.(state|cache)\.json\.[0-9a-f]{12}$/;
 /** How long the control plane has to answer in all, ms. */
 const PATIENCE = 20_000;
 

@@ -42,7 +42,13 @@ class Member implements AsyncDisposable {
     member.deviceId = device.id;
     await store.save();
     for (
-      const name of ["cache.json", "state.json.corrupt-20260101T000000Z", "nexd.lock", "other"]
+      const name of [
+        "cache.json",
+        "state.json.corrupt-20260101T000000Z",
+        ".state.json.0123456789ab",
+        "nexd.lock",
+        "other",
+      ]
     ) {
       await Deno.writeTextFile(`${member.dir}/${name}`, "");
     }
@@ -99,7 +105,12 @@ Deno.test("logout deletes the device, ends the session, and leaves nothing secre
     deviceId: member.deviceId,
     deleted: true,
     sessionEnded: true,
-    removed: ["cache.json", "state.json", "state.json.corrupt-20260101T000000Z"]
+    removed: [
+      ".state.json.0123456789ab",
+      "cache.json",
+      "state.json",
+      "state.json.corrupt-20260101T000000Z",
+    ]
       .map((name) => `${member.dir}/${name}`),
   });
   assert.deepEqual(member.files(), ["nexd.lock", "other"]);
