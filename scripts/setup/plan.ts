@@ -9,6 +9,7 @@ export const NEEDED: Readonly<Record<string, string>> = {
   ip: "iproute2",
   nft: "nftables",
   "wireguard-go": "wireguard-go",
+  wg: "wireguard-tools",
   ping: "iputils-ping",
   iperf3: "iperf3",
   unshare: "util-linux",
