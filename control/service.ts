@@ -1,5 +1,6 @@
 import { type ApiDeps, createApp } from "./api/mod.ts";
 import { type Bootstrap, bootstrap } from "./bootstrap.ts";
+import { keepClean } from "./cleanup/mod.ts";
 import {
   DEFAULT_ONLINE_TIMES,
   DEFAULT_STREAM_LIMITS,
@@ -102,6 +103,7 @@ async function open(
   closers.push(() => prober.close());
   prober.start();
   deps.relayHealth = (id) => prober.health(id);
+  closers.push(keepClean(store));
   const app = createApp(deps);
   let busy = 0;
   const finish = async () => {

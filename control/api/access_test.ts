@@ -265,7 +265,7 @@ Deno.test("the OpenAPI document names every route with its schemas", async () =>
   assert.equal(body.openapi, "3.1.0");
   const paths = Object.keys(body.paths);
   const routed = control.app.routes.filter(({ method }) => method !== "ALL")
-    .map(({ path }) => path.replaceAll(/:(\w+)/g, "{$1}")).filter((path) =>
+    .map(({ path }) => path.replaceAll(/:([\w-]+)/g, "{$1}")).filter((path) =>
       path.startsWith("/api/")
     );
   assert.deepEqual(

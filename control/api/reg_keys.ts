@@ -11,7 +11,7 @@ import {
 } from "../reg_keys/mod.ts";
 import { toRegKey } from "../store/mod.ts";
 import type { ApiDeps } from "./context.ts";
-import { errorSchema, idParams, optionalId, text } from "./schemas.ts";
+import { errorSchema, optionalId, pathId, text } from "./schemas.ts";
 
 const shared = {
   description: text(255).nullish(),
@@ -43,6 +43,8 @@ const regKeySchema = z.object({
   settings: z.record(z.string(), z.unknown()).nullable(),
 }).openapi("RegKey");
 
+// Errors name the parameter as stock servers do.
+const keyParams = z.object({ "key-id": pathId });
 const regKey = answers("The key", regKeySchema);
 const unknown = answers("No such key, VPC or group for this caller", errorSchema);
 const unusable = answers("A field is missing or unusable", errorSchema);
@@ -62,7 +64,7 @@ const SPEC: ListSpec = {
 export function regKeyRoutes(app: App, deps: ApiDeps): void {
   const { store, secret } = deps;
 
-  // Before `/api/reg-keys/{id}`, which it would fit as well.
+  // Before `/api/reg-keys/{key-id}`, which it would fit as well.
   endpoint(app, {
     method: "get",
     path: "/api/reg-keys/me",
@@ -105,38 +107,40 @@ export function regKeyRoutes(app: App, deps: ApiDeps): void {
 
   endpoint(app, {
     method: "get",
-    path: "/api/reg-keys/{id}",
+    path: "/api/reg-keys/{key-id}",
     summary: "A registration key; its token for its owner only",
-    params: idParams,
+    params: keyParams,
     responses: { 200: regKey, 404: unknown },
   }, async (c, { params }) => {
     const principal = c.get("principal");
     return json(
-      presentRegKey(secret, principal, await visibleRegKey(store.db, principal, params.id)),
+      presentRegKey(secret, principal, await visibleRegKey(store.db, principal, params["key-id"])),
     );
   });
 
   endpoint(app, {
     method: "patch",
-    path: "/api/reg-keys/{id}",
+    path: "/api/reg-keys/{key-id}",
     summary: "Changes a key of the caller's own; absent fields stay",
-    params: idParams,
+    params: keyParams,
     body: updateSchema,
     responses: { 200: regKey, 400: unusable, 404: unknown },
   }, async (c, { params, body }) => {
     const principal = c.get("principal");
-    const row = await updateRegKey(deps, principal, params.id, body);
+    const row = await updateRegKey(deps, principal, params["key-id"], body);
     return json(presentRegKey(secret, principal, row));
   });
 
   endpoint(app, {
     method: "delete",
-    path: "/api/reg-keys/{id}",
+    path: "/api/reg-keys/{key-id}",
     summary: "Ends a key of the caller's own; devices that it made stay",
-    params: idParams,
+    params: keyParams,
     responses: { 200: answers("The key as it was", regKeySchema), 404: unknown },
   }, async (c, { params }) => {
     const principal = c.get("principal");
-    return json(presentRegKey(secret, principal, await deleteRegKey(deps, principal, params.id)));
+    return json(
+      presentRegKey(secret, principal, await deleteRegKey(deps, principal, params["key-id"])),
+    );
   });
 }

@@ -4,18 +4,20 @@ import { listQuery } from "../http/mod.ts";
 import { isEndpointAddress } from "../devices/mod.ts";
 
 /** A UUID in a body; a bad one is a JSON error, as for servers that decode into a UUID type. */
-export const uuid = z.string().superRefine((text, context) => {
-  if (text.length !== 36) {
-    const message = `invalid UUID length: ${text.length}`;
-    context.addIssue({ code: "custom", message, params: { json: true } });
-  } else if (!isUuid(text)) {
-    context.addIssue({ code: "custom", message: "invalid UUID format", params: { json: true } });
-  }
-}).transform((text) => text.toLowerCase()).openapi({ type: "string", format: "uuid" });
+export const uuid = uuidText(false);
 
 /** A UUID in a body that stock tools send as `""` where they mean none; `""` stays. */
-export const optionalId = z.union([z.literal(""), uuid])
-  .openapi({ type: "string", format: "uuid" });
+export const optionalId = uuidText(true);
+
+function uuidText(emptyToo: boolean) {
+  return z.string().superRefine((text, context) => {
+    if (isUuid(text) || (emptyToo && text === "")) return;
+    const message = text.length === 36
+      ? "invalid UUID format"
+      : `invalid UUID length: ${text.length}`;
+    context.addIssue({ code: "custom", message, params: { json: true } });
+  }).transform((text) => text.toLowerCase()).openapi({ type: "string", format: "uuid" });
+}
 
 /** A line of text, at most `max` characters: people read it in terminals, so nothing that controls one. */
 export function text(max: number): z.ZodType<string> {

@@ -42,7 +42,7 @@ export function userRoutes(app: App, deps: ApiDeps): void {
     responses: { 200: answers("The caller alone", z.array(userSchema)) },
   }, async (c, { query }) => {
     const users = store.db.selectFrom("users").selectAll("users")
-      .where("users.id", "=", c.get("principal").ownerId);
+      .where("users.id", "=", c.get("principal").ownerId).where("users.deleted_at", "is", null);
     return await listAnswer(users, SPEC, listOptions(query, SPEC), toUser);
   });
 
@@ -99,7 +99,7 @@ export function userRoutes(app: App, deps: ApiDeps): void {
 async function visibleUser(db: Reader, principal: Principal, id: string): Promise<UserRow> {
   if (id !== "me" && id !== principal.ownerId) throw notFound("user");
   const user = await db.selectFrom("users").selectAll().where("id", "=", principal.ownerId)
-    .executeTakeFirst();
+    .where("deleted_at", "is", null).executeTakeFirst();
   if (!user) throw notFound("user");
   return user;
 }

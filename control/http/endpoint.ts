@@ -59,7 +59,7 @@ export function endpoint<
     },
     responses: route.responses,
   });
-  app.on(route.method.toUpperCase(), route.path.replaceAll(/\{(\w+)\}/g, ":$1"), async (c) => {
+  app.on(route.method.toUpperCase(), route.path.replaceAll(/\{([\w-]+)\}/g, ":$1"), async (c) => {
     const params = parameters(route.params, c.req.param(), "path");
     const query = parameters(route.query, c.req.queries(), "query");
     const body = route.body ? parseBody(route.body, await readJson(c.req.raw)) : undefined;

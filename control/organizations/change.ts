@@ -1,5 +1,5 @@
 import type { Principal } from "../auth/mod.ts";
-import { conflict, fieldMissing, notAllowed } from "../http/mod.ts";
+import { conflict, fieldMissing, notAllowed, notFound } from "../http/mod.ts";
 import type { OrganizationRow, Store, Write } from "../store/mod.ts";
 import { removeVpc, vpcHasDevices } from "../vpcs/mod.ts";
 import { ownedOrganization } from "./access.ts";
@@ -16,6 +16,10 @@ export async function createOrganization(
   const name = body.name?.trim();
   if (!name) throw fieldMissing("name");
   return await store.write(async ({ db }) => {
+    // It may have been deleted since the request was let in.
+    const user = await db.selectFrom("users").select("id").where("id", "=", principal.ownerId)
+      .where("deleted_at", "is", null).executeTakeFirst();
+    if (!user) throw notFound("user");
     const taken = await db.selectFrom("organizations").select("id").where("name", "=", name)
       .executeTakeFirst();
     if (taken) {

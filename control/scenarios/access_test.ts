@@ -23,7 +23,7 @@ async function answered(world: World, caller: Caller, route: string): Promise<st
   const { params, body, shows } = CALLS[route]!;
   const [method, template] = route.split(" ") as [string, string];
   const values = params?.(world.targets) ?? [];
-  const path = template.replaceAll(/\{\w+\}/g, () => encodeURIComponent(values.shift()!));
+  const path = template.replaceAll(/\{[\w-]+\}/g, () => encodeURIComponent(values.shift()!));
   const bearer = world.bearers[caller];
   const response = await world.control.fetch(method, path, bearer, body?.(world));
   const { status } = response;

@@ -59,12 +59,12 @@ export const CALLS: Readonly<Record<string, Call>> = {
   "GET /api/reg-keys": { shows: "regKey" },
   "POST /api/reg-keys": { body: ({ targets }) => ({ vpc_id: targets.vpc }) },
   "GET /api/reg-keys/me": {},
-  "GET /api/reg-keys/{id}": { params: (t) => [t.regKey] },
-  "PATCH /api/reg-keys/{id}": {
+  "GET /api/reg-keys/{key-id}": { params: (t) => [t.regKey] },
+  "PATCH /api/reg-keys/{key-id}": {
     params: (t) => [t.regKey],
     body: () => ({ description: "renamed" }),
   },
-  "DELETE /api/reg-keys/{id}": { params: (t) => [t.regKey] },
+  "DELETE /api/reg-keys/{key-id}": { params: (t) => [t.regKey] },
   "GET /api/devices": { shows: "device" },
   "POST /api/devices": { body: (world) => world.newDevice() },
   "GET /api/devices/{id}": { params: (t) => [t.device] },
