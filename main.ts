@@ -31,7 +31,7 @@ import {
   CLIENT_GROUPS,
   CLIENT_OPTIONS,
 } from "./client/table.ts";
-import { CONTROL_OPTIONS } from "./control/options.ts";
+import { CONTROL_COMMANDS, CONTROL_OPTIONS } from "./control/options.ts";
 import type { Onboard } from "./relay/mod.ts";
 import { RELAY_OPTIONS } from "./relay/options.ts";
 import { SERVE_OPTIONS } from "./serve/options.ts";
@@ -100,6 +100,10 @@ export function buildProgram(exit: (status: number) => void = () => {}): Command
   const serve = program.command("serve")
     .description("run the control plane, a public relay and STUN in one process");
   bind(serve, SERVE_OPTIONS, async () => (await import("./serve/mod.ts")).runServe, common);
+  for (const { name, help, options, run } of CONTROL_COMMANDS) {
+    const command = program.command(name).description(help).argument("<FILE>");
+    bind(command, options, async () => (await import("./control/mod.ts"))[run], common);
+  }
   const agents = {
     relay: "run the agent as the VPC's WireGuard relay (Linux)",
     router: "run the agent and bring networks behind this host along",

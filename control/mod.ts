@@ -1,8 +1,10 @@
 /**
- * The control plane: the API that agents register with and watch, over HTTPS, kept in SQLite.
+ * The control plane: the API that agents register with and watch, over HTTPS, kept in SQLite
+ * or PostgreSQL.
  *
  * @module
  */
+export { runBackup, runRestore } from "./backup/mod.ts";
 export { type ControlSettings, settings as controlSettings } from "./config.ts";
 export { ControlError } from "./errors.ts";
 export { type ControlContext, runControl } from "./run.ts";

@@ -63,3 +63,45 @@ export const CONTROL_OPTIONS = [
     help: "password of the first user (default: generated and printed once); first start only",
   },
 ] as const;
+
+const PLACE = [
+  {
+    name: "state-dir",
+    env: "NEXD_CONTROL_STATE_DIR",
+    kind: "string",
+    placeholder: "DIR",
+    help: "the directory of nexd control or nexd serve (default: the one where these keep theirs)",
+  },
+  {
+    name: "database-url",
+    env: "NEXD_DATABASE_URL",
+    kind: "string",
+    placeholder: "URL",
+    help: "the PostgreSQL database, where the data is in one",
+  },
+] as const;
+
+/** Commands beside `nexd control`; each takes the name of a file. */
+export const CONTROL_COMMANDS = [
+  {
+    name: "backup",
+    help: "write the control plane's whole state to a file, while it runs",
+    options: PLACE,
+    run: "runBackup",
+  },
+  {
+    name: "restore",
+    help:
+      "put a backup in the place of a stopped control plane's state, in either kind of database",
+    options: [
+      ...PLACE,
+      {
+        name: "force",
+        kind: "boolean",
+        default: false,
+        help: "replace a state that is there; its files are kept in before-restore",
+      },
+    ],
+    run: "runRestore",
+  },
+] as const;

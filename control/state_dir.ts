@@ -1,5 +1,6 @@
 /** The directory that a control plane keeps everything in: one process at a time, private files. */
 import { reasonOf } from "../relay/cert/mod.ts";
+import { finishReplacing } from "./backup/swap.ts";
 import { newSecret, parseSecret, secretCheck } from "./auth/mod.ts";
 import { ControlError } from "./errors.ts";
 import type { Reader, Store } from "./store/mod.ts";
@@ -36,6 +37,7 @@ export async function openStateDir(
           `stop that one, or choose another --state-dir`,
       );
     }
+    await finishReplacing(path);
     if (options.database) {
       // Made before SQLite does, as SQLite would let everybody read it and its journals.
       const file = await Deno.open(database, { append: true, create: true, mode: 0o600 });

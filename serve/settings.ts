@@ -6,6 +6,7 @@ import type { Values } from "../relay/mod.ts";
 export interface ServeSettings {
   hostname: string;
   stateDir: string;
+  databaseUrl: string | undefined;
   admin: ControlSettings["admin"];
   /** Names of the certificate beside the hostname. */
   names: string[];
@@ -20,11 +21,12 @@ export interface ServeSettings {
  */
 export function serveSettings(values: Values): ServeSettings {
   const stateDir = text(values["state-dir"]) ?? defaultStateDir();
-  const { hostname, admin } = controlSettings({ ...values, "state-dir": stateDir });
+  const { hostname, admin, databaseUrl } = controlSettings({ ...values, "state-dir": stateDir });
   const also = values["certificate-names"];
   return {
     hostname,
     stateDir,
+    databaseUrl,
     admin,
     names: [`api.${hostname}`, `auth.${hostname}`, ...Array.isArray(also) ? also : []],
     relay: {

@@ -39,15 +39,15 @@ export async function pending(
  * Runs the migrations that a database misses; to be called in a transaction, so that a kill leaves
  * the tables as they were.
  *
- * @param to the last one to run; by default all
+ * @param names those to run; by default all
  */
 export async function migrate(
   db: Kysely<Bookkeeping>,
   where: string,
-  to: string = migrationNames().at(-1)!,
+  names: readonly string[] = migrationNames(),
 ): Promise<void> {
   const { missing } = await pending(db, where);
-  for (const name of missing.filter((name) => name <= to)) {
+  for (const name of missing.filter((name) => names.includes(name))) {
     await MIGRATIONS[name]!.up(db as unknown as Kysely<unknown>);
     await db.insertInto("kysely_migration")
       .values({ name, timestamp: new Date().toISOString() }).execute();

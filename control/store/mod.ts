@@ -8,6 +8,15 @@ export type { Change, Heard } from "./backend.ts";
 export { Write } from "./commits.ts";
 export { checkPostgresUrl } from "./postgres/mod.ts";
 export { type Reader, Store } from "./store.ts";
+export {
+  type Content,
+  type Insert,
+  loadPostgres,
+  loadSqlite,
+  openSnapshot,
+  type Snapshot,
+  type TableInfo,
+} from "./transfer/mod.ts";
 export { unavailable } from "./unavailable.ts";
 export {
   toDevice,

@@ -94,7 +94,7 @@ Deno.test("a database of the first version keeps its users, who can sign in", as
   const path = await Deno.makeTempFile();
   try {
     const old = connectSqlite(path).db;
-    await migrate(old as unknown as Kysely<Bookkeeping>, path, "0001_initial");
+    await migrate(old as unknown as Kysely<Bookkeeping>, path, ["0001_initial"]);
     const db = old as unknown as Kysely<Record<string, Record<string, unknown>>>;
     const named = {
       username: "ada",

@@ -17,7 +17,9 @@ import { Dialect, MigrationPlugin } from "./dialect.ts";
 import { announce, Listener } from "./listener.ts";
 import { MIGRATION_LOCK } from "./locks.ts";
 
-export { isPostgresUrl } from "./address.ts";
+export { isPostgresUrl, parsePostgresUrl } from "./address.ts";
+export { Client, clientConfig } from "./client.ts";
+export { MIGRATION_LOCK, RUNNING_LOCK, WRITE_LOCK } from "./locks.ts";
 
 const log = getLogger(["nexd", "control", "store"]);
 
@@ -39,11 +41,7 @@ export function checkPostgresUrl(url: string): void {
  */
 export async function openPostgres(url: string): Promise<Backend> {
   const address = parsePostgresUrl(url);
-  try {
-    await bringUpToDate(address);
-  } catch (error) {
-    throw error instanceof ControlError ? error : openError(address, error);
-  }
+  await bringUpToDate(address);
   const pool = new pg.Pool({
     ...clientConfig(address),
     Client,
@@ -88,6 +86,23 @@ async function answers(db: Kysely<Tables>): Promise<boolean> {
 }
 
 async function bringUpToDate(address: PostgresAddress): Promise<void> {
+  await connectOnce(address, async (db) => {
+    await db.transaction().setIsolationLevel("read committed").execute(async (transaction) => {
+      await sql`select pg_advisory_xact_lock(${sql.lit(MIGRATION_LOCK)})`.execute(transaction);
+      const { missing } = await pending(transaction, address.shown);
+      if (missing.length > 0) await migrate(transaction, address.shown);
+    });
+  });
+}
+
+/**
+ * Connects for one piece of work on whole tables, without limits of time; SQL of migrations is
+ * translated. ControlError when there is no connection.
+ */
+export async function connectOnce<T>(
+  address: PostgresAddress,
+  work: (db: Kysely<Bookkeeping>) => Promise<T>,
+): Promise<T> {
   const pool = new pg.Pool({ ...clientConfig(address, true), Client, max: 1 });
   pool.on("error", () => {});
   const db = new Kysely<Bookkeeping>({
@@ -95,11 +110,9 @@ async function bringUpToDate(address: PostgresAddress): Promise<void> {
     plugins: [new MigrationPlugin()],
   });
   try {
-    await db.transaction().setIsolationLevel("read committed").execute(async (transaction) => {
-      await sql`select pg_advisory_xact_lock(${sql.lit(MIGRATION_LOCK)})`.execute(transaction);
-      const { missing } = await pending(transaction, address.shown);
-      if (missing.length > 0) await migrate(transaction, address.shown);
-    });
+    return await work(db);
+  } catch (error) {
+    throw error instanceof ControlError ? error : openError(address, error);
   } finally {
     await db.destroy();
   }

@@ -1,0 +1,8 @@
+/**
+ * What a database holds, read at one moment and written into another, of either kind.
+ *
+ * @module
+ */
+export type { TableInfo } from "./catalog.ts";
+export { type Content, type Insert, loadPostgres, loadSqlite } from "./load.ts";
+export { openSnapshot, type Snapshot } from "./snapshot.ts";
