@@ -8,6 +8,8 @@
  * - `agent`: both agents and a relay, beside the reference agent where NEXD_TEST_GO_ALIASFIX and
  *   NEXD_TEST_DERPER name it and its relay, and beside direct wireguard-go. `--only` takes traffic,
  *   heap or crowd.
+ * - `control`: the control plane: devices created, long lists, event streams, its start. `--only` takes
+ *   create, list, streams or start.
  * - `tunnel`: the tunnel through the relay beside direct wireguard-go.
  *
  * `--json` prints the rows as JSON instead. Absolute figures are this machine's.
@@ -17,6 +19,7 @@
 
 import { parseArgs } from "node:util";
 import { benchAgent } from "./agent/mod.ts";
+import { benchControl } from "./control/mod.ts";
 import { benchProxy } from "./proxy.ts";
 import { benchRelay, type CompareOptions } from "./relay/mod.ts";
 import { type BenchRow, table } from "./table.ts";
@@ -26,6 +29,7 @@ const PARTS: Record<string, (options: CompareOptions) => Promise<BenchRow[]>> = 
   relay: benchRelay,
   agent: benchAgent,
   proxy: () => benchProxy(),
+  control: benchControl,
   tunnel: () => benchTunnel(),
 };
 
