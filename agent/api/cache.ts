@@ -10,18 +10,30 @@
 import type {
   Device,
   DeviceMetadata,
+  RelayRegion,
   SecurityGroup,
   Watch,
   WatchKind,
 } from "../../control/api/types.ts";
 import { cleanText } from "../errors.ts";
-import { isObject, parseDevice, parseMetadata, parseSecurityGroup } from "./wire.ts";
+import {
+  isObject,
+  parseDevice,
+  parseMetadata,
+  parseRelayRegion,
+  parseSecurityGroup,
+} from "./wire.ts";
 
 /** Most rows kept of a kind; a VPC of the default range could name more, an agent cannot use them. */
 const DEFAULT_MAX_ROWS = 16_384;
 
+/** Most public relays; a control plane of ours has no more. */
+const MAX_REGIONS = 64;
+/** A control plane that did not tell of public relays may do so after an upgrade, ms. */
+const ASK_AGAIN = 3_600_000;
+
 /** The kinds an agent watches. */
-type AgentKind = Extract<WatchKind, "device" | "security-group" | "device-metadata">;
+type AgentKind = Exclude<WatchKind, "vpc">;
 
 interface Row {
   revision: number;
@@ -101,13 +113,18 @@ export class WatchCache {
     "device": KindCache<Device>;
     "security-group": KindCache<SecurityGroup>;
     "device-metadata": KindCache<DeviceMetadata>;
+    "relay-region": KindCache<RelayRegion>;
   };
+  readonly #wantsRegions: boolean;
+  /** Whether the control plane tells of public relays, and when that was found out. */
+  #regions: { told: boolean; at: number } | undefined;
   /** The control plane knows security groups. */
   #groups = true;
 
   /**
    * @param seed rows of an earlier run, kept until the first backlog is complete
    * @param max most rows of a kind; what comes after that many is left out
+   * @param wantsRegions public relays are asked for, where the control plane tells of them
    */
   constructor(
     vpcId: string,
@@ -115,10 +132,13 @@ export class WatchCache {
       devices?: Device[];
       securityGroups?: SecurityGroup[];
       metadata?: DeviceMetadata[];
+      relayRegions?: RelayRegion[];
     } = {},
     max = DEFAULT_MAX_ROWS,
+    wantsRegions = false,
   ) {
     this.#vpcId = vpcId;
+    this.#wantsRegions = wantsRegions;
     this.#kinds = {
       "device": new KindCache(max, parseDevice, (row) => row.id, (row) => row.public_key === ""),
       "security-group": new KindCache(max, parseSecurityGroup, (row) => row.id),
@@ -132,10 +152,12 @@ export class WatchCache {
         },
         (row) => `${row.device_id}/${row.key}`,
       ),
+      "relay-region": new KindCache(MAX_REGIONS, parseRelayRegion, (row) => row.id),
     };
     this.#kinds.device.seed(seed.devices ?? []);
     this.#kinds["security-group"].seed(seed.securityGroups ?? []);
     this.#kinds["device-metadata"].seed(seed.metadata ?? []);
+    this.#kinds["relay-region"].seed(seed.relayRegions ?? []);
   }
 
   /** True once the whole backlog of every kind has been seen. */
@@ -171,6 +193,25 @@ export class WatchCache {
     );
   }
 
+  /** The public relays that the control plane tells of; none where it tells of none. */
+  relayRegions(): RelayRegion[] {
+    return [...this.#kinds["relay-region"].rows.values()];
+  }
+
+  /** Whether it has to be found out if the control plane tells of public relays; ms. */
+  asksForRegions(now: number): boolean {
+    const { told, at } = this.#regions ?? { told: false, at: -Infinity };
+    return this.#wantsRegions && !told && now - at >= ASK_AGAIN;
+  }
+
+  /** What was found out at a time (ms): rows, or that the control plane does not tell of any. */
+  learnRegions(rows: readonly unknown[] | undefined, at: number): void {
+    this.#regions = { told: rows !== undefined, at };
+    const kind = this.#kinds["relay-region"];
+    kind.rows.clear();
+    kind.seed(rows ?? []);
+  }
+
   /** The watches to ask for now: the whole backlog first, later only what is newer. */
   watches(): Watch[] {
     return this.#asked().map((kind) => {
@@ -179,7 +220,7 @@ export class WatchCache {
         kind,
         ...(tail ? { at_tail: true } : {}),
         ...(tail && revision > 0 ? { gt_revision: revision } : {}),
-        options: {
+        options: kind === "relay-region" ? {} : {
           "vpc-id": this.#vpcId,
           ...(kind === "device-metadata" ? { key: "relay" } : {}),
         },
@@ -188,20 +229,24 @@ export class WatchCache {
   }
 
   /**
-   * The control plane refused a watch request because of this field of it. True when that was the
-   * kind of the security groups, which an agent can do without: it is not asked for again.
+   * The control plane refused a watch request because of this field of it. Tells which kind that was,
+   * if an agent can do without it: security groups, public relays. It is not asked for again.
    */
-  refused(field: string): boolean {
-    if (!this.#groups) return false;
+  refused(field: string): AgentKind | undefined {
     const at = /^request\[(\d{1,2})\]\.kind$/.exec(field)?.[1];
-    if (at === undefined || this.#asked()[Number(at)] !== "security-group") return false;
-    this.#groups = false;
-    return true;
+    const kind = at === undefined ? undefined : this.#asked()[Number(at)];
+    if (kind === "security-group") this.#groups = false;
+    else if (kind === "relay-region") this.learnRegions(undefined, performance.now());
+    else return undefined;
+    return kind;
   }
 
   #asked(): AgentKind[] {
-    const kinds = Object.keys(this.#kinds) as AgentKind[];
-    return this.#groups ? kinds : kinds.filter((kind) => kind !== "security-group");
+    return (Object.keys(this.#kinds) as AgentKind[]).filter((kind) =>
+      kind === "security-group"
+        ? this.#groups
+        : kind !== "relay-region" || this.#regions?.told === true
+    );
   }
 
   /** A new stream has begun. */

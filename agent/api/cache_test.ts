@@ -178,16 +178,46 @@ Deno.test("cache does without security groups when the control plane refuses the
   const cache = new WatchCache(VPC, { securityGroups: [group("a", 1)] });
   const kinds = () => cache.watches().map((watch) => watch.kind);
   for (const field of ["", "request[0].kind", "request[7].kind", "request[1].options.vpc-id"]) {
-    assert.equal(cache.refused(field), false, field);
+    assert.equal(cache.refused(field), undefined, field);
   }
-  assert.equal(cache.refused("request[1].kind"), true);
+  assert.equal(cache.refused("request[1].kind"), "security-group");
   assert.deepEqual(kinds(), ["device", "device-metadata"]);
-  assert.equal(cache.refused("request[1].kind"), false, "that is the metadata's");
+  assert.equal(cache.refused("request[1].kind"), undefined, "that is the metadata's");
   cache.begin();
   cache.apply(tail("device"));
   cache.apply(tail("device-metadata"));
   assert.equal(cache.synced, true);
   assert.deepEqual(cache.securityGroups().map((row) => row.id), ["a"]);
+});
+
+Deno.test("cache asks for public relays where it was found that they are told, and drops them where not", () => {
+  const region = (id: string, revision: number) => ({ id, revision, hostname: `${id}.test` });
+  const cache = new WatchCache(
+    VPC,
+    { relayRegions: [region("kept", 1)] as never },
+    undefined,
+    true,
+  );
+  const names = () => cache.relayRegions().map(({ id }) => id).sort();
+  const watch = () => cache.watches().find(({ kind }) => kind === "relay-region");
+  assert.deepEqual([names(), watch(), cache.asksForRegions(0)], [["kept"], undefined, true]);
+  cache.learnRegions([region("a", 1), region("b", 2), { id: "c", built_in: true }], 0);
+  assert.deepEqual([names(), cache.asksForRegions(1e12)], [["a", "b"], false]);
+  assert.deepEqual(watch(), { kind: "relay-region", options: {} });
+  cache.begin();
+  cache.apply(change(region("b", 3), "relay-region"));
+  cache.apply(tail("relay-region"));
+  assert.deepEqual([names(), watch()!.gt_revision], [["b"], 3]);
+  assert.equal(cache.refused("request[3].kind"), "relay-region");
+  assert.deepEqual([names(), watch()], [[], undefined]);
+  const now = performance.now();
+  assert.deepEqual(
+    [cache.asksForRegions(now + 3_000_000), cache.asksForRegions(now + 3_700_000)],
+    [false, true],
+    "once an hour",
+  );
+  const other = new WatchCache(VPC);
+  assert.equal(other.asksForRegions(1e12), false, "who does not want them never asks");
 });
 
 Deno.test("cache never reads a security group as less strict than it was written", () => {

@@ -8,6 +8,7 @@ import type {
   Device,
   DeviceMetadata,
   RegKey,
+  RelayRegion,
   UpdateDevice,
   User,
   Vpc,
@@ -17,7 +18,15 @@ import { cleanText } from "../errors.ts";
 import { chunksOf } from "./body.ts";
 import { ApiFailure, networkFailure } from "./failure.ts";
 import { type Transport, unverifiedTransport, verifiedTransport } from "./transport.ts";
-import { isObject, parseDevice, parseMetadata, parseRegKey, parseUser, parseVpc } from "./wire.ts";
+import {
+  isObject,
+  parseDevice,
+  parseMetadata,
+  parseRegKey,
+  parseRelayRegion,
+  parseUser,
+  parseVpc,
+} from "./wire.ts";
 
 /** Largest answer to a plain call, bytes. */
 const MAX_BODY = 1 << 20, MAX_LIST = 32 << 20;
@@ -57,6 +66,8 @@ export interface Api {
   getVpc(token: string, id: string, signal?: AbortSignal): Promise<Vpc>;
   /** `GET /api/vpcs/{id}/devices`. */
   listDevices(token: string, vpcId: string, signal?: AbortSignal): Promise<Device[]>;
+  /** `GET /api/relay-regions`; a control plane that is not ours refuses it. */
+  listRelayRegions(token: string, signal?: AbortSignal): Promise<RelayRegion[]>;
   /** `GET /api/users/me`. */
   getUser(token: string, signal?: AbortSignal): Promise<User>;
   /** `DELETE /api/devices/{id}`. */
@@ -197,10 +208,14 @@ export class ApiClient implements Api {
     return this.#call("GET", `/api/vpcs/${encodeURIComponent(vpcId)}/devices`, token, {
       signal,
       limit: MAX_LIST,
-      parse: (value) =>
-        Array.isArray(value)
-          ? value.map(parseDevice).filter((device) => device !== undefined)
-          : undefined,
+      parse: (value) => rows(value, parseDevice),
+    });
+  }
+
+  listRelayRegions(token: string, signal?: AbortSignal): Promise<RelayRegion[]> {
+    return this.#call("GET", "/api/relay-regions", token, {
+      signal,
+      parse: (value) => rows(value, parseRelayRegion),
     });
   }
 
@@ -351,6 +366,11 @@ export class ApiClient implements Api {
       },
     );
   }
+}
+
+/** The entries of a list that can be read; undefined when it is none. */
+function rows<T>(value: unknown, parse: (item: unknown) => T | undefined): T[] | undefined {
+  return Array.isArray(value) ? value.map(parse).filter((row) => row !== undefined) : undefined;
 }
 
 /** Reads a body as text, at most `limit` bytes. */

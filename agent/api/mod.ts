@@ -10,11 +10,13 @@ export { DecodeError, JsonObjectDecoder } from "./decoder.ts";
 export { ApiFailure } from "./failure.ts";
 export { chunksOf } from "./body.ts";
 export { type Transport, unverifiedTransport } from "./transport.ts";
+export { learnRelayRegions } from "./relay_regions.ts";
 export { runWatch, type WatchState } from "./watch.ts";
 export {
   isObject,
   parseDevice,
   parseMetadata,
+  parseRelayRegion,
   parseSecurityGroup,
   parseUser,
   parseVpc,

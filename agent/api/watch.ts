@@ -12,6 +12,7 @@ import type { WatchCache } from "./cache.ts";
 import type { Api } from "./client.ts";
 import { isJsonSpace, JsonObjectDecoder } from "./decoder.ts";
 import { ApiFailure } from "./failure.ts";
+import { learnRelayRegions } from "./relay_regions.ts";
 
 const log = getLogger(["nexd", "agent"]);
 
@@ -42,7 +43,7 @@ export interface WatchTimes {
 
 /** What {@link runWatch} needs. */
 interface WatchOptions {
-  api: Pick<Api, "openWatch">;
+  api: Pick<Api, "openWatch"> & Partial<Pick<Api, "listRelayRegions">>;
   /** The device token. */
   token: string;
   cache: WatchCache;
@@ -78,10 +79,13 @@ export async function runWatch(options: WatchOptions): Promise<ApiFailure | unde
       if (thrown instanceof ApiFailure) {
         if (thrown.status === 401 || thrown.status === 403 || thrown.status === 404) return thrown;
         asked = (thrown.retryAfter ?? 0) * 1000;
-        if (thrown.status === 400 && options.cache.refused(thrown.detail.field ?? "")) {
+        const kind = thrown.status === 400
+          ? options.cache.refused(thrown.detail.field ?? "")
+          : undefined;
+        if (kind === "security-group") {
           log.warn("the control plane knows no security groups: rules of an earlier run stay");
-          continue;
         }
+        if (kind !== undefined) continue;
       }
       error = reasonOf(thrown);
     }
@@ -103,6 +107,7 @@ async function readStream(options: WatchOptions, memory: { heartbeats: boolean }
   const end = new AbortController();
   const decoder = new JsonObjectDecoder();
   const signal = AbortSignal.any([options.signal, end.signal]);
+  await learnRelayRegions(options.api, options.token, cache, signal);
   cache.begin();
   const stream = await options.api.openWatch(options.token, cache.watches(), signal);
   options.onState?.({ state: "connected" });

@@ -10,6 +10,7 @@ import type {
   DeviceMetadata,
   Endpoint,
   RegKey,
+  RelayRegion,
   SecurityGroup,
   SecurityRule,
   TunnelIp,
@@ -176,6 +177,29 @@ function port(value: unknown): number {
     : Number.isSafeInteger(value)
     ? Number(value)
     : -1;
+}
+
+/** Longest CA of a relay, characters. */
+const MAX_CA = 8 * 1024;
+
+/** A public relay, or undefined when it has no id or is known without being told. */
+export function parseRelayRegion(value: unknown): RelayRegion | undefined {
+  if (!isObject(value) || value.built_in === true) return undefined;
+  const id = text(value.id, MAX_ID), ca = value.ca ?? "";
+  if (id === "") return undefined;
+  return {
+    id,
+    name: cleanText(text(value.name)),
+    region_id: revision(value.region_id),
+    hostname: text(value.hostname),
+    port: port(value.port),
+    stun_port: port(value.stun_port),
+    // One that cannot be read must not turn into none: then others would be trusted.
+    ...(ca === "" ? {} : { ca: text(ca, MAX_CA) || UNREADABLE }),
+    weight: revision(value.weight),
+    drained: value.drained === true,
+    revision: revision(value.revision),
+  };
 }
 
 /** A user, or undefined if it has no id. */

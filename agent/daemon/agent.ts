@@ -22,7 +22,7 @@ import {
   Registrar,
   StateStore,
 } from "../onboarding/mod.ts";
-import { chooseRelays, interfaceAddresses, SteadyClock } from "../peering/mod.ts";
+import { interfaceAddresses, SteadyClock } from "../peering/mod.ts";
 import type { DeviceConfig } from "../wireguard/mod.ts";
 import type { AgentConfig } from "./config.ts";
 import type { Doors, RelayProxy } from "./doors.ts";
@@ -295,25 +295,20 @@ export class Agent {
     }
     log.info("registered as {ip} in VPC {vpc}", { ip: got, vpc: vpc.id });
     this.#outside.registered(onboarded.deviceToken, device);
+    // Before the proxy is started: a first start asks no relay that it need not know.
+    await this.#membership.learnRelays(this.#doors.api, onboarded.deviceToken);
     // At once: a crash right behind it must find what it needs to start without the control plane.
     await this.#saver?.flush();
   }
 
   async #startProxy(undo: Undo): Promise<void> {
-    const { publicRelay, relayPort, relayCaCerts, capture, mode } = this.#config;
-    const { cache } = this.#membership;
+    const { relayCaCerts, capture, mode } = this.#config;
     if (mode === "relay") {
       // It forwards by WireGuard, and reaches nobody through relays.
       this.#reconciler = new Reconciler([], this.#clock);
       return;
     }
-    const relays = chooseRelays({
-      devices: cache!.devices(),
-      metadata: cache!.metadata(),
-      metadataComplete: false,
-      publicRelays: [publicRelay],
-      defaultPort: relayPort,
-    }).relays ?? [{ region: 900, ...publicRelay }];
+    const relays = this.#membership.firstRelays();
     const { loopback } = this.#doors;
     if (loopback !== undefined) {
       await loopback.repair().catch((error) => log.warn("{it}", { it: reasonOf(error) }));
@@ -361,7 +356,7 @@ export class Agent {
       cache: cache!,
       device: this.#tunnel.device!,
       proxy: this.#proxy,
-      publicRelays: [this.#config.publicRelay],
+      publicRelays: this.#membership.publicRelays,
       relayPort: this.#config.relayPort,
       rooms: this.#rooms,
       paths: this.#outside.paths,

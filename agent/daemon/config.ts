@@ -43,7 +43,10 @@ export interface AgentConfig extends SignIn {
   driver: "auto" | "kernel" | "wireguard-go";
   /** Port of relays that name none: 443, or 3340 in the relays' development mode. */
   relayPort: number;
+  /** The public relay, where the control plane tells of none. */
   publicRelay: { host: string; port: number };
+  /** The user has named it: the control plane is not asked for others. */
+  fixedRelay: boolean;
   relayCaCerts: string[];
   capture: "auto" | "portable" | "linux";
   version: string;
@@ -100,6 +103,7 @@ export async function readConfig(
     driver: readDriver(values),
     relayPort,
     publicRelay: relay,
+    fixedRelay: readText(values, "public-relay") !== undefined,
     capture: (readText(values, "capture") ?? "auto") as AgentConfig["capture"],
     version,
     ...(nexctlVersion === undefined ? {} : { nexctlVersion }),

@@ -18,6 +18,7 @@ import {
   type PeerPlan,
   plan,
   type Probed,
+  type PublicRelay,
   type RelayTarget,
   type Self,
   type Skipped,
@@ -45,7 +46,7 @@ interface Parts {
   device: WireGuardDevice;
   /** Undefined on the VPC's relay, which reaches nobody through relays. */
   proxy: RelayProxy | undefined;
-  publicRelays: readonly { host: string; port: number }[];
+  publicRelays: readonly PublicRelay[];
   /** Port of relays that publish none. */
   relayPort: number;
   rooms: HostRooms;

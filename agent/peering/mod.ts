@@ -22,6 +22,8 @@ export {
   parseAddress,
   parsePrefix,
   type Prefix,
+  type PublicRelay,
+  publicRelaysOf,
   rangesOf,
   type RelayTarget,
 } from "./published/mod.ts";

@@ -58,6 +58,7 @@ export class Bench implements AsyncDisposable {
       relayPort: 443,
       stunServers: ["192.0.2.1:3478", "192.0.2.2:3478"],
       publicRelay: { host: "relay.lab", port: 443 },
+      fixedRelay: true,
       relayCaCerts: ["CA"],
       capture: "auto",
       hostname: "me",

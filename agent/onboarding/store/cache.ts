@@ -5,11 +5,18 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import type { Device, DeviceMetadata, SecurityGroup, Vpc } from "../../../control/api/types.ts";
+import type {
+  Device,
+  DeviceMetadata,
+  RelayRegion,
+  SecurityGroup,
+  Vpc,
+} from "../../../control/api/types.ts";
 import {
   isObject,
   parseDevice,
   parseMetadata,
+  parseRelayRegion,
   parseSecurityGroup,
   parseVpc,
 } from "../../api/mod.ts";
@@ -39,6 +46,8 @@ export interface CachedVpc {
   devices: Device[];
   securityGroups: SecurityGroup[];
   metadata: DeviceMetadata[];
+  /** Public relays. */
+  relayRegions?: RelayRegion[];
   nat: NatFacts;
   /** Of a WireGuard relay: where it met its peers, `ip:port` by public key. */
   met?: Record<string, string>;
@@ -86,6 +95,7 @@ function parseCache(text: string): CachedVpc | string {
     devices: rows(value.devices, parseDevice),
     securityGroups: rows(value.securityGroups, parseSecurityGroup),
     metadata: rows(value.metadata, parseMetadata),
+    relayRegions: rows(value.relayRegions, parseRelayRegion),
     nat: {
       ...(typeof nat.reflexive === "string" ? { reflexive: nat.reflexive } : {}),
       ...(typeof nat.reflexive6 === "string" ? { reflexive6: nat.reflexive6 } : {}),

@@ -138,6 +138,10 @@ Deno.test("cache comes back private and without tokens, for the same key only", 
       metadata: [{ device_id: "b", key: "relay", value: { type: "derp" }, revision: 3 }],
       nat: { reflexive: "203.0.113.1:5", symmetric: true },
       met: { L: "203.0.113.2:5" },
+      relayRegions: [{
+        ...{ id: "r", name: "west", region_id: 900, hostname: "r.test", port: 443 },
+        ...{ stun_port: 3478, ca: "PEM", weight: 100, drained: false, revision: 4 },
+      }],
     };
     await writeCache(dir, cache);
     assert.equal(await mode(`${dir}/cache.json`), 0o600);

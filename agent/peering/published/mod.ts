@@ -15,5 +15,6 @@ export {
 } from "./addresses.ts";
 export { chooseCandidates, MAX_PEERS, type NetworkWish } from "./candidates.ts";
 export { type ExitWish, isDefault } from "./networks.ts";
+export { type PublicRelay, publicRelaysOf } from "./public_relays.ts";
 export { chooseRelays, type RelayTarget } from "./relays.ts";
 export { describeSelf, interfaceAddresses } from "./self.ts";

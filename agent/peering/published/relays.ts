@@ -9,6 +9,7 @@ import type { Device, DeviceMetadata } from "../../../control/api/types.ts";
 import { judgeEndpoint, parseAddress } from "./addresses.ts";
 import { judgeAuthority } from "./authority.ts";
 import type { RelayDevices } from "./candidates.ts";
+import { HOSTNAME, type PublicRelay } from "./public_relays.ts";
 
 /** Region ids of Nexodus: public relays, and those on-boarded in the VPC. */
 const PUBLIC_REGION = 900, ONBOARDED_REGION = 901;
@@ -44,13 +45,10 @@ interface RelayInput {
   /** The whole backlog of metadata has been seen: an absent row is really absent. */
   metadataComplete: boolean;
   /** Public relays; the first row is the default. Never empty. */
-  publicRelays: readonly { host: string; port: number }[];
+  publicRelays: readonly PublicRelay[];
   /** Port of a relay that publishes none. Default 443. */
   defaultPort?: number;
 }
-
-const LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
-const HOSTNAME = new RegExp(`^(?=.{1,253}$)(?:${LABEL}\\.)*${LABEL}$`, "i");
 
 /** Lists the relays. Odd metadata never throws, and costs no other relay its place. */
 export function chooseRelays(input: RelayInput): RelayChoice {
@@ -84,7 +82,7 @@ export function chooseRelays(input: RelayInput): RelayChoice {
     return { ...kinds, reason: "a relay's kind is not known yet" };
   }
   const common = input.publicRelays.slice(0, MAX_RELAYS)
-    .map(({ host, port }) => ({ region: PUBLIC_REGION, host, port }));
+    .map((relay) => ({ region: PUBLIC_REGION, ...relay }));
   const [first] = usable;
   if (first !== undefined) {
     const others = usable.length > 1 ? `, first of ${usable.length}` : "";
