@@ -5,9 +5,13 @@ const log = getLogger(["nexd", "control", "events"]);
 
 /** Looks that find another control plane's beat unchanged before it counts as gone. */
 const LOOKS = 5;
+/** Looks after which nobody is waited for any longer. */
+const MAX_LOOKS = 40;
 
 /** What happens to those that live and those that are gone. */
 export interface InstanceEvents {
+  /** Asked once a look: whether devices are coming from those that are gone, who are left alone meanwhile. */
+  coming(): boolean;
   /** Another control plane is gone, or has been since before this one started; until it resolves it is looked at again. */
   gone(id: string): Promise<void>;
   /** This one was taken for gone by another: what it had told the database is to be told again. */
@@ -32,6 +36,7 @@ export class Instances {
   readonly #others = new Map<string, { beat: number; unchanged: number }>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #looks = 0;
+  #settled = false;
   #closed = false;
 
   /** @param goneMs after which time one that is gone is noticed */
@@ -100,15 +105,22 @@ export class Instances {
     for (const id of [...this.#others.keys()]) {
       if (!rows.some((row) => row.id === id)) this.#others.delete(id);
     }
+    const coming = this.#events.coming();
     for (const { id, beat } of rows) {
       const known = this.#others.get(id);
       const unchanged = known?.beat === beat ? known.unchanged + 1 : 0;
       this.#others.set(id, { beat, unchanged });
       if (unchanged < LOOKS - 1 || this.#closed) continue;
+      if (coming && unchanged < MAX_LOOKS) continue;
       await this.#events.gone(id);
       this.#others.delete(id);
     }
-    if (++this.#looks === LOOKS && !this.#closed) await this.#events.settled();
-    return !this.#store.shared && this.#looks >= LOOKS && this.#others.size === 0;
+    this.#looks++;
+    const settled = this.#looks >= LOOKS && (!coming || this.#looks >= MAX_LOOKS);
+    if (settled && !this.#settled && !this.#closed) {
+      await this.#events.settled();
+      this.#settled = true;
+    }
+    return !this.#store.shared && this.#settled && this.#others.size === 0;
   }
 }

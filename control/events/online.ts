@@ -15,6 +15,11 @@ export const DEFAULT_ONLINE_TIMES: OnlineTimes = { graceMs: 5_000, startGraceMs:
 
 /** Devices changed in one transaction, where many go at once. */
 const CHUNK = 100;
+/**
+ * After a start agents come back as fast as they are let in: while so many come between two looks,
+ * those that have not come yet are not gone.
+ */
+const COMING = 10;
 /** Shortest pause before a change that failed is tried again, ms. */
 const RETRY_MS = 1_000;
 
@@ -30,12 +35,15 @@ export class OnlineTracker {
   readonly #leaving = new Map<string, ReturnType<typeof setTimeout>>();
   /** Devices that the database knows to be here. */
   readonly #noted = new Set<string>();
+  /** Devices that came since the last look. */
+  #came = 0;
   #closed = false;
 
   constructor(store: Store, times: OnlineTimes) {
     this.#store = store;
     this.#times = times;
     this.#instances = new Instances(store, times.startGraceMs, {
+      coming: () => this.#coming(),
       gone: (id) => this.#bury(id),
       revived: () => this.#noteAgain(),
       settled: () => this.#sweep(),
@@ -52,7 +60,9 @@ export class OnlineTracker {
     this.#streams.set(id, (this.#streams.get(id) ?? 0) + 1);
     clearTimeout(this.#leaving.get(id));
     this.#leaving.delete(id);
-    if (!this.#noted.has(id)) await this.#note([id]);
+    if (this.#noted.has(id)) return;
+    this.#came++;
+    await this.#note([id]);
   }
 
   /** A stream of the device is over. */
@@ -124,6 +134,13 @@ export class OnlineTracker {
     this.#noted.clear();
     const ids = [...this.#streams.keys()];
     for (let at = 0; at < ids.length; at += CHUNK) await this.#note(ids.slice(at, at + CHUNK));
+  }
+
+  /** Whether many have come since this was asked last. */
+  #coming(): boolean {
+    const many = this.#came >= COMING;
+    this.#came = 0;
+    return many;
   }
 
   /** Takes a control plane that is gone out of the database, with the devices that only it had. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Device } from "../api/types.ts";
 import type { Store } from "../store/mod.ts";
 import { newKey, TestControl } from "../testing.ts";
+import { Instances } from "./instances.ts";
 import { OnlineTracker } from "./online.ts";
 import { readPage } from "./source.ts";
 
@@ -121,4 +122,26 @@ Deno.test("rows that change between the queries of a page are left for the next,
     [other.id, false],
     [mover.id, true],
   ]);
+});
+
+Deno.test("nobody is taken for gone while agents are coming back in numbers", async () => {
+  await using control = await TestControl.start();
+  await control.store.db.insertInto("instances").values({ id: "before", beat: 0 }).execute();
+  let looks = 0;
+  const told: [string, number][] = [];
+  const settled = Promise.withResolvers<void>();
+  const instances = new Instances(control.store, 25, {
+    coming: () => ++looks < 9,
+    gone: (id) => Promise.resolve(void told.push([id, looks])),
+    revived: () => Promise.resolve(),
+    settled: () => Promise.resolve(settled.resolve()),
+  });
+  try {
+    await instances.start();
+    await settled.promise;
+    assert.deepEqual(told, [["before", 9]]);
+    assert.equal(looks, 9);
+  } finally {
+    instances.close();
+  }
 });

@@ -26,6 +26,8 @@ export interface Entry {
   revision: number;
   deleted: boolean;
   value: object;
+  /** The event that tells of it, once somebody has written it. */
+  text?: string;
 }
 
 /** Some rows in ascending revision. */
@@ -35,6 +37,8 @@ export interface Page {
   more: boolean;
   /** Without `more`: no row up to this revision is missing. */
   upTo: number;
+  /** The events of all entries, once somebody has written them. */
+  bytes?: Uint8Array;
 }
 
 /** Rows read at a time. */

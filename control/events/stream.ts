@@ -26,6 +26,8 @@ export class StreamEnded extends Error {
 }
 
 const encoder = new TextEncoder();
+const NOTHING = new Uint8Array(0);
+const HEARTBEAT = encoder.encode("\n");
 
 /**
  * The body of a watch response. It holds no queue: a page of rows is read from the database only
@@ -42,7 +44,10 @@ export class EventStream {
   readonly #resolveClosed: () => void;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #wake: () => void = () => {};
-  #stall: ReturnType<typeof setTimeout> | undefined;
+  /** When the reader has taken nothing for too long: times of `performance.now()`. */
+  #stallAt = Infinity;
+  /** When whoever sleeps goes on without a change. */
+  #sleepUntil = Infinity;
   #next = 0;
   #state: "open" | "finishing" | "over" = "open";
 
@@ -54,6 +59,7 @@ export class EventStream {
     this.closed = closed.promise;
     this.#resolveClosed = closed.resolve;
     this.#times = options.times;
+    this.#stallAt = performance.now() + this.#times.stallMs;
     this.#watches = requests.map((request) => new Watch(request, options.feed, options.decorate));
     this.#unsubscribe = requests.map((request, i) =>
       options.feed.subscribe(request.topic, () => {
@@ -61,10 +67,12 @@ export class EventStream {
         this.#wake();
       })
     );
+    const { heartbeatMs, stallMs, failureMs } = this.#times;
+    const shortest = Math.min(heartbeatMs, stallMs, failureMs);
+    this.#unsubscribe.push(options.feed.ticker.add((now) => this.#tick(now), shortest));
     this.body = new ReadableStream<Uint8Array>({
       start: (controller) => {
         this.#controller = controller;
-        this.#armStall();
       },
       pull: (controller) => this.#pull(controller),
       cancel: () => this.#over(),
@@ -81,36 +89,39 @@ export class EventStream {
   /** Cuts the stream off once everything that is due has been sent. */
   finish(): void {
     if (this.#state === "open") this.#state = "finishing";
+    // What it is to hear of may not have been told yet.
+    for (const watch of this.#watches) watch.dirty = true;
     this.#wake();
   }
 
   async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-    clearTimeout(this.#stall);
-    const beat = Date.now() + this.#times.heartbeatMs;
+    this.#stallAt = Infinity;
+    // Not all of them at once, though one change was told to all of them at once.
+    const beat = performance.now() + this.#times.heartbeatMs * (1 - Math.random() / 8);
     while (this.#state !== "over") {
-      const text = await this.#due();
+      const bytes = await this.#due();
       if (this.#isOver()) return;
-      if (text === undefined) return await this.#fail(controller);
-      if (text !== "" || Date.now() >= beat) {
-        controller.enqueue(encoder.encode(text || "\n"));
-        this.#armStall();
+      if (bytes === undefined) return await this.#fail(controller);
+      if (bytes.length > 0 || performance.now() >= beat) {
+        controller.enqueue(bytes.length > 0 ? bytes : HEARTBEAT);
+        this.#stallAt = performance.now() + this.#times.stallMs;
         return;
       }
       if (this.#state === "finishing") return this.abort();
-      await this.#sleep(beat - Date.now());
+      await this.#sleep(beat);
     }
   }
 
   /** Events of the next watch that has any; undefined when they could not be read. */
-  async #due(): Promise<string | undefined> {
+  async #due(): Promise<Uint8Array | undefined> {
     try {
       for (let i = 0; i < this.#watches.length; i++) {
         const watch = this.#watches[this.#next]!;
         this.#next = (this.#next + 1) % this.#watches.length;
-        const text = watch.dirty ? await watch.next() : "";
-        if (text !== "") return text;
+        const bytes = watch.dirty ? await watch.next() : NOTHING;
+        if (bytes.length > 0) return bytes;
       }
-      return this.#watches.some((watch) => watch.dirty) ? await this.#due() : "";
+      return this.#watches.some((watch) => watch.dirty) ? await this.#due() : NOTHING;
     } catch (error) {
       if (!this.#isOver()) log.error("cannot read events: {error}", { error });
       return undefined;
@@ -120,25 +131,22 @@ export class EventStream {
   async #fail(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     const event = { type: "error", value: { error: "internal server error" } };
     controller.enqueue(encoder.encode(`${JSON.stringify(event)}\n\n`));
-    const until = Date.now() + this.#times.failureMs;
-    while (!this.#isOver() && Date.now() < until) await this.#sleep(until - Date.now());
+    const until = performance.now() + this.#times.failureMs;
+    while (!this.#isOver() && performance.now() < until) await this.#sleep(until);
     this.abort();
   }
 
-  /** Resolves after `ms`, or when something changed. */
-  #sleep(ms: number): Promise<void> {
+  /** Resolves at a time of `performance.now()` or a little later, or when something changed. */
+  #sleep(until: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, Math.max(ms, 0));
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
+      this.#sleepUntil = until;
+      this.#wake = resolve;
     });
   }
 
-  #armStall(): void {
-    clearTimeout(this.#stall);
-    this.#stall = setTimeout(() => this.abort(), this.#times.stallMs);
+  #tick(now: number): void {
+    if (now >= this.#stallAt) this.abort();
+    else if (now >= this.#sleepUntil) this.#wake();
   }
 
   #isOver(): boolean {
@@ -148,7 +156,6 @@ export class EventStream {
   #over(): void {
     if (this.#state === "over") return;
     this.#state = "over";
-    clearTimeout(this.#stall);
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#wake();
     this.#resolveClosed();
