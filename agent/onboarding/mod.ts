@@ -24,7 +24,7 @@ export { discover, type LoginPrompt, revoke, UserSession } from "./issuer/mod.ts
 export { logout, type LogoutResult } from "./logout.ts";
 export { onboard, type Onboarded } from "./onboard.ts";
 export { persist } from "./persist.ts";
-export { OnboardRefusal } from "./refusals.ts";
+export { isRegisteredToOthers, OnboardRefusal } from "./refusals.ts";
 export { Registrar } from "./registrar.ts";
 export { openSealedToken } from "./sealed_token.ts";
 export {

@@ -14,6 +14,7 @@ import {
   GROUP_GONE,
   OnboardRefusal,
   refusalOfCreate,
+  REGISTERED,
   type Standing,
 } from "./refusals.ts";
 import { openSealedToken } from "./sealed_token.ts";
@@ -208,7 +209,7 @@ function refusalOfUpdate(
   const [who, whose] = standing.kind === "reg-key"
     ? ["this registration key", "the key"]
     : ["this user", "the user"];
-  return `This host's key is already registered as device ${deviceId}, which ${who} ` +
+  return `${REGISTERED} already registered as device ${deviceId}, which ${who} ` +
     `may not change; use ${whose} it was registered with, or delete that device`;
 }
 

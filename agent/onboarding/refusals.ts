@@ -28,6 +28,9 @@ const KEY_REFUSED = "The control plane refused the registration key: it is unkno
 const USER_REFUSED = "The control plane refused the user's sign-in; sign in again, with nexd " +
   "logout first if it stays so";
 
+/** How sentences begin that tell of a key that is registered already. */
+export const REGISTERED = "This host's key is";
+
 /** Waits for a call; a refusal becomes a sentence with a remedy, other failures stay. */
 export async function explain<T>(
   call: Promise<T>,
@@ -49,6 +52,16 @@ export async function explain<T>(
 export function credentialRefused(standing: Standing, failure: ApiFailure): string | undefined {
   if (failure.status !== 401 && failure.status !== 403) return undefined;
   return standing.kind === "reg-key" ? KEY_REFUSED : USER_REFUSED;
+}
+
+/** Whether what is refused is the registration key itself, and not something that it asked for. */
+export function isKeyRefused(error: unknown): boolean {
+  return error instanceof OnboardRefusal && error.message === KEY_REFUSED;
+}
+
+/** Whether the host's key is registered, as a device that the credential may not change. */
+export function isRegisteredToOthers(error: unknown): boolean {
+  return error instanceof OnboardRefusal && error.message.startsWith(REGISTERED);
 }
 
 /** Whether what failed is the credential itself: a user can sign in anew. */
@@ -78,7 +91,7 @@ export function refusalOfCreate(standing: Standing, error: unknown): unknown {
   if (error.status === 404 && resource.startsWith("security_group")) return refusal(GROUP_GONE);
   if (error.status === 409) {
     return refusal(
-      "This host's key is registered as a device of another user; " +
+      `${REGISTERED} registered as a device of another user; ` +
         "have that device deleted, or run nexd logout to start with a new key",
     );
   }

@@ -11,7 +11,7 @@ import type { UnderlayServer } from "../host/mod.ts";
 import type { JoinTarget } from "./flags/mod.ts";
 import { type LoginPrompt, UserSession } from "./issuer/mod.ts";
 import { onboard, type Onboarded, resume, type SelfDescription } from "./onboard.ts";
-import { isUnauthorized, OnboardRefusal } from "./refusals.ts";
+import { isKeyRefused, isUnauthorized, OnboardRefusal } from "./refusals.ts";
 import type { AgentState, StateChange } from "./store/mod.ts";
 
 const log = getLogger(["nexd", "agent"]);
@@ -118,10 +118,15 @@ export class Registrar {
     try {
       return await onboard(api, credential, self, signal);
     } catch (refusal) {
-      // Keys expire; the device that one has made stays.
+      // Keys expire and are replaced; the device that one has made stays.
       if (!(refusal instanceof OnboardRefusal) || this.#device === undefined) throw refusal;
       const kept = await resume(api, this.#device, self, signal);
       if (kept === undefined) throw refusal;
+      // A good one says where this host belongs.
+      if (!isKeyRefused(refusal)) {
+        const key = await api.getRegKey(credential.token, signal);
+        if (key.vpc_id !== kept.device.vpc_id) throw refusal;
+      }
       log.info("{refusal}; this host is still device {id}", {
         refusal: reasonOf(refusal).split(";")[0],
         id: kept.device.id,

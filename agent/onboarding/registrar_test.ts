@@ -230,6 +230,24 @@ Deno.test("an expired registration key leaves the device what it is, and a delet
   );
 });
 
+Deno.test("a key of another VPC does not let a host go on as before, a new one of the same VPC does", async () => {
+  await using host = await Host.open();
+  const { control } = host;
+  await (await host.start(BOB)).register(host.self(), host.signal);
+  await host.store.save();
+  const other: Credential = { kind: "reg-key", token: await control.addRegKey() };
+  await assert.rejects(
+    (await host.start(other)).register(host.self(), host.signal),
+    refusal(/registered as a device of another user; have that device deleted, or run nexd logout/),
+  );
+  const { id: ownerId } = await control.store.db.selectFrom("users").select("id")
+    .where("username", "=", "bob").executeTakeFirstOrThrow();
+  const token = await control.addRegKey({ ownerId });
+  const { device } = await (await host.start({ kind: "reg-key", token }))
+    .register(host.self(), host.signal);
+  assert.equal(device.vpc_id, ownerId);
+});
+
 Deno.test("secrets of one control plane or user are shown to no other", async () => {
   await using host = await Host.open();
   const { deviceToken } = await (await host.start(BOB)).register(host.self(), host.signal);

@@ -159,6 +159,22 @@ Deno.test("a relay that was deleted while it was down serves nobody, whatever it
   deepEqual(member.lists.map((list) => list.length), [0, 1]);
 });
 
+Deno.test("a relay with a key that is not its device's goes on serving", async () => {
+  await using vpc = await TestVpc.start();
+  const a = await vpc.addDevice();
+  const first = await TestMember.join(vpc);
+  const { deviceId } = first.joined;
+  await first.heard([a.key]);
+  await first[Symbol.asyncDispose]();
+  // Registered, and not by this key; the device's own token is not known any more either.
+  await vpc.control.store.db.updateTable("devices").set({ reg_key_id: null, token_hash: "" })
+    .where("id", "=", deviceId).execute();
+  await using member = await TestMember.join(vpc);
+  await until(() => member.states.at(-1)?.startsWith("refused"), "the refusal");
+  match(member.states.at(-1)!, /already registered as device/);
+  deepEqual(member.lists, []);
+});
+
 Deno.test("metadata is published again when it changes, and only then", async () => {
   await using vpc = await TestVpc.start();
   await using member = await TestMember.join(vpc);

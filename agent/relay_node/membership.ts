@@ -12,6 +12,7 @@ import {
   askPassword,
   ControlLink,
   type ControlState,
+  isRegisteredToOthers,
   type Onboarded,
   OnboardRefusal,
   Registrar,
@@ -168,7 +169,8 @@ export class Membership {
       }, signal);
     } catch (error) {
       const known = this.#store.state.deviceId !== undefined;
-      if (known && error instanceof OnboardRefusal) this.#expelled(reasonOf(error));
+      const gone = error instanceof OnboardRefusal && !isRegisteredToOthers(error);
+      if (known && gone) this.#expelled(reasonOf(error));
       throw error;
     }
     await this.#publish(onboarded.device.id, signal);
