@@ -11,6 +11,7 @@ import { localEndpoint, NatWatch, PathProber, probe } from "./netcheck/mod.ts";
 import { askPassword } from "./onboarding/mod.ts";
 import { lockFile, loopbackAliases } from "./platform/mod.ts";
 import { Heart, type Notifier } from "./service/mod.ts";
+import { standIns } from "./crossing/mod.ts";
 import { routing } from "./routing/mod.ts";
 import { cleanLeftover, openDevice } from "./wireguard/mod.ts";
 import { Proxy } from "../proxy/mod.ts";
@@ -52,6 +53,7 @@ export async function runAgent(
     version: config.version,
   });
   const routes = routing(config);
+  const crossing = standIns(config);
   let heart: Heart | undefined;
   try {
     const agent = new Agent(config, {
@@ -88,8 +90,10 @@ export async function runAgent(
       rooms: [
         securityGroups({ interfaceName: config.interfaceName }),
         routes,
+        crossing,
         hostsFile({ owner: config.interfaceName, forbidden: [config.join.apiUrl.hostname] }),
       ],
+      crosses: () => crossing.able,
       networks: () => routes.wish(),
       lock: lockFile,
       freeUdpPort,

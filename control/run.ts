@@ -25,8 +25,6 @@ export async function runControl(values: ControlValues, context: ControlContext)
     stateDir: config.stateDir,
     databaseUrl: config.databaseUrl,
     admin: config.admin,
-    rateLimit: config.rateLimit,
-    corsOrigins: config.corsOrigins,
     certificate: certificateSource(config),
   });
   try {

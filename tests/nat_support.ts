@@ -88,3 +88,22 @@ END`,
   }
   return { relay, hosts };
 }
+
+/** Has both hosts drop, without a word, what comes from the other's outside address. */
+export async function deafen(lab: Lab): Promise<void> {
+  for (const [host, other] of [["a", "b"], ["b", "a"]] as const) {
+    const { code, stderr } = await lab.host(host).run(["nft", "-f", "-"], {
+      input: `table inet deaf { chain in { type filter hook input priority 0; ip saddr ${
+        lab.host(other).publicAddress
+      } meta l4proto udp drop; }; }`,
+    });
+    equal(code, 0, stderr);
+  }
+}
+
+/** They hear each other again. */
+export async function undeafen(lab: Lab): Promise<void> {
+  for (const host of ["a", "b"]) {
+    equal((await lab.host(host).run(["nft", "delete", "table", "inet", "deaf"])).code, 0);
+  }
+}

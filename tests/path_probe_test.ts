@@ -3,30 +3,12 @@ import type { PeerStatus } from "../agent/ctl/mod.ts";
 import { Lab } from "../scripts/lab/mod.ts";
 import { cannotMesh } from "../scripts/lab/support.ts";
 import { Mesh } from "../scripts/mesh/mod.ts";
-import { giveIpv6, onRouter, renat } from "./nat_support.ts";
+import { deafen, giveIpv6, onRouter, renat, undeafen } from "./nat_support.ts";
 import { inMesh, pause, pingOn } from "./support.ts";
 
 /** The one peer of a host. */
 const peerOf = async (mesh: Mesh, host: string): Promise<PeerStatus> =>
   (await mesh.status(host)).peers[0]!;
-
-/** Has both hosts drop, without a word, what comes from the other's outside address. */
-async function deafen(lab: Lab): Promise<void> {
-  for (const [host, other] of [["a", "b"], ["b", "a"]] as const) {
-    const { code, stderr } = await lab.host(host).run(["nft", "-f", "-"], {
-      input: `table inet deaf { chain in { type filter hook input priority 0; ip saddr ${
-        lab.host(other).publicAddress
-      } meta l4proto udp drop; }; }`,
-    });
-    equal(code, 0, stderr);
-  }
-}
-
-async function undeafen(lab: Lab): Promise<void> {
-  for (const host of ["a", "b"]) {
-    equal((await lab.host(host).run(["nft", "delete", "table", "inet", "deaf"])).code, 0);
-  }
-}
 
 Deno.test("looking for a direct way loses no packet, in vain or not, and a dead one is left in seconds", async () => {
   if (await cannotMesh()) return;

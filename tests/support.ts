@@ -43,8 +43,10 @@ export async function pingOn(
   from: string,
   to: string,
   intervalMs: number,
+  family: 4 | 6 = 4,
 ): Promise<RunningPing> {
-  const address = await mesh.tunnelIp(to);
+  const { tunnel_ipv4, tunnel_ipv6 } = await mesh.status(to);
+  const address = family === 4 ? tunnel_ipv4 : tunnel_ipv6;
   const process: LabProcess = await mesh.lab.host(from).spawn(
     ["ping", "-D", "-n", "-i", String(intervalMs / 1000), address],
     { log: `ping-${from}-${to}-${crypto.randomUUID().slice(0, 8)}` },
@@ -68,15 +70,19 @@ export async function pingOn(
     throw new Error(`no ping from ${from} to ${to} was answered within ${timeoutMs} ms`);
   };
   await replyAfter(0, 15_000);
+  const tally = () => {
+    const seqs = replies().map(({ seq }) => seq), seen = new Set(seqs);
+    let first = Infinity, last = 0;
+    for (const seq of seen) [first, last] = [Math.min(first, seq), Math.max(last, seq)];
+    return { received: seen.size, lost: last - first + 1 - seen.size };
+  };
   return {
     replies,
     replyAfter,
     async stop() {
       process.kill("SIGINT");
       await process.exited;
-      const seen = new Set(replies().map((reply) => reply.seq));
-      const last = Math.max(...seen);
-      return { received: seen.size, lost: last - Math.min(...seen) + 1 - seen.size };
+      return tally();
     },
   };
 }

@@ -362,6 +362,7 @@ export class Agent {
       paths: this.#outside.paths,
       networks: this.#doors.networks?.() ?? {},
       host: { ...place!, servers: this.#servers() },
+      crosses: this.#doors.crosses?.() ?? false,
       seenAt: this.#met.endpoints,
     });
     if (self!.relay) this.#meet(reconciler.outcome);

@@ -64,6 +64,8 @@ export interface Doors {
   controls?: Omit<Controls, "describe">;
   /** What is changed on the host beside WireGuard. */
   rooms: readonly HostRoom[];
+  /** Addresses can have stand-ins on this host. */
+  crosses?(): boolean;
   /** What this host wants of networks behind peers. */
   networks?(): NetworkWish;
   lock(path: string): Promise<{ release(): void }>;

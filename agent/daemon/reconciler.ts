@@ -24,6 +24,7 @@ import {
   type Skipped,
   type SteadyClock,
 } from "../peering/mod.ts";
+import { peerConfig } from "./peer_config.ts";
 import type { PeerStats, WireGuardDevice } from "../wireguard/mod.ts";
 import { LastCandidates } from "./candidates.ts";
 import type { RelayProxy } from "./doors.ts";
@@ -52,7 +53,9 @@ interface Parts {
   rooms: HostRooms;
   networks: NetworkWish;
   /** Probes of paths; undefined before they run. */
-  paths: Pick<Paths, "follow" | "probed"> | undefined;
+  paths: Pick<Paths, "follow" | "probed" | "carriedOut"> | undefined;
+  /** Addresses can have stand-ins on this host while a peer goes from behind the VPC's relay or there. */
+  crosses: boolean;
   /** Where this host, as a relay, met its peers, by public key. */
   seenAt: ReadonlyMap<string, string>;
   /** What the rooms are told beside what the pass finds. */
@@ -128,6 +131,7 @@ export class Reconciler {
       loopback: this.#loopback,
       observed: this.#clock.observe(stats.values()) as ReadonlyMap<string, Observed>,
       probed,
+      crosses: parts.crosses,
       seenAt: parts.seenAt,
       history: this.#history,
       now: this.#clock.now(),
@@ -156,19 +160,9 @@ export class Reconciler {
     };
     await this.#prepare(parts.rooms, facts, device);
     // The proxy has had every endpoint before WireGuard hears of it: the first handshake is not lost.
-    await device.setPeers(
-      plans.filter((p) => p.configured).map((p) => ({
-        publicKey: p.peer.publicKey,
-        allowedIps: p.allowedIps,
-        // Networks behind peers are routed apart, so that they never take the host's own from it.
-        ...(p.networks === undefined
-          ? {}
-          : { routes: p.allowedIps.filter((prefix) => !p.networks!.includes(prefix)) }),
-        keepaliveSeconds: p.keepaliveSeconds,
-        ...(p.endpoint === undefined ? {} : { endpoint: p.endpoint }),
-      })),
-    );
+    await device.setPeers(plans.filter((p) => p.configured).map(peerConfig));
     await parts.rooms.apply(facts);
+    parts.paths?.carriedOut(plans);
     if (proxy === undefined) return;
     await this.#removeFromProxy(new Set(peers.map((peer) => peer.publicKey)), proxy);
   }
@@ -190,9 +184,9 @@ export class Reconciler {
     this.#device = device;
     const appliedAt = this.#clock.now();
     this.#history = new Map(
-      [...this.#history].map(([key, { rxBase: _rx, traffic: _traffic, ...history }]) =>
-        [key, { ...history, appliedAt }] as const
-      ),
+      [...this.#history].map((
+        [key, { rxBase: _rx, traffic: _traffic, stage: _stage, beside: _beside, ...history }],
+      ) => [key, { ...history, appliedAt }] as const),
     );
   }
 

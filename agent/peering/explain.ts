@@ -71,7 +71,7 @@ function carrierOf(plans: readonly PeerPlan[]): VpcRelay | undefined {
   const carrier = relays.find(({ healthy }) => healthy) ?? relays[0];
   if (carrier === undefined) return undefined;
   const { healthy, peer } = carrier;
-  return { hostname: peer.hostname, healthy, pending: false, stable: healthy };
+  return { hostname: peer.hostname, mark: 0, healthy, pending: false, stable: healthy };
 }
 
 /** What became of a way that could be used. */

@@ -36,6 +36,15 @@ import {
   methodAt,
   probesFor,
 } from "./probed.ts";
+import {
+  besideRelay,
+  conversation,
+  isApart,
+  landBeside,
+  stepAcross,
+  wakeAcross,
+  yieldToRelay,
+} from "./cross.ts";
 import type { Situation } from "./situation.ts";
 import type { MethodId, PathEventCode, PathProbes, PeerHistory } from "./types.ts";
 
@@ -54,37 +63,41 @@ export const CHANGE_PAUSE = 60_000;
 /** A peer's history being advanced by one pass. */
 export class PeerMachine {
   readonly h: PeerHistory;
-  readonly #s: Situation;
+  /** What this pass knows. */
+  readonly s: Situation;
   health: Health;
 
   /** @param history a copy this object may change */
   constructor(history: PeerHistory, situation: Situation) {
     this.h = history;
-    this.#s = situation;
+    this.s = situation;
     this.health = this.#assess();
   }
 
   /** One pass: choose, judge, adopt, probe or move on. */
   step(): void {
     const { h } = this;
-    if (this.#s.changed) this.#changed();
-    else if (this.#s.returned && !this.#answered()) {
-      this.#note("peer-online");
+    if (this.s.changed) this.#changed();
+    else if (this.s.returned && !this.#answered()) {
+      this.note("peer-online");
       this.#lookAgain();
     }
-    if (h.method === undefined || !this.#mayStay(h.method)) {
+    yieldToRelay(this);
+    const stays = h.method !== undefined && this.#mayStay(h.method);
+    if (!stays && !landBeside(this)) {
       const first = this.#first(h.failed);
       if (first?.name !== h.method) {
-        if (h.method !== undefined) this.#note("unusable");
-        this.#apply(first);
-        this.#note("chosen");
+        if (h.method !== undefined) this.note("unusable");
+        this.apply(first);
+        this.note("chosen");
       }
     }
     this.#followHealth();
     if (h.method === undefined || this.#adopt()) return;
+    stepAcross(this);
     if (h.probe !== undefined) this.#judgeProbe();
     else if (this.health.failed || this.health.suspect) this.#fail(h.method);
-    else if (this.health.healthy) this.#lookUp(h.method);
+    else if (this.health.healthy && h.stage === undefined) this.#lookUp(h.method);
   }
 
   /** Whether a method can be used now. */
@@ -94,38 +107,42 @@ export class PeerMachine {
 
   /** Whether the current method may go on. Where the peer has moved to need not be usable by itself. */
   #mayStay(current: MethodId): boolean {
-    const { self, peer } = this.#s;
+    const { self, peer } = this.s;
     if (this.h.adopted === undefined && this.h.endpoint === undefined) {
-      return this.verdict(current).usable;
+      const works = this.h.lastHealthyAt !== undefined;
+      return methodOf(current).applicable({ ...this.context(), works }).usable;
     }
     return !self.relay && !peer.relay && !(self.relayOnly && methodOf(current).direct);
   }
 
   /** What methods look at. */
   context(failed: MethodId[] = this.h.failed): MethodContext {
-    const { self, peer, relay, vpcRelay, loopback, probed, observed, seenAt } = this.#s;
+    const { self, peer, relay, vpcRelay, loopback, probed, observed, seenAt } = this.s;
     const directFailed = METHODS.some((m) => m.direct && failed.includes(m.name));
     const met = observed?.lastHandshake !== undefined;
-    return { self, peer, relay, vpcRelay, loopback, directFailed, probed, met, seenAt };
+    const about = { tells: this.s.heard !== undefined, apart: isApart(this.s), seenAt };
+    return { self, peer, relay, vpcRelay, loopback, directFailed, probed, met, ...about };
   }
 
   /** The endpoint that is planned for the current method. */
   get endpoint(): string | undefined {
     const { h } = this;
     if (h.method === undefined) return undefined;
+    if (h.beside !== undefined) return h.beside.endpoint;
     return h.adopted ?? h.endpoint ?? methodOf(h.method).endpoint(this.context());
   }
 
   /** What probes shall find out next; undefined for relays, which are reached one way only. */
   get probes(): PathProbes | undefined {
-    const { self, peer, now } = this.#s;
+    const { self, peer, now } = this.s;
     if (self.relay || peer.relay) return undefined;
-    return probesFor(this.context(), this.h, this.health.healthy, this.#inUse, now);
+    const found = probesFor(this.context(), this.h, this.health.healthy, this.inUse, now);
+    return { ...found, ...conversation(this) };
   }
 
   /** Where WireGuard sends, when that is straight to the peer. */
-  get #inUse(): string | undefined {
-    const { observed } = this.#s, { method } = this.h;
+  get inUse(): string | undefined {
+    const { observed } = this.s, { method } = this.h;
     if (method === undefined || !methodOf(method).direct) return undefined;
     const at = this.h.probe === undefined ? observed?.endpoint : undefined;
     return at === undefined || isLoopback(at) ? this.endpoint : at;
@@ -133,10 +150,11 @@ export class PeerMachine {
 
   /** When the next pass has something to do that cannot wait for its turn, ms; or Infinity. */
   get wakeAt(): number {
-    const { h } = this, { self, peer, now, wall } = this.#s;
+    const { h, s: { self, peer, now, wall } } = this;
     if (h.probe !== undefined) return h.probe.startedAt + PROBE_LIMIT;
     const suspectAt = (h.traffic?.askedAt ?? -Infinity) + SUSPECT_AFTER;
-    const next = Math.min(...[suspectAt, this.#deadAt].filter((at) => at > now), Infinity);
+    const times = [suspectAt, this.#deadAt, wakeAcross(this)];
+    const next = Math.min(...times.filter((at) => at > now), Infinity);
     if (h.method === undefined || this.#better(h.method) === undefined) return next;
     return Math.min(
       next,
@@ -146,13 +164,14 @@ export class PeerMachine {
 
   /** A way is being tried, by this side or by the peer: both have to show life in time. */
   get trying(): boolean {
-    const { probe, adoptedAt } = this.h;
+    const { probe, adoptedAt, beside } = this.h;
+    if (beside !== undefined) return (this.s.observed?.lastHandshake ?? 0) < beside.since;
     return probe !== undefined ||
-      (adoptedAt !== undefined && this.#s.now - adoptedAt < PROBE_LIMIT);
+      (adoptedAt !== undefined && this.s.now - adoptedAt < PROBE_LIMIT);
   }
 
   #assess(): Health {
-    const { observed, vpcRelay, now } = this.#s;
+    const { observed, vpcRelay, now } = this.s;
     if (this.h.method !== "via-relay") {
       const health = assess(this.h, observed, now);
       // Probes know in two seconds what the byte counters tell in twelve.
@@ -165,11 +184,11 @@ export class PeerMachine {
 
   /** When the endpoint in use counts as dead, by what probes say; Infinity: it does not. */
   get #deadAt(): number {
-    return deadAt(this.#inUse, this.#s.probed, this.h) ?? Infinity;
+    return deadAt(this.inUse, this.s.probed, this.h) ?? Infinity;
   }
 
   #followHealth(): void {
-    const { h } = this, { now } = this.#s;
+    const { h } = this, { now } = this.s;
     if (!this.health.healthy) {
       delete h.healthySince;
       return;
@@ -177,28 +196,34 @@ export class PeerMachine {
     h.lastHealthyAt = now;
     if (h.healthySince === undefined) {
       h.healthySince = now;
-      if (h.probe === undefined) this.#note("healthy");
+      if (h.probe === undefined) this.note("healthy");
     }
     // It has lasted: what was in vain before is forgotten.
     const lasts = now - h.healthySince >= PROBE_INTERVAL && methodOf(h.method!).direct;
     if (lasts) h.probesFailed = 0;
   }
 
-  #note(event: PathEventCode): void {
+  /** Something happened to a method; by default to the current one. */
+  readonly note = (event: PathEventCode, method = this.h.method): void => {
     const { h } = this;
-    h.events = withEvent(h.events, { at: this.#s.wall, event, method: nameOf(h.method) });
-  }
+    h.events = withEvent(h.events, { at: this.s.wall, event, method: nameOf(method) });
+  };
 
   #slot(): number {
-    const { self, peer, wall } = this.#s;
+    const { self, peer, wall } = this.s;
     return slotOf(self.publicKey, peer.publicKey, wall);
   }
 
-  #apply(method: Method | undefined): void {
+  /** Takes a method from now on, or has it since a while. */
+  apply(method: Method | undefined, since = this.s.now): void {
     const { h } = this;
+    if ((h.method === "via-relay") !== (method?.name === "via-relay")) {
+      delete h.stage;
+      delete h.beside;
+    }
     if (method === undefined) delete h.method;
     else h.method = method.name;
-    h.appliedAt = this.#s.now;
+    h.appliedAt = since;
     h.slot = this.#slot();
     delete h.endpoint;
     delete h.adopted;
@@ -219,31 +244,32 @@ export class PeerMachine {
 
   /**
    * The best usable method above another one. Of a peer that knows probes a direct one is none until
-   * it has answered.
+   * it has answered; and with one that tells how far it is, the VPC's relay is come to by stages.
    */
   #better(current: MethodId): Method | undefined {
-    const context = this.context(), speaks = this.#s.probed?.speaks === true;
+    const context = this.context(), speaks = this.s.probed?.speaks === true;
     return METHODS.find((method) =>
       isBetter(method.name, current) && !(speaks && method.direct) &&
+      !(context.tells && method.name === "via-relay") &&
       method.applicable(context).usable
     );
   }
 
   /** A better direct way that has answered a probe since the current one was taken. */
   #confirmed(current: MethodId): Confirmed | undefined {
-    const { h } = this, { now } = this.#s;
+    const { h } = this, { now } = this.s;
     const since = Math.max(h.appliedAt, h.adoptedAt ?? -Infinity);
     const hold = (h.changedAt ?? -Infinity) >= since ? 0 : holdAfter(h.probesFailed);
     return now - since < hold
       ? undefined
-      : confirmed(this.context(), current, this.#inUse, since, now);
+      : confirmed(this.context(), current, this.inUse, since, now);
   }
 
   /** A handshake may be there before the news that the peer is: then the search is over already. */
   #answered(): boolean {
     const { h } = this;
     return h.lastHealthyAt !== undefined ||
-      (this.#s.observed?.lastHandshake ?? -Infinity) >= h.appliedAt;
+      (this.s.observed?.lastHandshake ?? -Infinity) >= h.appliedAt;
   }
 
   /**
@@ -251,13 +277,13 @@ export class PeerMachine {
    * whose address changes all the time. Its new endpoint is used in any case.
    */
   #changed(): void {
-    const { h } = this, { now } = this.#s;
-    this.#note("device-changed");
-    if (this.#s.probed?.speaks && this.#inUse !== undefined && this.health.healthy) {
+    const { h } = this, { now } = this.s;
+    this.note("device-changed");
+    if (this.s.probed?.speaks && this.inUse !== undefined && this.health.healthy) {
       // What is published now takes effect when it has answered: what is in use works.
-      h.endpoint ??= this.#inUse;
+      h.endpoint ??= this.inUse;
     } else if (h.method !== undefined && this.verdict(h.method).usable) delete h.endpoint;
-    if (this.#s.probed?.speaks && h.probe !== undefined) return; // it ends by itself
+    if (this.s.probed?.speaks && h.probe !== undefined) return; // it ends by itself
     const pause = CHANGE_PAUSE * 2 ** Math.min(h.probesFailed, 3);
     if (h.changedAt !== undefined && now - h.changedAt < pause) return;
     h.changedAt = now;
@@ -270,7 +296,7 @@ export class PeerMachine {
     h.failed = [];
     delete h.probe;
     const works = h.method !== undefined && h.lastHealthyAt !== undefined && this.health.healthy;
-    if (!works) return this.#apply(undefined);
+    if (!works) return this.apply(undefined);
     const from = h.method!, better = this.#better(from);
     if (better !== undefined) this.#try(better, from);
   }
@@ -280,7 +306,7 @@ export class PeerMachine {
    * works, the plan follows too instead of pulling the path apart again.
    */
   #adopt(): boolean {
-    const { h } = this, { observed, loopback, peer, self } = this.#s;
+    const { h } = this, { observed, loopback, peer, self } = this.s;
     const at = observed?.endpoint;
     if (at === undefined || h.probe !== undefined || !this.health.healthy) return false;
     if (self.relay || peer.relay || h.method === "via-relay") return false;
@@ -289,14 +315,14 @@ export class PeerMachine {
     if (!relayed && isLoopback(at)) return false;
     h.method = relayed ? "via-derp-relay" : methodAt(at, this.context());
     h.adopted = at;
-    h.adoptedAt = this.#s.now;
+    h.adoptedAt = this.s.now;
     h.slot = this.#slot();
-    this.#note("peer-moved");
+    this.note("peer-moved");
     return true;
   }
 
   #fail(current: MethodId): void {
-    const { h } = this, { now } = this.#s;
+    const { h } = this, { now } = this.s;
     const event = this.health.failed ? "failed" : "suspect";
     const failed = [...new Set([...h.failed, current])];
     const context = this.context(failed);
@@ -306,32 +332,29 @@ export class PeerMachine {
     const went = h.lastHealthyAt !== undefined && now - h.appliedAt < PROBE_INTERVAL;
     if (went && methodOf(current).direct) h.probesFailed++;
     if (next !== undefined) {
-      this.#note(event);
+      this.note(event);
       h.failed = failed;
-      this.#apply(next);
-      this.#note("chosen");
+      this.apply(next);
+      this.note("chosen");
       return;
     }
     const first = this.#first([]);
-    this.#note(event);
+    this.note(event);
     // Only suspect, and nothing else or only what failed before: a relay may soon be back.
     const silent = now - (h.lastHealthyAt ?? h.appliedAt);
     const again = first === undefined || first.name === current ||
       (h.failed.includes(first.name) && silent < NEVER_HEALTHY_LIMIT);
     if (again && !this.health.failed) return;
     h.failed = [];
-    this.#apply(first);
-    this.#note("chosen");
+    this.apply(first);
+    this.note("chosen");
   }
 
   #lookUp(current: MethodId): void {
-    const { h } = this, { now } = this.#s;
+    const { h } = this, { now } = this.s;
     const answered = this.#confirmed(current);
-    if (answered !== undefined) {
-      this.#try(methodOf(answered.name), current);
-      h.endpoint = answered.endpoint;
-      return;
-    }
+    const { name, endpoint } = answered ?? {};
+    if (name !== undefined) return this.#try(methodOf(name), current, endpoint);
     const slot = this.#slot();
     if (slot < h.slot) h.slot = slot; // the clock was set back
     const busy = now - (h.traffic?.busyAt ?? -Infinity) < SUSPECT_AFTER;
@@ -342,15 +365,20 @@ export class PeerMachine {
   }
 
   /** Takes another method on trial. */
-  #try(method: Method, from: MethodId): void {
-    this.#apply(method);
-    this.h.probe = { from, startedAt: this.#s.now };
-    this.#note("probe");
+  #try(method: Method, from: MethodId, endpoint?: string): void {
+    if (from === "via-relay") {
+      this.h.slot = this.#slot();
+      return besideRelay(this, method.name, endpoint ?? method.endpoint(this.context()));
+    }
+    this.apply(method);
+    if (endpoint !== undefined) this.h.endpoint = endpoint;
+    this.h.probe = { from, startedAt: this.s.now };
+    this.note("probe");
   }
 
   /** Keeps a probe that shows life on a direct endpoint; undoes it when its time is up. */
   #judgeProbe(): void {
-    const { h } = this, { observed, loopback, now } = this.#s;
+    const { h } = this, { observed, loopback, now } = this.s;
     const { from, startedAt } = h.probe!;
     const current = h.method!;
     const straight = current === "via-relay" ||
@@ -359,14 +387,14 @@ export class PeerMachine {
     if (this.health.evidence && straight) {
       h.failed = h.failed.filter((name) => name !== current);
       delete h.probe;
-      this.#note("probe-kept");
+      this.note("probe-kept");
     } else if (now - startedAt >= PROBE_LIMIT || this.health.suspect) {
       const failed = [...new Set([...h.failed, current])];
-      this.#apply(methodOf(from));
+      this.apply(methodOf(from));
       h.failed = failed;
       h.probesFailed++;
       h.lastHealthyAt = now; // it was healthy until the probe began
-      this.#note("probe-failed");
+      this.note("probe-failed");
     }
   }
 }

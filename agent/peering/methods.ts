@@ -9,6 +9,8 @@ import type { MethodId, MethodName, PathCode, Peer, Probed, Self } from "./types
 /** The WireGuard relay that forwards for the VPC, as this host sees it. */
 export interface VpcRelay {
   hostname: string;
+  /** `markOf` its public key. */
+  mark: number;
   healthy: boolean;
   /** Its first handshake may still come: too early for a way around it. */
   pending: boolean;
@@ -32,6 +34,12 @@ export interface MethodContext {
   probed?: Probed | undefined;
   /** There was a handshake: WireGuard knows where the peer is. */
   met?: boolean;
+  /** The peer tells of itself how far it is from behind the VPC's relay. */
+  tells?: boolean;
+  /** The current way works: it is not left for one that has yet to show that. */
+  works?: boolean;
+  /** It has been saying for a while that it does not reach that relay. */
+  apart?: boolean;
   /** Where this host, as the VPC's relay, had it before it was started again. */
   seenAt?: string | undefined;
 }
@@ -187,12 +195,13 @@ export const METHODS: readonly Method[] = [
     applicable(context) {
       const refused = betweenHosts(context);
       if (refused !== undefined) return refused;
-      const { vpcRelay } = context;
+      const { vpcRelay, apart } = context;
       if (vpcRelay === undefined) return moot("the VPC has no WireGuard relay");
       if (!vpcRelay.healthy) return no(`the VPC's relay ${vpcRelay.hostname} does not answer`);
+      if (apart) return no(`the peer does not reach the VPC's relay ${vpcRelay.hostname}`);
       return yes("vpc-relay", `through the VPC's relay ${vpcRelay.hostname}`);
     },
-    // The peer itself is not in WireGuard: its prefixes are the relay's.
+    // Its prefixes are the relay's; the peer itself is in WireGuard only beside it (`crossing.ts`).
     endpoint: () => undefined,
   },
   {
@@ -201,11 +210,16 @@ export const METHODS: readonly Method[] = [
     applicable(context) {
       const refused = betweenHosts(context);
       if (refused !== undefined) return refused;
-      const { self, peer, relay, vpcRelay, loopback, probed } = context;
+      const { self, peer, relay, vpcRelay, loopback, probed, tells, apart, works } = context;
       // Who knows probes is left on the relay until a direct way has answered.
       const directFailed = context.directFailed || probed?.speaks;
-      if (vpcRelay?.stable) return no(`the VPC's relay ${vpcRelay.hostname} comes first`);
-      if (vpcRelay?.pending) return no(`the VPC's relay ${vpcRelay.hostname} is being tried`);
+      // Who tells how far it is is left on this way until both have left it.
+      if (vpcRelay?.stable && !tells && !apart) {
+        return no(`the VPC's relay ${vpcRelay.hostname} comes first`);
+      }
+      if (vpcRelay?.pending && !works) {
+        return no(`the VPC's relay ${vpcRelay.hostname} is being tried`);
+      }
       if (relay === undefined) return no("no relay is known");
       if (loopback === undefined) return no("the proxy has no loopback endpoint for the peer");
       if (self.relayOnly) return yes("relay-only", `this host uses relays only: through ${relay}`);

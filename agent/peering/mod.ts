@@ -27,7 +27,9 @@ export {
   rangesOf,
   type RelayTarget,
 } from "./published/mod.ts";
+export type { Alias } from "./crossing.ts";
 export type {
+  Crossing,
   Observed,
   PathEvent,
   PathProbes,

@@ -6,13 +6,18 @@
 import { followTraffic, slotOf } from "./health/mod.ts";
 import { PeerMachine } from "./machine.ts";
 import { METHODS, nameOf, type VpcRelay } from "./methods.ts";
-import type { Observed, Peer, PeerHistory, PeerPlan, Probed, Self } from "./types.ts";
+import { aliasesOf, decodeTold, type Heard } from "./crossing.ts";
+import { rangesOf } from "./published/mod.ts";
+import type { Crossing, Observed, Peer, PeerHistory, PeerPlan, Probed, Self } from "./types.ts";
 import { chooseCarrier, relayedPrefixes, type RelayState, viewOf } from "./vpc_relay.ts";
 
 /** Persistent keepalive of every peer, seconds. */
 export const KEEPALIVE_SECONDS = 20;
 /** The same during a probe: the first packet opens the own NAT, the next one finds both open. */
 const PROBE_KEEPALIVE_SECONDS = 1;
+
+/** What a peer said of itself so long ago is forgotten, ms: changes are told at once. */
+const WORD_LIFE = 300_000;
 
 /** Everything a plan depends on. */
 interface PlanInput {
@@ -26,6 +31,8 @@ interface PlanInput {
   observed: ReadonlyMap<string, Observed>;
   /** What probes have found out by public key; no entry: the peer does not know them. */
   probed?: ReadonlyMap<string, Probed>;
+  /** Addresses can have stand-ins on this host (`crossing.ts`). */
+  crosses?: boolean;
   /** Of a relay: where it met its peers before it was started again, by public key. */
   seenAt?: ReadonlyMap<string, string>;
   /** What the last pass returned. */
@@ -72,11 +79,14 @@ export function plan(input: PlanInput): PlanResult {
     const networks = carries.flatMap((one) => one.networks ?? []);
     return {
       ...describe(machines.get(peer)!, peer),
-      allowedIps: [
-        ...(peer === carrier?.peer ? relayedPrefixes(input.self, peer, behind) : peer.allowedIps),
-        ...networks,
-      ],
-      ...(networks.length === 0 ? {} : { networks }),
+      // Beside the relay a peer has none: they are the relay's.
+      ...(machines.get(peer)!.h.beside !== undefined ? { allowedIps: [] } : {
+        allowedIps: [
+          ...(peer === carrier?.peer ? relayedPrefixes(input.self, peer, behind) : peer.allowedIps),
+          ...networks,
+        ],
+        ...(networks.length === 0 ? {} : { networks }),
+      }),
     };
   });
   return {
@@ -90,6 +100,7 @@ function machineOf(input: PlanInput, peer: Peer, vpcRelay: VpcRelay | undefined)
   const { self, now, wall = now } = input;
   const observed = input.observed.get(peer.publicKey);
   const before = input.history.get(peer.publicKey);
+  const probed = input.probed?.get(peer.publicKey);
   const fingerprint = JSON.stringify([
     peer.local,
     peer.reflexive,
@@ -127,13 +138,40 @@ function machineOf(input: PlanInput, peer: Peer, vpcRelay: VpcRelay | undefined)
     vpcRelay,
     loopback: input.loopback.get(peer.publicKey),
     observed,
-    probed: input.probed?.get(peer.publicKey),
+    probed,
+    heard: heardOf(probed, now),
+    crosses: input.crosses === true && vpcRelay !== undefined &&
+      standInsOf(self, peer) !== undefined,
     seenAt: input.seenAt?.get(peer.publicKey),
     now,
     wall,
     changed: before !== undefined && before.fingerprint !== fingerprint,
     returned: before?.online === false && peer.online,
   });
+}
+
+function heardOf(probed: Probed | undefined, now: number): Heard | undefined {
+  const { word = 0, ...when } = probed?.told ?? { since: 0, at: -Infinity };
+  const told = decodeTold(word);
+  return told === undefined || now - when.at > WORD_LIFE ? undefined : { ...told, ...when };
+}
+
+/** Stand-ins for the addresses of both hosts, when all of them can have one. */
+function standInsOf(self: Self, peer: Peer): Omit<Crossing, "sending"> | undefined {
+  const ranges = rangesOf([self.ipv4Cidr, self.ipv6Cidr]);
+  const tunnel = [self.tunnelIpv4, self.tunnelIpv6].filter((text) => text !== undefined);
+  const own = aliasesOf(tunnel, ranges), its = aliasesOf(peer.allowedIps, ranges);
+  return own && its && { self: own, peer: its };
+}
+
+/** The stand-ins in use at a stage between the first and the last. */
+function crossingOf({ h, s }: PeerMachine): { crossing?: Crossing } {
+  const standIns = h.stage !== undefined && s.crosses && s.heard?.crosses
+    ? standInsOf(s.self, s.peer)
+    : undefined;
+  if (standIns === undefined) return {};
+  const { at } = h.stage!;
+  return { crossing: { ...standIns, sending: at === 2 || at === 3 } };
 }
 
 /** The plan of one peer, without what WireGuard routes to it. */
@@ -144,7 +182,8 @@ function describe(machine: PeerMachine, peer: Peer): Omit<PeerPlan, "allowedIps"
     method: nameOf(h.method),
     healthy: health.healthy,
     keepaliveSeconds: machine.trying ? PROBE_KEEPALIVE_SECONDS : KEEPALIVE_SECONDS,
-    configured: h.method !== "via-relay",
+    configured: h.method !== "via-relay" || h.beside !== undefined,
+    ...crossingOf(machine),
     ...(probes === undefined ? {} : { probes }),
     history: h.events,
   };
@@ -165,6 +204,14 @@ function describe(machine: PeerMachine, peer: Peer): Omit<PeerPlan, "allowedIps"
   if (h.probe !== undefined) {
     const reason = `trying ${nameOf(h.method)} again; ${nameOf(h.probe.from)} works`;
     return { ...planned, code: "probing", reason };
+  }
+  if (h.beside !== undefined) {
+    const { reason } = machine.verdict("via-relay"), name = nameOf(h.beside.method);
+    return {
+      ...planned,
+      code: "probing",
+      reason: `${reason}; beside it ${name} is there or tried`,
+    };
   }
   const verdict = machine.verdict(h.method);
   if (h.endpoint !== undefined && !verdict.usable) {

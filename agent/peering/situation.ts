@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Heard } from "./crossing.ts";
 import type { VpcRelay } from "./methods.ts";
 import type { Observed, Peer, Probed, Self } from "./types.ts";
 
@@ -16,6 +17,10 @@ export interface Situation {
   observed: Observed | undefined;
   /** Undefined: the peer does not know probes, or there are none here. */
   probed: Probed | undefined;
+  /** What the peer says of itself; undefined: nothing, or long ago. */
+  heard: Heard | undefined;
+  /** Addresses of both can have stand-ins here. */
+  crosses: boolean;
   /** Where this host, as a relay, met it before it was started again. */
   seenAt: string | undefined;
   now: number;

@@ -1,4 +1,5 @@
 /** For tests of the planner: two hosts, and passes against a scripted WireGuard. */
+import { encodeTold, markOf, type Stage, type Told } from "./crossing.ts";
 import { slotOf } from "./health/mod.ts";
 import {
   type Observed,
@@ -72,6 +73,10 @@ export class Run {
   seenAt: string | undefined;
   /** What probes say of the peer: endpoints that answer, and those that are silent, since when. */
   probes: { answers: string[]; silent?: Record<string, number> } | undefined;
+  /** What the peer says of itself, and since when. */
+  told: (Told & { since: number }) | undefined;
+  /** Addresses can have stand-ins here. */
+  crosses = true;
   /** How far the clock on the wall is ahead of the one that only goes forward, ms. */
   ahead = 0;
 
@@ -105,6 +110,7 @@ export class Run {
       observed,
       history: this.history,
       probed: new Map(this.probes === undefined ? [] : [[PEER_KEY, this.#probed()]]),
+      crosses: this.crosses,
       seenAt: new Map(this.seenAt === undefined ? [] : [[PEER_KEY, this.seenAt]]),
       now: this.now,
       wall: this.now + this.ahead,
@@ -121,7 +127,15 @@ export class Run {
       speaks: true,
       answered: new Map(answers.map((endpoint) => [endpoint, { at: this.now, rttMs: 5 }])),
       silent: new Map(Object.entries(silent)),
+      ...(this.told === undefined
+        ? {}
+        : { told: { word: encodeTold(this.told), since: this.told.since, at: this.now } }),
     };
+  }
+
+  /** The peer says that it is as far, and reaches the VPC's relay. */
+  tell(stage: Stage, more: Partial<Told> = {}): void {
+    this.told = { stage, crosses: true, carrier: markOf(RELAY_KEY), since: this.now, ...more };
   }
 
   /** Passes every 2 s for `ms`. */

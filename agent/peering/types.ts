@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Alias, Stage } from "./crossing.ts";
 
 /** This host, as the planner needs to know it. */
 export interface Self {
@@ -125,6 +126,8 @@ export interface Probed {
   answered: ReadonlyMap<string, { at: number; rttMs: number }>;
   /** Endpoints that were asked in vain since then, while the peer was heard on another way. */
   silent: ReadonlyMap<string, number>;
+  /** The last word of the peer on itself (`crossing.ts`), when it was first said, and when last. */
+  told?: { word: number; since: number; at: number };
 }
 
 /** What probes shall find out about a peer. */
@@ -139,6 +142,10 @@ export interface PathProbes {
   relay?: string;
   /** Traffic flows. */
   busy: boolean;
+  /** What the peer is to be told of this host, once the plan has been carried out. */
+  tell?: number;
+  /** What it tells of itself matters now. */
+  ask?: true;
 }
 
 /** The way to one peer for now. */
@@ -161,8 +168,19 @@ export interface PeerPlan {
   healthy: boolean;
   /** What to ask beside WireGuard; absent for relays. */
   probes?: PathProbes;
+  /** It is on its way from behind the VPC's relay or there: addresses have stand-ins. */
+  crossing?: Crossing;
   /** What happened to the way to this peer, oldest first. */
   history: readonly PathEvent[];
+}
+
+/** Stand-ins for addresses between this host and a peer. */
+export interface Crossing {
+  /** Of this host's addresses, and of the peer's. */
+  self: readonly Alias[];
+  peer: readonly Alias[];
+  /** What this host sends has them; what comes with them is taken in any case. */
+  sending: boolean;
 }
 
 /** What can happen to the way to a peer. */
@@ -252,6 +270,12 @@ export interface PeerHistory {
   slot: number;
   /** It is the relay that forwards for the VPC. */
   carrier?: boolean;
+  /** Behind that relay: a way of the peer's own, beside it. */
+  beside?: { method: MethodId; endpoint?: string; since: number };
+  /** On the way from one to the other; absent: there. */
+  stage?: { at: Stage; since: number };
+  /** Since when this host and the peer do not take what the other one sends. */
+  apartSince?: number;
   /** What happened, oldest first; never changed in place. */
   events: readonly PathEvent[];
 }

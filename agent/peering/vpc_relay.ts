@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { markOf } from "./crossing.ts";
 import type { VpcRelay } from "./methods.ts";
 import { contains, parsePrefix, rangesOf } from "./published/mod.ts";
 import type { Peer, PeerHistory, Self } from "./types.ts";
@@ -35,8 +36,9 @@ export function chooseCarrier(relays: readonly RelayState[]): RelayState | undef
 export function viewOf({ peer, h, healthy }: RelayState, now: number): VpcRelay {
   return {
     hostname: peer.hostname,
+    mark: markOf(peer.publicKey),
     healthy,
-    pending: !healthy && now - h.since < PENDING_LIMIT,
+    pending: !healthy && h.lastHealthyAt === undefined && now - h.since < PENDING_LIMIT,
     stable: healthy && h.healthySince !== undefined && now - h.healthySince >= STABLE_AFTER,
   };
 }

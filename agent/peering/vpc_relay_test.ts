@@ -42,6 +42,10 @@ Deno.test("plan routes what lies outside the VPC to the relay too, each prefix o
   run.self = { ...run.self, symmetric: false };
   run.peer = { ...run.peer, symmetric: false };
   run.pass(2000);
+  assert.deepEqual([run.last.method, run.last.configured], ["via-relay", true]);
+  assert.deepEqual(run.last.allowedIps, [], "they are the relay's until there is a handshake");
+  run.answer();
+  run.pass(250);
   assert.equal(run.last.method, "reflexive");
   assert.deepEqual(run.last.allowedIps, run.peer.allowedIps);
   assert.deepEqual(run.relayPlan!.allowedIps, [...VPC, ...VPC_RELAY.allowedIps]);

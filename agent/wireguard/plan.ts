@@ -6,7 +6,7 @@
 
 import type { PeerConfig } from "./types.ts";
 import type { PeerSet } from "./backend.ts";
-import { parseAllowedIp, parseEndpoint, PrefixError } from "./prefixes.ts";
+import { isUnrouted, parseAllowedIp, parseEndpoint, PrefixError } from "./prefixes.ts";
 import { cleanText } from "../errors.ts";
 
 const MAX_PEERS = 16_384;
@@ -89,8 +89,10 @@ export function checkPeers(
       }
       for (const text of peer.allowedIps.slice(0, MAX_ALLOWED_IPS)) {
         attempt(() => {
-          const { cidr, bits } = parseAllowedIp(text, { defaultRoute: routed !== undefined });
-          if (bits > 0 || !routed!.has(cidr)) prefixes.push(cidr);
+          const prefix = parseAllowedIp(text, { unrouted: routed !== undefined });
+          const { cidr, bits } = prefix;
+          if (!isUnrouted(prefix) || !routed!.has(cidr)) prefixes.push(cidr);
+          else if (bits > 0) throw new PrefixError("nobody has such addresses");
           else throw new PrefixError("a default route is not the device's to set");
         }, (reason) => {
           skip(peer, ` allowed IP ${cleanText(text, 60)}`, reason);
@@ -124,7 +126,7 @@ function routedOf(peer: PeerConfig): Set<string> | undefined {
   if (peer.routes === undefined) return undefined;
   const routed = new Set<string>();
   for (const text of peer.routes.slice(0, MAX_ALLOWED_IPS)) {
-    attempt(() => routed.add(parseAllowedIp(text, { defaultRoute: true }).cidr), () => {});
+    attempt(() => routed.add(parseAllowedIp(text, { unrouted: true }).cidr), () => {});
   }
   return routed;
 }
@@ -199,7 +201,7 @@ export function drifted(applied: PeerTable, seen: PeerTable): boolean {
 /** A device may spell a prefix in another way. */
 function spell(prefix: string): string {
   let spelled = prefix;
-  attempt(() => spelled = parseAllowedIp(prefix, { defaultRoute: true }).cidr, () => {});
+  attempt(() => spelled = parseAllowedIp(prefix, { unrouted: true }).cidr, () => {});
   return spelled;
 }
 

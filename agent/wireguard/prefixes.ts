@@ -29,7 +29,8 @@ const RESERVED: readonly (readonly [cidr: string, name: string])[] = [
   ["0.0.0.0/8", "this network"],
   ["127.0.0.0/8", "loopback"],
   ["169.254.0.0/16", "link-local"],
-  ["224.0.0.0/3", "multicast"],
+  ["224.0.0.0/4", "multicast"],
+  ["255.255.255.255/32", "broadcast"],
   ["::/128", "this network"],
   ["::1/128", "loopback"],
   ["fe80::/10", "link-local"],
@@ -40,20 +41,36 @@ const RESERVED_NETWORKS = RESERVED.map(([cidr, name]) => {
   return { cidr, name, address, bits };
 });
 
+/**
+ * Reserved too, but allowed to a peer where it is not routed: nobody has such addresses (RFC 1112), so
+ * they can stand in for others inside the tunnel.
+ */
+const STAND_INS = "240.0.0.0/4";
+
 /** Shorter prefixes take over most of the Internet: that is an exit node's work, not a subnet's. */
 const SHORTEST = { 4: 8, 6: 7 } as const;
 
 /**
  * A prefix fit to be allowed and routed to a peer. Throws {@linkcode PrefixError}.
  *
- * @param options `defaultRoute`: a default route is fit too; it can be allowed, not routed
+ * @param options `unrouted`: what can be allowed but not routed is fit too, as {@linkcode isUnrouted}
+ * tells of it
  */
-export function parseAllowedIp(text: string, options: { defaultRoute?: boolean } = {}): Prefix {
+export function parseAllowedIp(text: string, options: { unrouted?: boolean } = {}): Prefix {
   const prefix = allowedIp(text);
-  if (prefix.bits === 0 && !options.defaultRoute) {
-    throw new PrefixError("a default route needs an exit node");
+  if (!options.unrouted && isUnrouted(prefix)) {
+    throw new PrefixError(
+      prefix.bits === 0
+        ? "a default route needs an exit node"
+        : `it covers reserved addresses (${STAND_INS})`,
+    );
   }
   return prefix;
+}
+
+/** True for a default route and for addresses that nobody has. */
+export function isUnrouted({ cidr, family, bits }: Prefix): boolean {
+  return bits === 0 || (family === 4 && within(cidr, STAND_INS));
 }
 
 const allowedIp = remembering((text): Prefix => {

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseAllowedIp, parseEndpoint, parseInterfaceAddress, PrefixError } from "./prefixes.ts";
+import {
+  isUnrouted,
+  parseAllowedIp,
+  parseEndpoint,
+  parseInterfaceAddress,
+  PrefixError,
+} from "./prefixes.ts";
 import { checkInterfaceName } from "./settings.ts";
 
 Deno.test("allowed IP is brought to one spelling", () => {
@@ -37,6 +43,18 @@ Deno.test("allowed IP that would break the host is refused with a reason", () =>
       ["::ffff:10.0.0.1/128", /written as IPv6/],
     ] as const
   ) assert.throws(() => parseAllowedIp(text), { name: "PrefixError", message: reason }, text);
+});
+
+Deno.test("what may be allowed and not routed is fit only where that is said", () => {
+  for (const text of ["0.0.0.0/0", "::/0", "244.64.0.1/32", "240.0.0.0/8"]) {
+    assert.throws(() => parseAllowedIp(text), /exit node|reserved/, text);
+    const prefix = parseAllowedIp(text, { unrouted: true });
+    assert.deepEqual([prefix.cidr, isUnrouted(prefix)], [text, true]);
+  }
+  assert.equal(isUnrouted(parseAllowedIp("10.0.0.0/8", { unrouted: true })), false);
+  for (const text of ["255.255.255.255", "224.0.0.0/4", "224.0.0.0/3"]) {
+    assert.throws(() => parseAllowedIp(text, { unrouted: true }), PrefixError, text);
+  }
 });
 
 Deno.test("malformed prefix and endpoint are refused", () => {

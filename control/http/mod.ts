@@ -12,7 +12,6 @@ export {
   conflict,
   fieldInvalid,
   fieldMissing,
-  JSON_TYPE,
   noRoute,
   notAllowed,
   notFound,

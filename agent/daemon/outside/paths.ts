@@ -23,6 +23,8 @@ export interface PathsParts extends Omit<PathProberOptions, "acceptable"> {
 export class Paths {
   readonly #prober: PathProbing | undefined;
   readonly #parts: PathsParts;
+  /** What peers are told of this host, by public key. */
+  #words: ReadonlyMap<string, number> = new Map();
   #newsAt = -Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -45,15 +47,30 @@ export class Paths {
   follow(plans: readonly PeerPlan[]): void {
     this.#prober?.follow(plans.flatMap(({ peer: { publicKey }, probes }) => {
       if (probes === undefined) return [];
-      const { search, watch, relay, busy } = probes;
+      const { search, watch, relay, busy, ask } = probes;
+      const tell = this.#words.get(publicKey);
       return [{
         publicKey,
         search,
         busy,
         ...(watch === undefined ? {} : { watch }),
         ...(relay === undefined ? {} : { relay }),
+        ...(ask === undefined ? {} : { ask }),
+        ...(tell === undefined ? {} : { tell }),
       }];
     }));
+  }
+
+  /** Plans have been carried out: what they say of this host is so now, and told. */
+  carriedOut(plans: readonly PeerPlan[]): void {
+    let news = false;
+    const words = new Map<string, number>();
+    for (const { peer: { publicKey }, probes } of plans) {
+      if (probes?.tell !== undefined) words.set(publicKey, probes.tell);
+      news ||= probes?.tell !== this.#words.get(publicKey);
+    }
+    this.#words = words;
+    if (news) this.follow(plans);
   }
 
   /** What has been found out of those peers that know probes. */

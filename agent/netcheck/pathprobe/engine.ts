@@ -32,6 +32,12 @@ const WATCH = 1_000, WATCH_AGAIN = 300;
 const WATCH_STRANGER = 30_000;
 /** Questions without an answer that follow each other in haste. */
 const HASTY = 8;
+/**
+ * Time between two questions for the peer's word: while it or ours has changed a moment ago, and else,
+ * ms; what a moment is; how long a change of ours is told; and between two questions that it asks for.
+ */
+const CONVERSE = 250, CONVERSE_RARELY = 5_000, CONVERSE_FOR = 5_000, TELL_FOR = 1_000;
+const ASK_BACK = 100;
 /** An answer so old is news when it is renewed, ms. */
 const STALE = 5_000;
 /** Searches begun, messages looked at and keys computed for others, a second. */
@@ -99,6 +105,9 @@ export class ProbeEngine {
         peer.nextBurstAt = Math.min(peer.nextBurstAt, now() + (fresh ? 0 : FIRST_PAUSE));
       }
       if (target.watch !== before.watch) peer.nextWatchAt = now();
+      if ((target.tell ?? 0) !== (before.tell ?? 0)) peer.toldAt = peer.newsAt = now();
+      if (target.ask && !before.ask) peer.newsAt = now();
+      if (peer.newsAt === now()) peer.nextAskAt = now();
     }
   }
 
@@ -124,7 +133,9 @@ export class ProbeEngine {
     let next = Infinity;
     for (const peer of this.#peers.values()) {
       const asking = peer.burst !== undefined || peer.target.watch !== undefined;
-      next = Math.min(next, this.#watch(peer, now), this.#search(peer, now));
+      next = Math.min(
+        ...[next, this.#watch(peer, now), this.#search(peer, now), this.#converse(peer, now)],
+      );
       // Of the others nothing can have become silent.
       if (asking && peer.silenceChanged(now)) this.#options.onNews();
     }
@@ -150,13 +161,14 @@ export class ProbeEngine {
   #asked(
     peer: PeerPaths,
     endpoint: string,
-    { id, call }: ProbeMessage,
+    { id, call, ask }: ProbeMessage,
     now: number,
     relayed: boolean,
   ): void {
     if (!peer.isNew(id) || !peer.replies.take(now)) return;
     const known = peer.heardAt > -Infinity;
-    this.#send(peer, endpoint, { kind: "pong", call: false, id });
+    const word = peer.target.tell ?? 0;
+    this.#send(peer, endpoint, { kind: "pong", call: false, ask: false, word, id });
     peer.heard(endpoint, now);
     if (!known) this.#options.onNews();
     // A question shows where the peer may be; only its answer to ours proves it.
@@ -164,15 +176,23 @@ export class ProbeEngine {
     const open = now - (way?.askedAt ?? -Infinity) < WATCH_AGAIN ||
       now - (way?.answeredAt ?? -Infinity) < STALE;
     if (!relayed && !open && peer.candidates.length > 0) this.#ask(peer, endpoint, now, false);
+    if (ask && now - peer.askedBackAt >= ASK_BACK) {
+      peer.askedBackAt = now;
+      this.#ask(peer, endpoint, now, false);
+    }
     if (call && peer.candidates.length > 0 && now - peer.lastBurstAt >= CALL_PAUSE) {
       this.#begin(peer, now, false);
     }
   }
 
-  #answered(peer: PeerPaths, endpoint: string, { id }: ProbeMessage, now: number): void {
+  #answered(peer: PeerPaths, endpoint: string, { id, word }: ProbeMessage, now: number): void {
     const before = peer.way(endpoint)?.answeredAt ?? -Infinity;
     const first = peer.heardAt === -Infinity;
     if (!peer.answers(endpoint, id, now)) return;
+    if (peer.tells(word, now)) {
+      peer.nextAskAt = now + CONVERSE;
+      this.#options.onNews();
+    }
     const better = endpoint !== peer.target.relay && endpoint !== peer.target.watch;
     if (first || (better && now - before > STALE) || peer.silenceChanged(now)) {
       this.#options.onNews();
@@ -192,6 +212,19 @@ export class ProbeEngine {
     if (speaks && asked > 0 && relay !== undefined) this.#ask(peer, relay, now, false);
     const hasty = speaks && asked < HASTY;
     return peer.nextWatchAt = now + (hasty ? Math.max(WATCH_AGAIN, 1.5 * rttMs) : usual);
+  }
+
+  /** Asks for the peer's word, and has it ask for ours when that has changed; returns when that is next. */
+  #converse(peer: PeerPaths, now: number): number {
+    const telling = now - peer.toldAt < TELL_FOR;
+    if (!peer.target.ask && !telling) return Infinity;
+    if (now < peer.nextAskAt) return peer.nextAskAt;
+    for (const endpoint of peer.channels) {
+      const straight = endpoint !== peer.target.relay;
+      if (!straight || this.#options.direct) this.#ask(peer, endpoint, now, false, telling);
+    }
+    const often = now - peer.newsAt < CONVERSE_FOR;
+    return peer.nextAskAt = now + (often ? CONVERSE : CONVERSE_RARELY);
   }
 
   /** Goes on with a search or begins one when it is time; returns when there is something to do. */
@@ -240,10 +273,10 @@ export class ProbeEngine {
     burst.nextAt = burst.startedAt + TRIES[burst.tries]!;
   }
 
-  #ask(peer: PeerPaths, endpoint: string, now: number, call: boolean): void {
+  #ask(peer: PeerPaths, endpoint: string, now: number, call: boolean, ask = false): void {
     const id = crypto.getRandomValues(new Uint8Array(16)).toHex();
     peer.asks(endpoint, id, now);
-    this.#send(peer, endpoint, { kind: "ping", call, id });
+    this.#send(peer, endpoint, { kind: "ping", call, ask, word: 0, id });
   }
 
   #send(peer: PeerPaths, endpoint: string, message: Omit<ProbeMessage, "hint">): void {

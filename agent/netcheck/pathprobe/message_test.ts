@@ -10,9 +10,11 @@ const hex = (n: number) =>
 const message = fc.record({
   kind: fc.constantFrom("ping" as const, "pong" as const),
   call: fc.boolean(),
+  ask: fc.boolean(),
+  word: fc.nat(0xffff),
   hint: hex(8),
   id: hex(16),
-}).map((one) => ({ ...one, call: one.call && one.kind === "ping" }));
+}).map((one) => one.kind === "ping" ? { ...one, word: 0 } : { ...one, call: false, ask: false });
 const key = fc.uint8Array({ minLength: 32, maxLength: 32 });
 
 Deno.test("a probe is read as it was written, by who has the key", () => {

@@ -18,6 +18,10 @@ export interface PathTarget {
   relay?: string;
   /** Traffic flows: look more often. */
   busy: boolean;
+  /** What the peer is told with each answer, 16 bits; 0 when left out. */
+  tell?: number;
+  /** What it tells matters now: ask for it. */
+  ask?: boolean;
 }
 
 /** An endpoint of a peer. Times are those of the engine's clock, ms. */
@@ -38,6 +42,7 @@ export interface Probed {
   speaks: boolean;
   answered: ReadonlyMap<string, { at: number; rttMs: number }>;
   silent: ReadonlyMap<string, number>;
+  told?: { word: number; since: number; at: number };
 }
 
 /** Most endpoints remembered of a peer, and those of them that it showed by itself. */
@@ -72,6 +77,13 @@ export class PeerPaths {
   pause = 0;
   lastBurstAt = -Infinity;
   nextWatchAt = 0;
+  /** When the peer is next asked for its word, was last asked because it asked, and when either word changed. */
+  nextAskAt = 0;
+  askedBackAt = -Infinity;
+  newsAt = -Infinity;
+  /** When our word last changed. */
+  toldAt = -Infinity;
+  #told: { word: number; since: number; at: number } | undefined;
   readonly #ways = new Map<string, Way>();
   readonly #open = new Map<string, { endpoint: string; at: number }>();
   readonly #seen = new Set<string>();
@@ -137,6 +149,26 @@ export class PeerPaths {
     return true;
   }
 
+  /** The peer said something of itself; true: something else than before. */
+  tells(word: number, now: number): boolean {
+    const other = this.#told?.word !== word;
+    this.#told = { word, since: other ? now : this.#told!.since, at: now };
+    if (other) this.newsAt = now;
+    return other;
+  }
+
+  /** Where the peer can be asked for its word: through the relay, and straight. */
+  get channels(): string[] {
+    const { relay, watch } = this.target;
+    let straight = watch, at = -Infinity;
+    if (watch === undefined) {
+      for (const [endpoint, { answeredAt = -Infinity }] of this.#ways) {
+        if (endpoint !== relay && answeredAt > at) [straight, at] = [endpoint, answeredAt];
+      }
+    }
+    return [relay, straight].filter((one) => one !== undefined);
+  }
+
   /** The way to an endpoint, if anything is known of it. */
   way(endpoint: string): Readonly<Way> | undefined {
     return this.#ways.get(endpoint);
@@ -185,7 +217,8 @@ export class PeerPaths {
     for (const [endpoint, { answeredAt, rttMs }] of this.#ways) {
       if (answeredAt !== undefined) answered.set(endpoint, { at: answeredAt, rttMs: rttMs! });
     }
-    return { speaks, answered, silent: this.#silentWays(now) };
+    const told = this.#told === undefined ? {} : { told: { ...this.#told } };
+    return { speaks, answered, silent: this.#silentWays(now), ...told };
   }
 
   #silentWays(now: number): ReadonlyMap<string, number> {
