@@ -33,6 +33,7 @@ export function announceJson(said: Started): string {
   const { serviceUrl, username, password, regKey, relay, ca, version } = said;
   return JSON.stringify({
     service_url: serviceUrl,
+    dashboard: `${serviceUrl}/ui/`,
     username,
     ...(password === undefined ? {} : { password }),
     ...(regKey === undefined ? {} : { reg_key: regKey, join: joinLine(said) }),
@@ -62,6 +63,7 @@ export function announceText(said: Started): string[] {
     "",
     `Sign in as     ${username}`,
     `with password  ${password}   (shown only now)`,
+    `at             ${serviceUrl}/ui/`,
     "",
     "Join a host:",
     `  ${join}`,

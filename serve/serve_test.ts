@@ -100,6 +100,12 @@ Deno.test("serve has API, sign-in and relay on one port, and knows them apart by
     const keys = await ask(served, `auth.${HOST}:${port}`, "GET /.well-known/openid-configuration");
     match(keys, /^HTTP\/1\.1 200 /);
 
+    match(await ask(served, `${HOST}:${port}`, "GET /"), /^HTTP\/1\.1 302 [^]*location: \/ui\//i);
+    equal(served.said.dashboard, `https://${HOST}:${port}/ui/`);
+    const page = await ask(served, `${HOST}:${port}`, "GET /ui/");
+    const script = page.match(/src="([^"]+)"/)![1];
+    equal(await status(`${HOST}:${port}`, `GET /ui/${script}`), "HTTP/1.1 200 OK");
+
     const caCerts = [Deno.readTextFileSync(served.said.ca)];
     const conn = await Deno.connectTls({ hostname: HOST, port, caCerts });
     const derp = new TestClient(conn);

@@ -7,6 +7,7 @@ import { getLogger } from "@logtape/logtape";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import { authenticate, type Refusal, verdict } from "../auth/mod.ts";
+import { dashboardRoutes } from "../dashboard/mod.ts";
 import { type App, type Env, noRoute, Problem, unavailableFor } from "../http/mod.ts";
 import { unavailable } from "../store/mod.ts";
 import type { ApiDeps } from "./context.ts";
@@ -50,6 +51,7 @@ export function createApp(deps: ApiDeps): App {
   app.use(heldBack(deps));
   app.use("/api/*", authorized(deps));
   deps.issuer?.routes(app);
+  dashboardRoutes(app);
   userRoutes(app, deps);
   organizationRoutes(app, deps);
   invitationRoutes(app, deps);

@@ -1,0 +1,107 @@
+import { effect, signal } from "@preact/signals";
+import type { JSX } from "preact";
+import { Devices } from "./devices.tsx";
+import { Dialogs } from "./dialog.tsx";
+import { Keys } from "./keys.tsx";
+import { session, signOut } from "./session.ts";
+import { SignIn } from "./sign_in.tsx";
+import { follow, live, load, me, vpcId, vpcs } from "./state.ts";
+
+const PAGES = [
+  { id: "devices", title: "Devices", Page: Devices },
+  { id: "keys", title: "Registration keys", Page: Keys },
+] as const;
+
+const page = signal(location.hash.slice(1));
+addEventListener("hashchange", () => page.value = location.hash.slice(1));
+
+/** What could not be loaded, until it could. */
+const failed = signal(false);
+
+effect(() => {
+  if (session.value !== "in") return;
+  let stopped = false;
+  const attempt = async () => {
+    try {
+      await load();
+      failed.value = false;
+    } catch {
+      failed.value = true;
+      if (!stopped) setTimeout(attempt, 3_000);
+    }
+  };
+  void attempt();
+  return () => stopped = true;
+});
+
+effect(() => {
+  if (session.value !== "in" || vpcId.value === "") return;
+  const stop = new AbortController();
+  void follow(vpcId.value, stop.signal);
+  return () => stop.abort();
+});
+
+export function App(): JSX.Element {
+  switch (session.value) {
+    case "starting":
+      return <p class="wait" role="status">One moment…</p>;
+    case "out":
+      return <SignIn />;
+    case "in":
+      return <Signed />;
+  }
+}
+
+function Signed(): JSX.Element {
+  const { Page, title, id } = PAGES.find(({ id }) => id === page.value) ?? PAGES[0];
+  return (
+    <>
+      <a class="skip" href={`#${id}`} onClick={() => document.querySelector("main")?.focus()}>
+        Skip to the content
+      </a>
+      <header>
+        <strong class="brand">nexd</strong>
+        <label>
+          VPC
+          <select value={vpcId.value} onChange={(e) => vpcId.value = e.currentTarget.value}>
+            {vpcs.value.map(({ id, description, ipv4_cidr }) => (
+              <option key={id} value={id}>
+                {`${description || id.slice(0, 8)} (${ipv4_cidr})`}
+              </option>
+            ))}
+          </select>
+        </label>
+        <Live />
+        <span class="who">{me.value?.username}</span>
+        <button type="button" onClick={() => void signOut()}>Sign out</button>
+      </header>
+      <nav aria-label="Pages">
+        {PAGES.map((entry) => (
+          <a
+            key={entry.id}
+            href={`#${entry.id}`}
+            aria-current={entry.id === id ? "page" : undefined}
+          >
+            {entry.title}
+          </a>
+        ))}
+      </nav>
+      <main tabIndex={-1}>
+        <h1>{title}</h1>
+        <Page />
+      </main>
+      <Dialogs />
+    </>
+  );
+}
+
+function Live(): JSX.Element {
+  const text = failed.value || live.value === "broken"
+    ? "No connection: trying again"
+    : live.value === "live"
+    ? "Live"
+    : "Connecting";
+  return (
+    <span class="live" role="status" data-state={failed.value ? "broken" : live.value}>{text}</span>
+  );
+}

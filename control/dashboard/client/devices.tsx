@@ -1,0 +1,131 @@
+import type { JSX } from "preact";
+import type { Device } from "../../api/types.ts";
+import { ask } from "./dialog.tsx";
+import { call } from "./session.ts";
+import { groups, live, sortedDevices } from "./state.ts";
+
+/** The devices of the VPC. */
+export function Devices(): JSX.Element {
+  const all = sortedDevices.value;
+  if (all.length === 0) {
+    return live.value === "live"
+      ? (
+        <p>
+          No host has joined this VPC yet. Make a <a href="#keys">registration key</a>{" "}
+          and run its line on a host.
+        </p>
+      )
+      : <p role="status">Loading…</p>;
+  }
+  const online = all.filter((device) => device.online).length;
+  return (
+    <>
+      <p>{`${all.length} ${all.length === 1 ? "device" : "devices"}, ${online} online`}</p>
+      <ul class="cards">
+        {all.map((device) => <Card key={device.id} device={device} />)}
+      </ul>
+    </>
+  );
+}
+
+function Card({ device }: { device: Device }): JSX.Element {
+  const { id, online, online_at, os, relay, endpoints, advertise_cidrs } = device;
+  const name = nameOf(device);
+  const group = groups.value.get(device.security_group_id);
+  const addresses = [...device.ipv4_tunnel_ips, ...device.ipv6_tunnel_ips]
+    .map(({ address }) => address);
+  return (
+    <li class="card" aria-labelledby={`name-${id}`}>
+      <h2 id={`name-${id}`}>{name}</h2>
+      <p class="state" data-online={online}>
+        {online ? "Online" : "Offline"}
+        {online_at !== null && <small>{` since ${when(online_at)}`}</small>}
+      </p>
+      <dl>
+        <Row name="Addresses" values={addresses} />
+        <Row name="Endpoints" values={(endpoints ?? []).map((e) => `${e.address} (${e.source})`)} />
+        <Row name="NAT" values={[natOf(device)]} />
+        <Row name="Networks" values={advertise_cidrs ?? []} />
+        <Row name="System" values={os === "" ? [] : [os]} />
+        <Row name="Relay" values={relay ? ["yes, for this VPC"] : []} />
+        <Row
+          name="Security group"
+          values={group === undefined ? [] : [group.description || group.id]}
+        />
+      </dl>
+      <div class="actions">
+        <button type="button" aria-label={`Rename ${name}`} onClick={() => rename(device)}>
+          Rename
+        </button>
+        <button
+          type="button"
+          class="danger"
+          aria-label={`Delete ${name}`}
+          onClick={() => remove(device)}
+        >
+          Delete
+        </button>
+      </div>
+    </li>
+  );
+}
+
+function Row({ name, values }: { name: string; values: string[] }): JSX.Element | null {
+  if (values.length === 0) return null;
+  return (
+    <div>
+      <dt>{name}</dt>
+      {values.map((value, i) => <dd key={i}>{value}</dd>)}
+    </div>
+  );
+}
+
+function rename(device: Device): void {
+  ask({
+    title: `Rename ${nameOf(device)}`,
+    content: (
+      <label>
+        New name
+        <input name="hostname" required maxLength={255} autoFocus defaultValue={device.hostname} />
+      </label>
+    ),
+    verb: "Rename",
+    act: async (form) => {
+      const hostname = String(form.get("hostname"));
+      await call("PATCH", `/api/devices/${device.id}`, { hostname });
+      return `Renamed to ${hostname}`;
+    },
+  });
+}
+
+function remove(device: Device): void {
+  const name = nameOf(device);
+  ask({
+    title: `Delete ${name}?`,
+    content: <p>The host leaves the VPC at once, and its addresses become free.</p>,
+    verb: "Delete",
+    danger: true,
+    act: async () => {
+      await call("DELETE", `/api/devices/${device.id}`);
+      return `${name} is deleted`;
+    },
+  });
+}
+
+/** A device's name, or what stands for it. */
+export function nameOf({ hostname, id }: Device): string {
+  return hostname.trim() === "" ? id.slice(0, 8) : hostname;
+}
+
+/** Whether others can get through its NAT: as the host itself has found out. */
+function natOf({ symmetric_nat }: Device): string {
+  return symmetric_nat ? "symmetric: reached by relay" : "none or easy: reached directly";
+}
+
+/** A time as people say it here. */
+export function when(time: string): string {
+  const date = new Date(time);
+  return isNaN(date.getTime())
+    ? "an unknown time"
+    : date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+}
