@@ -26,15 +26,11 @@ import { interfaceAddresses, SteadyClock } from "../peering/mod.ts";
 import type { DeviceConfig } from "../wireguard/mod.ts";
 import type { AgentConfig } from "./config.ts";
 import type { Doors, RelayProxy } from "./doors.ts";
+import { HostRooms, Met, type Outcome, Reconciler, Rounds, Tunnel } from "./loop/mod.ts";
 import { Membership } from "./membership.ts";
-import { Met } from "./met.ts";
 import { Outside } from "./outside/mod.ts";
-import { type Outcome, Reconciler } from "./reconciler.ts";
-import { HostRooms } from "./rooms.ts";
-import { Rounds } from "./rounds.ts";
 import { Saver } from "./saver.ts";
 import { statusOf } from "./status.ts";
-import { Tunnel } from "./tunnel.ts";
 import { Undo } from "./undo.ts";
 
 const log = getLogger(["nexd", "agent"]);

@@ -9,7 +9,7 @@ import { type BetterWay, explainer, type PeerPlan, type Self } from "../peering/
 import type { PeerStats, WireGuardDevice } from "../wireguard/mod.ts";
 import type { AgentConfig } from "./config.ts";
 import type { ListedRelay, ProxyStatus } from "../../proxy/mod.ts";
-import type { Outcome } from "./reconciler.ts";
+import type { Outcome } from "./loop/mod.ts";
 
 /** Everything a status is made of. */
 interface StatusParts {

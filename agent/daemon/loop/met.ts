@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { PeerStats } from "../wireguard/mod.ts";
+import type { PeerStats } from "../../wireguard/mod.ts";
 
 /** See the top of the file. */
 export class Met {

@@ -5,10 +5,10 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { keyFromBase64 } from "../../relay/derp/mod.ts";
-import type { WatchCache } from "../api/mod.ts";
-import { reasonOf } from "../errors.ts";
-import type { HostFacts } from "../host/mod.ts";
+import { keyFromBase64 } from "../../../relay/derp/mod.ts";
+import type { WatchCache } from "../../api/mod.ts";
+import { reasonOf } from "../../errors.ts";
+import type { HostFacts } from "../../host/mod.ts";
 import {
   chooseRelays,
   type NetworkWish,
@@ -23,12 +23,12 @@ import {
   type Self,
   type Skipped,
   type SteadyClock,
-} from "../peering/mod.ts";
-import { peerConfig } from "./peer_config.ts";
-import type { PeerStats, WireGuardDevice } from "../wireguard/mod.ts";
+} from "../../peering/mod.ts";
+import type { PeerStats, WireGuardDevice } from "../../wireguard/mod.ts";
 import { LastCandidates } from "./candidates.ts";
-import type { RelayProxy } from "./doors.ts";
-import type { Paths } from "./outside/mod.ts";
+import type { RelayProxy } from "../doors.ts";
+import type { Paths } from "../outside/mod.ts";
+import { peerConfig } from "./peer_config.ts";
 import type { HostRooms } from "./rooms.ts";
 
 const log = getLogger(["nexd", "agent"]);

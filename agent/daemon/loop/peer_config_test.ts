@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { PeerPlan } from "../peering/mod.ts";
+import type { PeerPlan } from "../../peering/mod.ts";
 import { peerConfig } from "./peer_config.ts";
 
 Deno.test("WireGuard routes neither networks behind a peer nor stand-ins for its addresses", () => {

@@ -1,6 +1,6 @@
 /** What WireGuard gets of a plan. */
-import type { PeerPlan } from "../peering/mod.ts";
-import type { PeerConfig } from "../wireguard/mod.ts";
+import type { PeerPlan } from "../../peering/mod.ts";
+import type { PeerConfig } from "../../wireguard/mod.ts";
 
 /** The peer of a plan, as the device wants it. */
 export function peerConfig(plan: PeerPlan): PeerConfig {

@@ -1,10 +1,10 @@
 import { deepEqual, equal, rejects } from "node:assert/strict";
-import { ensureSelfSigned } from "../../relay/cert/mod.ts";
-import { generatePrivateKey, keyToBase64, publicKeyOf } from "../../relay/derp/mod.ts";
-import type { HostFacts, HostRoom } from "../host/mod.ts";
-import { Bench } from "../testing/bench.ts";
-import { fakeDevice } from "../testing/fake_control.ts";
-import { until } from "../testing/wait.ts";
+import { ensureSelfSigned } from "../../../relay/cert/mod.ts";
+import { generatePrivateKey, keyToBase64, publicKeyOf } from "../../../relay/derp/mod.ts";
+import type { HostFacts, HostRoom } from "../../host/mod.ts";
+import { Bench } from "../../testing/bench.ts";
+import { fakeDevice } from "../../testing/fake_control.ts";
+import { until } from "../../testing/wait.ts";
 import { HostRooms } from "./rooms.ts";
 
 const FACTS = {} as HostFacts;

@@ -1,6 +1,6 @@
 /** The peers that devices make, worked out anew only when something that they come from has changed. */
-import type { Device } from "../../control/api/types.ts";
-import { chooseCandidates, type Self } from "../peering/mod.ts";
+import type { Device } from "../../../control/api/types.ts";
+import { chooseCandidates, type Self } from "../../peering/mod.ts";
 
 type Rest = Parameters<typeof chooseCandidates> extends [Device[], Self, ...infer R] ? R : never;
 type Candidates = ReturnType<typeof chooseCandidates>;

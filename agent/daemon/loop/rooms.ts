@@ -5,8 +5,8 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { reasonOf } from "../errors.ts";
-import type { HostFacts, HostRoom } from "../host/mod.ts";
+import { reasonOf } from "../../errors.ts";
+import type { HostFacts, HostRoom } from "../../host/mod.ts";
 
 const log = getLogger(["nexd", "agent"]);
 

@@ -5,8 +5,8 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { Backoff, pause } from "../api/mod.ts";
-import { type DeviceConfig, RangeConflict, type WireGuardDevice } from "../wireguard/mod.ts";
+import { Backoff, pause } from "../../api/mod.ts";
+import { type DeviceConfig, RangeConflict, type WireGuardDevice } from "../../wireguard/mod.ts";
 
 const log = getLogger(["nexd", "agent"]);
 

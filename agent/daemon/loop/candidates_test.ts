@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { Device } from "../../control/api/types.ts";
-import type { Self } from "../peering/mod.ts";
+import type { Device } from "../../../control/api/types.ts";
+import type { Self } from "../../peering/mod.ts";
 import { LastCandidates } from "./candidates.ts";
 
 const self = {

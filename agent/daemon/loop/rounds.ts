@@ -4,8 +4,8 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { pause } from "../api/mod.ts";
-import { reasonOf } from "../errors.ts";
+import { pause } from "../../api/mod.ts";
+import { reasonOf } from "../../errors.ts";
 
 const log = getLogger(["nexd", "agent"]);
 
