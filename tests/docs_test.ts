@@ -37,7 +37,8 @@ Deno.test("documents about the agent's tests name only tests that exist, and eve
   const folders = ["agent", "client", "control", "proxy", "relay", "tests"];
   const code = folders.flatMap((folder) => [...testFiles(folder)]).map(read).join("\n");
   const weaknesses = read("docs/weaknesses.md");
-  for (const text of [weaknesses, read("docs/agent-tests.md")]) {
+  const ofControl = read("docs/control-tests.md");
+  for (const text of [weaknesses, read("docs/agent-tests.md"), ofControl]) {
     const names = [...text.matchAll(/"([^"]+)"|`([^`]+)`/g)]
       .map(([, plain, template]) => plain ?? template!)
       .filter((name) => name.includes(" ") && name !== "nexctl nexd");
@@ -48,6 +49,8 @@ Deno.test("documents about the agent's tests name only tests that exist, and eve
   numbers.splice(20, 0, "20a", "20b", "20c");
   const found = [...weaknesses.matchAll(/^\| (\d+[a-c]?) +\|/gm)].map(([, number]) => number);
   deepEqual(found, numbers);
+  const controls = [...ofControl.matchAll(/^\| (\d+) +\|/gm)].map(([, number]) => Number(number));
+  deepEqual(controls, Array.from({ length: 22 }, (_, i) => i + 28));
 });
 
 Deno.test("docs/client.md has every command once, with flags that it takes", () => {

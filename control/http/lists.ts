@@ -6,8 +6,8 @@ import { type Expression, type SelectQueryBuilder, sql, type SqlBool } from "kys
 import { z } from "@hono/zod-openapi";
 import { JSON_TYPE, Problem } from "./problem.ts";
 
-/** Rows read at a time; a list that is no longer is answered in one piece. */
-const PAGE = 500;
+/** Rows read at first, so that the answer begins soon, and later at a time. */
+const FIRST_PAGE = 100, PAGE = 500;
 /** Longest query option that is looked at, in characters, and most values of a filter. */
 const MAX_OPTION = 4096, MAX_VALUES = 100;
 /** Integers that every database takes for one of its own. */
@@ -208,7 +208,7 @@ class Pages<Row> {
 
   /** The next entries as JSON, with commas between them. */
   async next(): Promise<string> {
-    const limit = Math.min(PAGE, this.#left);
+    const limit = Math.min(this.#last ? PAGE : FIRST_PAGE, this.#left);
     let query = this.#query.limit(limit);
     const last = this.#last;
     if (last) query = query.where(() => this.#after(last));

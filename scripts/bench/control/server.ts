@@ -36,6 +36,8 @@ export class Server implements AsyncDisposable {
       args: [
         ...args,
         ...["--hostname", HOST, "--addr", `127.0.0.1:${port}`, "--state-dir", stateDir, "--json"],
+        // All clients are one address.
+        ...["--rate-limit", "off"],
       ],
       cwd: ROOT,
       stdout: "piped",
