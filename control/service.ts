@@ -109,7 +109,7 @@ async function open(
   const finish = async () => {
     deps.streams.abortAll();
     deps.holder.releaseAll();
-    for (const start = Date.now(); busy > 0 && Date.now() - start < CLOSE_TIMEOUT;) {
+    for (const start = performance.now(); busy > 0 && performance.now() - start < CLOSE_TIMEOUT;) {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   };

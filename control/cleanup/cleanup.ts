@@ -30,7 +30,13 @@ async function devices(db: Reader, time: string): Promise<number> {
     .limit(BATCH).execute();
   const ids = rows.map(({ id }) => id);
   if (ids.length === 0) return 0;
-  for (const table of ["device_metadata", "device_departures", "advertised_cidrs"] as const) {
+  const below = [
+    "device_metadata",
+    "device_departures",
+    "advertised_cidrs",
+    "device_streams",
+  ] as const;
+  for (const table of below) {
     await db.deleteFrom(table).where("device_id", "in", ids).execute();
   }
   await db.deleteFrom("devices").where("id", "in", ids).execute();

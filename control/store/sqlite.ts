@@ -62,7 +62,7 @@ export function connectSqlite(path: string): { raw: DatabaseSync; db: Kysely<Tab
   try {
     raw = new DatabaseSync(path);
     // Waiting blocks the whole process, so it is short; write transactions are tried again by their queue.
-    raw.exec("PRAGMA busy_timeout = 50");
+    raw.exec("PRAGMA busy_timeout = 20");
     raw.exec("PRAGMA journal_mode = WAL");
     raw.exec("PRAGMA synchronous = FULL");
     raw.exec("PRAGMA foreign_keys = ON");

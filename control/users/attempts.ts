@@ -29,14 +29,14 @@ export class Attempts {
   /** How long until the next try of this key may be made, ms; 0: now. */
   wait(key: string): number {
     const { burst, everyMs } = this.#limits;
-    const paidAt = this.#paidAt.get(key) ?? 0;
-    return Math.max(0, paidAt - this.#now() - (burst - 1) * everyMs);
+    const now = this.#now();
+    return Math.max(0, this.#debt(key, now) - (burst - 1) * everyMs);
   }
 
   /** Counts a try. */
   take(key: string): void {
     const now = this.#now();
-    const paidAt = Math.max(now, this.#paidAt.get(key) ?? 0) + this.#limits.everyMs;
+    const paidAt = now + this.#debt(key, now) + this.#limits.everyMs;
     this.#paidAt.delete(key);
     if (this.#paidAt.size >= MAX_KEYS) this.#forget(now);
     this.#paidAt.set(key, paidAt);
@@ -49,6 +49,12 @@ export class Attempts {
     const less = paidAt - this.#limits.everyMs;
     if (less <= this.#now()) this.#paidAt.delete(key);
     else this.#paidAt.set(key, less);
+  }
+
+  /** How long it takes to make all tries good; never more than their number, if the clock was set back. */
+  #debt(key: string, now: number): number {
+    const { burst, everyMs } = this.#limits;
+    return Math.min(Math.max(0, (this.#paidAt.get(key) ?? 0) - now), burst * everyMs);
   }
 
   #forget(now: number): void {
