@@ -16,6 +16,10 @@ export interface ControlSettings {
   certMode: "manual" | "selfsigned";
   certDir: string;
   admin: { username: string; password?: string };
+  /** Requests a second of one credential; 0: no limit. */
+  rateLimit: number;
+  /** Origins whose pages may use the API. */
+  corsOrigins: string[];
 }
 
 /** Checks the flags; ControlError or AddressError, exit code 2, for one that cannot be used. */
@@ -39,6 +43,8 @@ export function settings(values: ControlValues): ControlSettings {
     certMode: certMode(text(values, "certmode") ?? "selfsigned"),
     certDir: text(values, "certdir") ?? `${stateDir}/certs`,
     admin: { username, ...(password === undefined ? {} : { password }) },
+    rateLimit: rateLimit(text(values, "rate-limit") ?? "500"),
+    corsOrigins: origins(values["cors-origin"]),
   };
 }
 
@@ -58,6 +64,20 @@ function hostname(given: string | undefined): string {
     throw usage(`--hostname ${given}: use a DNS name, as agents connect to api.HOST`);
   }
   return name;
+}
+
+function rateLimit(given: string): number {
+  if (given === "off") return 0;
+  if (/^[1-9]\d{0,5}$/.test(given)) return Number(given);
+  throw usage(`--rate-limit ${given}: use a number of requests a second, or off`);
+}
+
+function origins(given: ControlValues[string]): string[] {
+  return (Array.isArray(given) ? given : []).map((text) => {
+    // What a browser sends: scheme, name, and a port that is not the scheme's own.
+    if (URL.canParse(text) && new URL(text).origin === text && /^https?:/.test(text)) return text;
+    throw usage(`--cors-origin ${text}: use an origin, like https://dash.example`);
+  });
 }
 
 function certMode(mode: string): "manual" | "selfsigned" {

@@ -12,6 +12,7 @@ Deno.test("flags left out have the defaults that the options name", () => {
   assert.equal(config.certMode, "selfsigned");
   assert.equal(config.certDir, `${config.stateDir}/certs`);
   assert.deepEqual(config.admin, { username: "admin" });
+  assert.deepEqual([config.rateLimit, config.corsOrigins], [500, []]);
   const defaults = Object.fromEntries(
     CONTROL_OPTIONS.map((
       option,
@@ -32,13 +33,17 @@ Deno.test("--addr is read as the relay reads its own", () => {
 
 Deno.test("flags that cannot be used are named with the remedy and exit code 2", () => {
   const hostname = "control.example";
-  const cases: [Record<string, string>, RegExp][] = [
+  const cases: [Record<string, string | string[]>, RegExp][] = [
     [{}, /--hostname is missing/],
     [{ hostname: "192.0.2.1" }, /--hostname 192\.0\.2\.1: use a DNS name/],
     [{ hostname: "-bad-" }, /--hostname -bad-: use a DNS name/],
     [{ hostname: "a..b" }, /use a DNS name/],
     [{ hostname, certmode: "letsencrypt" }, /--certmode letsencrypt: use manual or selfsigned/],
     [{ hostname, "admin-username": "a b" }, /--admin-username a b/],
+    [{ hostname, "rate-limit": "0" }, /--rate-limit 0: use a number/],
+    [{ hostname, "rate-limit": "many" }, /--rate-limit many: use a number/],
+    [{ hostname, "cors-origin": ["*"] }, /--cors-origin \*: use an origin/],
+    [{ hostname, "cors-origin": ["https://a/b"] }, /--cors-origin https:\/\/a\/b: use an origin/],
     [{ hostname, "admin-password": "x".repeat(257) }, /--admin-password: use at most 256/],
   ];
   for (const [values, message] of cases) {

@@ -48,6 +48,22 @@ export const CONTROL_OPTIONS = [
     help: "directory of the certificate files (default: certs in --state-dir)",
   },
   {
+    name: "rate-limit",
+    env: "NEXD_CONTROL_RATE_LIMIT",
+    kind: "string",
+    default: "500",
+    placeholder: "N",
+    help: "requests a second of one credential, ten times as many at once; an address may send " +
+      "twice as many (off: no limit)",
+  },
+  {
+    name: "cors-origin",
+    env: "NEXD_CONTROL_CORS_ORIGIN",
+    kind: "list",
+    placeholder: "ORIGIN,…",
+    help: "origin whose pages may use the API, like https://dash.example; repeat it for more",
+  },
+  {
     name: "admin-username",
     env: "NEXD_ADMIN_USERNAME",
     kind: "string",

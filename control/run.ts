@@ -25,6 +25,8 @@ export async function runControl(values: ControlValues, context: ControlContext)
     stateDir: config.stateDir,
     databaseUrl: config.databaseUrl,
     admin: config.admin,
+    rateLimit: config.rateLimit,
+    corsOrigins: config.corsOrigins,
     certificate: certificateSource(config),
   });
   try {

@@ -1,4 +1,4 @@
-import { type ApiDeps, createApp } from "./api/mod.ts";
+import { type ApiDeps, createApp, Rates } from "./api/mod.ts";
 import { type Bootstrap, bootstrap } from "./bootstrap.ts";
 import { keepClean } from "./cleanup/mod.ts";
 import {
@@ -32,6 +32,10 @@ export interface ServiceConfig {
   databaseUrl?: string | undefined;
   /** Of the first user, where there is none yet. */
   admin?: { username?: string; password?: string | undefined };
+  /** Requests a second of one credential; an address may send twice as many. 0 or absent: no limit. */
+  rateLimit?: number;
+  /** Origins whose pages may use the API: `https://HOST`. */
+  corsOrigins?: readonly string[];
   hold?: Partial<HoldOptions>;
   stream?: Partial<StreamTimes>;
   streamLimits?: Partial<StreamLimits>;
@@ -151,5 +155,7 @@ function dependencies(
     holder: new Holder({ ...DEFAULT_HOLD, ...config.hold }),
     streamTimes: { ...DEFAULT_STREAM_TIMES, ...config.stream },
     issuer,
+    origins: config.corsOrigins,
+    rates: config.rateLimit ? new Rates({ perSecond: config.rateLimit }) : undefined,
   };
 }

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
-import { type ApiDeps, createApp } from "./api/mod.ts";
+import { type ApiDeps, createApp, type RateOptions, Rates } from "./api/mod.ts";
 import type { AddDevice, Device, Watch, WatchEvent } from "./api/types.ts";
 import {
   DEFAULT_STREAM_LIMITS,
@@ -43,6 +43,8 @@ export interface TestOptions {
   limits?: Partial<StreamLimits>;
   online?: Partial<OnlineTimes>;
   gate?: Partial<GateOptions>;
+  rates?: RateOptions;
+  origins?: readonly string[];
   /** Of the issuer, ms since the epoch. */
   now?: () => number;
 }
@@ -78,6 +80,8 @@ export class TestControl {
       streams: new StreamRegistry({ ...DEFAULT_STREAM_LIMITS, ...options.limits }, online),
       holder: new Holder({ ...DEFAULT_HOLD, delayMs: [0, 0], ...options.hold }),
       streamTimes: { ...DEFAULT_STREAM_TIMES, ...options.stream },
+      rates: options.rates && new Rates(options.rates),
+      origins: options.origins,
       users: (bearer) => {
         const userId = control.#users.get(bearer);
         return userId === undefined ? issuer.users(bearer) : Promise.resolve({ userId });
@@ -206,7 +210,7 @@ export class TestControl {
 
 async function read(response: Response): Promise<Answer> {
   const text = await response.text();
-  const isJson = response.headers.get("content-type")?.startsWith("application/json");
+  const isJson = response.headers.get("content-type")?.match(/^application\/(problem\+)?json/);
   return {
     status: response.status,
     headers: response.headers,

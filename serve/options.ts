@@ -11,7 +11,9 @@ const FROM_RELAY = [
   ...["debug-networks", "debug-key-file"],
 ];
 
-const FROM_CONTROL = ["database-url", "admin-username", "admin-password"];
+const FROM_CONTROL = [
+  ...["database-url", "rate-limit", "cors-origin", "admin-username", "admin-password"],
+];
 
 /** What reads otherwise here. */
 const OTHERWISE: Record<string, Partial<Option>> = {

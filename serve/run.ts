@@ -17,11 +17,10 @@ export type ServeContext = Omit<CommandContext, "guest" | "onboard" | "self">;
  * @throws errors with an `exitCode` for what the user can put right
  */
 export async function runServe(values: Values, context: ServeContext): Promise<void> {
-  const { hostname, stateDir, databaseUrl, admin, names, relay: relayValues } = serveSettings(
-    values,
-  );
+  const { control: settings, names, relay: relayValues, ...place } = serveSettings(values);
+  const { hostname, stateDir } = place;
   let port = 443;
-  const control = await openControl({ hostname, stateDir, databaseUrl, admin, port: () => port });
+  const control = await openControl({ ...place, ...settings, port: () => port });
   const share = shareOf(control, hostname);
   const started = async (relay: Relay, caPath: string | undefined) => {
     port = relay.address.port;

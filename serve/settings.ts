@@ -7,7 +7,7 @@ export interface ServeSettings {
   hostname: string;
   stateDir: string;
   databaseUrl: string | undefined;
-  admin: ControlSettings["admin"];
+  control: Pick<ControlSettings, "admin" | "rateLimit" | "corsOrigins">;
   /** Names of the certificate beside the hostname. */
   names: string[];
   /** Flags of the relay. */
@@ -21,13 +21,16 @@ export interface ServeSettings {
  */
 export function serveSettings(values: Values): ServeSettings {
   const stateDir = text(values["state-dir"]) ?? defaultStateDir();
-  const { hostname, admin, databaseUrl } = controlSettings({ ...values, "state-dir": stateDir });
+  const { hostname, admin, databaseUrl, rateLimit, corsOrigins } = controlSettings({
+    ...values,
+    "state-dir": stateDir,
+  });
   const also = values["certificate-names"];
   return {
     hostname,
     stateDir,
     databaseUrl,
-    admin,
+    control: { admin, rateLimit, corsOrigins },
     names: [`api.${hostname}`, `auth.${hostname}`, ...Array.isArray(also) ? also : []],
     relay: {
       ...values,

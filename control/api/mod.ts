@@ -15,8 +15,10 @@ import { deviceMetadataRoutes } from "./device_metadata.ts";
 import { deviceRoutes } from "./devices.ts";
 import { eventRoutes } from "./events.ts";
 import { featureRoutes } from "./features.ts";
+import { allowOrigins, limitAddresses } from "./guards.ts";
 import { healthRoutes } from "./health.ts";
 import { invitationRoutes } from "./invitations.ts";
+import { openApiRoutes } from "./openapi/mod.ts";
 import { organizationRoutes } from "./organizations.ts";
 import { regKeyRoutes } from "./reg_keys.ts";
 import { relayRegionRoutes } from "./relay_regions.ts";
@@ -26,6 +28,7 @@ import { userRoutes } from "./users.ts";
 import { vpcRoutes } from "./vpcs.ts";
 
 export type { ApiDeps } from "./context.ts";
+export { type RateOptions, Rates } from "./guards.ts";
 
 const log = getLogger(["nexd", "control", "api"]);
 
@@ -48,7 +51,9 @@ export function createApp(deps: ApiDeps): App {
     if (c.req.method === "HEAD") throw noRoute();
     await next();
   });
+  app.use(allowOrigins(deps.origins ?? []));
   app.use(heldBack(deps));
+  app.use(limitAddresses(deps.rates));
   app.use("/api/*", authorized(deps));
   deps.issuer?.routes(app);
   dashboardRoutes(app);
@@ -65,14 +70,12 @@ export function createApp(deps: ApiDeps): App {
   relayRegionRoutes(app, deps);
   eventRoutes(app, deps);
   healthRoutes(app, deps);
-  app.doc31("/openapi/doc.json", {
-    openapi: "3.1.0",
-    info: { title: "nexd control plane", version: "1" },
-  });
+  openApiRoutes(app);
   app.notFound(() => noRoute().toResponse());
   app.onError((error, c) => {
-    if (error instanceof Problem) return error.toResponse();
     const trace_id = c.get("requestId");
+    const asked = { accept: c.req.header("accept"), id: trace_id };
+    if (error instanceof Problem) return error.toResponse(asked);
     const reason = unavailable(error);
     if (reason !== undefined) {
       log.warn("{method} {path} refused: {reason} ({error})", {
@@ -81,7 +84,7 @@ export function createApp(deps: ApiDeps): App {
         reason,
         error: error.message,
       });
-      return unavailableFor(reason).toResponse();
+      return unavailableFor(reason).toResponse(asked);
     }
     log.error("{method} {path} failed ({id}): {error}", {
       method: c.req.method,
@@ -136,6 +139,7 @@ function authorized(deps: ApiDeps): MiddlewareHandler<Env> {
     const scope = verdict(kind, c.req.method, new URL(c.req.url).pathname, scopes);
     if (scope === "refuse") throw new Problem(403);
     if (scope === "unknown") throw noRoute();
+    deps.rates?.countCaller(principal);
     c.set("principal", principal);
     await next();
   };

@@ -95,7 +95,9 @@ export const errorSchema = z.object({
   reason: z.string().optional(),
   resource: z.string().optional(),
   trace_id: z.string().optional(),
-}).openapi("Error");
+}).openapi("Error", {
+  description: "With 408, 413, 415, 429 and 503 it has the members of RFC 9457 as well",
+});
 
 /** Whether text is a UUID in its usual form of 36 characters. */
 export function isUuid(text: string): boolean {

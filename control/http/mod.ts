@@ -12,6 +12,7 @@ export {
   conflict,
   fieldInvalid,
   fieldMissing,
+  JSON_TYPE,
   noRoute,
   notAllowed,
   notFound,

@@ -3,6 +3,23 @@ import type { ApiError } from "../api/types.ts";
 /** Content type of every JSON answer: stock clients refuse to decode a body without one like it. */
 export const JSON_TYPE = "application/json; charset=utf-8";
 
+/** Statuses about which the API's contract says nothing: they are told as RFC 9457 has it as well. */
+const OPEN: Readonly<Record<number, string>> = {
+  408: "Request Timeout",
+  413: "Content Too Large",
+  415: "Unsupported Media Type",
+  429: "Too Many Requests",
+  503: "Service Unavailable",
+};
+
+/** What an answer may depend on. */
+export interface Asked {
+  /** `Accept` of the request. */
+  accept?: string | undefined;
+  /** Of the request. */
+  id?: string | undefined;
+}
+
 /** An answer other than success; thrown by handlers, written by the application. */
 export class Problem extends Error {
   override name = "Problem";
@@ -23,12 +40,27 @@ export class Problem extends Error {
   }
 
   /** The answer as the API's clients expect it. */
-  toResponse(): Response {
+  toResponse(asked: Asked = {}): Response {
+    const { status, body } = this;
     const headers = new Headers(this.headers);
-    if (this.body === undefined) return new Response(null, { status: this.status, headers });
-    const text = typeof this.body === "string" ? this.body : JSON.stringify(this.body);
-    headers.set("content-type", typeof this.body === "string" ? "text/plain" : JSON_TYPE);
-    return new Response(text, { status: this.status, headers });
+    if (body === undefined) return new Response(null, { status, headers });
+    if (typeof body === "string") {
+      headers.set("content-type", "text/plain");
+      return new Response(body, { status, headers });
+    }
+    const title = OPEN[status];
+    const details = title === undefined ? {} : {
+      type: "about:blank",
+      title,
+      status,
+      detail: body.reason ?? body.error,
+      ...(asked.id === undefined ? {} : { instance: `urn:uuid:${asked.id}` }),
+    };
+    // Stock clients ask for JSON alone, and can read no error of another type.
+    const problem = title !== undefined &&
+      /application\/problem\+json|\*/.test(asked.accept ?? "*");
+    headers.set("content-type", problem ? "application/problem+json" : JSON_TYPE);
+    return new Response(JSON.stringify({ ...body, ...details }), { status, headers });
   }
 }
 
