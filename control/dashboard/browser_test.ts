@@ -129,6 +129,22 @@ Deno.test("dashboard shows, renames and deletes devices live, and makes keys, in
   await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await page.getByText("1 device, 0 online").waitFor();
 
+  await page.getByRole("link", { name: "Network" }).click();
+  await page.locator("svg text").filter({ hasText: /^"><img/ }).waitFor();
+  equal(await page.locator("main img, main script").count(), 0);
+
+  await page.getByRole("link", { name: "Security groups" }).click();
+  await page.getByRole("button", { name: "New group" }).click();
+  await page.getByLabel("What it is for").fill("web");
+  await page.getByRole("button", { name: "Add a rule: in" }).click();
+  await page.getByLabel("In 1: ports").fill("ssh");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("alert").getByText('"ssh" is no port').waitFor();
+  await page.getByLabel("In 1: ports").fill("80-443");
+  await page.getByLabel("In 1: addresses").fill("10.0.0.0/8, 192.0.2.1");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("TCP port 80-443 from 10.0.0.0/8, 192.0.2.1").waitFor();
+
   await page.getByRole("link", { name: "Registration keys" }).click();
   await page.getByRole("button", { name: "New key" }).click();
   await page.getByLabel("What it is for").fill(HOSTILE);

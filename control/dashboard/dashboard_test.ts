@@ -2,6 +2,8 @@
 import { createHash } from "node:crypto";
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { TestControl } from "../testing.ts";
+import { layout } from "./client/layout.ts";
+import { portsOf, readPorts, ruleText } from "./client/rules.ts";
 
 Deno.test("dashboard gives a page whose files are named and checked by their hash", async () => {
   await using control = await TestControl.start();
@@ -79,4 +81,34 @@ Deno.test("dashboard's script is what its source makes", async () => {
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
+});
+
+Deno.test("dashboard's picture has every node inside and apart, and stays as it is when nothing changes", () => {
+  const size = { width: 380, height: 480 };
+  const ids = Array.from({ length: 12 }, (_, i) => `node-${i}`);
+  const lines = ids.slice(1).map((id) => [ids[0]!, id] as const);
+  const places = layout(ids, [...lines, ["node-1", "unknown"]], new Map(), size);
+  for (const [id, { x, y }] of places) {
+    ok(x >= 0 && x <= size.width && y >= 0 && y <= size.height, id);
+    for (const [other, place] of places) {
+      ok(id === other || Math.hypot(place.x - x, place.y - y) > 20, `${id} ${other}`);
+    }
+  }
+  deepEqual(layout(ids, lines, new Map(), size), layout(ids, lines, new Map(), size));
+  deepEqual(layout([], [], places, size), new Map());
+});
+
+Deno.test("dashboard reads the ports of a rule as it writes them, and refuses what are none", () => {
+  for (const [from_port, to_port, text] of [[0, 0, ""], [22, 22, "22"], [80, 443, "80-443"]]) {
+    const ports = { from_port: Number(from_port), to_port: Number(to_port) };
+    equal(portsOf({ ip_protocol: "tcp", ...ports }), text);
+    deepEqual(readPorts(String(text)), ports);
+  }
+  deepEqual(readPorts(" 80 - 90 "), { from_port: 80, to_port: 90 });
+  for (const text of ["ssh", "22,80", "-1", "1-", "123456", "1-2-3"]) {
+    equal(readPorts(text), undefined, text);
+  }
+  const rule = { ip_protocol: "tcp", from_port: 22, to_port: 22, ip_ranges: ["10.0.0.0/8"] };
+  equal(ruleText(rule, "from"), "TCP port 22 from 10.0.0.0/8");
+  equal(ruleText({ ip_protocol: "", from_port: 0, to_port: 0 }, "to"), "Everything to anywhere");
 });

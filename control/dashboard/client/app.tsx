@@ -2,14 +2,22 @@ import { effect, signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { Devices } from "./devices.tsx";
 import { Dialogs } from "./dialog.tsx";
+import { Network } from "./graph.tsx";
+import { Groups } from "./groups.tsx";
 import { Keys } from "./keys.tsx";
+import { People } from "./people.tsx";
+import { Relays } from "./relays.tsx";
 import { session, signOut } from "./session.ts";
 import { SignIn } from "./sign_in.tsx";
 import { follow, live, load, me, vpcId, vpcs } from "./state.ts";
 
 const PAGES = [
   { id: "devices", title: "Devices", Page: Devices },
+  { id: "network", title: "Network", Page: Network },
   { id: "keys", title: "Registration keys", Page: Keys },
+  { id: "groups", title: "Security groups", Page: Groups },
+  { id: "relays", title: "Relays", Page: Relays },
+  { id: "people", title: "People", Page: People },
 ] as const;
 
 const page = signal(location.hash.slice(1));

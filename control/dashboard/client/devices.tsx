@@ -119,7 +119,7 @@ export function nameOf({ hostname, id }: Device): string {
 
 /** Whether others can get through its NAT: as the host itself has found out. */
 function natOf({ symmetric_nat }: Device): string {
-  return symmetric_nat ? "symmetric: reached by relay" : "none or easy: reached directly";
+  return symmetric_nat ? "symmetric" : "none or easy";
 }
 
 /** A time as people say it here. */

@@ -1,0 +1,132 @@
+import { computed, signal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
+import type { Invitation, Member } from "../../api/types.ts";
+import { when } from "./devices.tsx";
+import { ask, tell } from "./dialog.tsx";
+import { call, sentence } from "./session.ts";
+import { load, me, organizations, vpcId, vpcs } from "./state.ts";
+
+const members = signal<Member[]>([]);
+const invitations = signal<Invitation[]>([]);
+
+/** The organization that the chosen VPC belongs to. */
+const organization = computed(() => {
+  const id = vpcs.value.find((vpc) => vpc.id === vpcId.value)?.organization_id;
+  return organizations.value.find((org) => org.id === id);
+});
+
+async function refresh(): Promise<void> {
+  const id = organization.value?.id;
+  if (id === undefined) return;
+  const [people, all] = await Promise.all([
+    call<Member[]>("GET", `/api/organizations/${id}/users`),
+    call<Invitation[]>("GET", "/api/invitations"),
+  ]);
+  if (id !== organization.value?.id) return;
+  members.value = people;
+  invitations.value = all;
+}
+
+/** Who shares the VPC, and who is invited. */
+export function People(): JSX.Element {
+  const id = organization.value?.id;
+  useEffect(() => {
+    refresh().catch((error) => tell(`Cannot read who is there: ${sentence(error)}`));
+  }, [id]);
+  const sent = invitations.value.filter((invitation) =>
+    invitation.organization_id === id && invitation.user_id !== me.value?.id
+  );
+  const got = invitations.value.filter(({ user_id }) => user_id === me.value?.id);
+  return (
+    <>
+      <p>{`Everybody in the organization ${organization.value?.name ?? ""} shares its VPCs.`}</p>
+      <p>
+        <button type="button" class="first" onClick={invite}>Invite</button>
+      </p>
+      <ul class="cards">
+        {got.map((invitation) => (
+          <li class="card" key={invitation.id}>
+            <h2>{`You are invited to ${invitation.organization?.name ?? "an organization"}`}</h2>
+            <p>
+              {`By ${invitation.from?.username ?? "somebody"}, until ${
+                when(invitation.expires_at)
+              }`}
+            </p>
+            <div class="actions">
+              <button type="button" class="first" onClick={() => void accept(invitation)}>
+                Join
+              </button>
+              <Withdraw invitation={invitation} verb="Decline" />
+            </div>
+          </li>
+        ))}
+        {members.value.map(({ user, user_id, roles }) => (
+          <li class="card" key={user_id}>
+            <h2>{user.username}</h2>
+            <p>{[user.full_name, roles.join(", ")].filter((text) => text !== "").join(": ")}</p>
+          </li>
+        ))}
+        {sent.map((invitation) => (
+          <li class="card" key={invitation.id}>
+            <h2>{invitation.email || "A user"}</h2>
+            <p>{`Invited, until ${when(invitation.expires_at)}`}</p>
+            <div class="actions">
+              <Withdraw invitation={invitation} verb="Withdraw" />
+            </div>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function Withdraw({ invitation, verb }: { invitation: Invitation; verb: string }): JSX.Element {
+  const click = () =>
+    ask({
+      title: `${verb} the invitation?`,
+      content: <p>It cannot be accepted any more.</p>,
+      verb,
+      danger: true,
+      act: async () => {
+        await call("DELETE", `/api/invitations/${invitation.id}`);
+        await refresh();
+      },
+    });
+  return <button type="button" class="danger" onClick={click}>{verb}</button>;
+}
+
+async function accept({ id }: Invitation): Promise<void> {
+  try {
+    await call("POST", `/api/invitations/${id}/accept`);
+    await load();
+    await refresh();
+    tell("You are a member now");
+  } catch (error) {
+    tell(`That did not work: ${sentence(error)}`);
+  }
+}
+
+function invite(): void {
+  ask({
+    title: "Invite to the organization",
+    content: (
+      <>
+        <label>
+          E-mail address
+          <input name="email" type="email" required maxLength={254} autoFocus />
+        </label>
+        <p>Nothing is sent: whoever signs in with this address is asked.</p>
+      </>
+    ),
+    verb: "Invite",
+    act: async (form) => {
+      await call("POST", "/api/invitations", {
+        organization_id: organization.value?.id,
+        email: String(form.get("email")),
+      });
+      await refresh();
+      return "The invitation waits";
+    },
+  });
+}
