@@ -13,6 +13,8 @@
  * The tests get a temporary directory of their own, which is removed with all they left in it, and
  * of the `NEXD_…` variables only `NEXD_TEST_…`.
  *
+ * Types are not checked here: `deno task check` does that, once for all.
+ *
  * @module
  */
 
@@ -92,7 +94,15 @@ async function main(args: string[]): Promise<number> {
     const child = new Deno.Command("sh", {
       args: [
         ...["-c", HOLDING, "sh", dir],
-        ...[Deno.execPath(), "test", "-A", `--junit-path=${report}`, ...args, ...paths],
+        ...[
+          Deno.execPath(),
+          "test",
+          "-A",
+          "--no-check",
+          `--junit-path=${report}`,
+          ...args,
+          ...paths,
+        ],
       ],
       clearEnv: true,
       env: { ...environmentWithoutNexd("NEXD_TEST_"), TMPDIR: dir },
