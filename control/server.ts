@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
+import { GuestHttp } from "../relay/http/mod.ts";
 import type { Bootstrap } from "./bootstrap.ts";
 import { ControlError } from "./errors.ts";
-import { StreamEnded } from "./events/mod.ts";
 import { type ControlService, openControl, type ServiceConfig } from "./service.ts";
 import type { Store } from "./store/mod.ts";
 
@@ -68,34 +68,34 @@ function listen(
   certificate: { cert: string; key: string },
   service: ControlService,
 ): { address: Deno.NetAddr; close(): Promise<void> } {
-  const stop = new AbortController();
   const serve = (hostname: string) =>
-    Deno.serve({
+    Deno.listenTls({
       hostname,
       port: config.addr.port,
       cert: certificate.cert,
       key: certificate.key,
-      signal: stop.signal,
-      onListen: () => {},
-      onError: (error) => {
-        // Also called when a response body fails, which for a stream is how it ends.
-        if (!(error instanceof StreamEnded)) log.error("cannot answer: {error}", { error });
-        return new Response(null, { status: 500 });
-      },
-    }, (request, info) => service.fetch(request, unmapped(info.remoteAddr)));
-  let server: Deno.HttpServer<Deno.NetAddr>;
+      alpnProtocols: ["http/1.1"],
+    });
+  let listener: Deno.TlsListener;
   try {
-    server = bind(config.addr.hostname, serve);
+    listener = bind(config.addr.hostname, serve);
   } catch (error) {
     throw listenError(config, error);
   }
+  const http = new GuestHttp(listener, {
+    async fetch(request, client) {
+      const { remoteAddress: hostname, remotePort: port } = client;
+      const response = await service.fetch(request, { transport: "tcp", hostname, port });
+      // All under /api/ takes credentials: who is answered there is no stranger.
+      if (response.ok && new URL(request.url).pathname.startsWith("/api/")) client.known();
+      return response;
+    },
+  });
   return {
-    address: server.addr,
+    address: listener.addr as Deno.NetAddr,
     async close() {
       await service.finish();
-      // Not `shutdown()`: that waits for clients that keep their connection open.
-      stop.abort();
-      await server.finished;
+      await http.close();
     },
   };
 }
@@ -112,11 +112,6 @@ function bind<T>(hostname: string, serve: (hostname: string) => T): T {
     ) throw error;
     return serve("0.0.0.0");
   }
-}
-
-/** An IPv4 client of a socket for both is seen as `::ffff:192.0.2.1`. */
-function unmapped(address: Deno.NetAddr): Deno.NetAddr {
-  return { ...address, hostname: address.hostname.replace(/^::ffff:(?=\d+\.)/, "") };
 }
 
 function listenError({ addr }: ControlConfig, error: unknown): ControlError {

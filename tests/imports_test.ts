@@ -48,7 +48,9 @@ const ROOMS: Record<string, { may: string[]; types?: string[] }> = {
   "client": {
     may: ["agent/api/mod.ts", "agent/onboarding/mod.ts", "agent/platform/mod.ts"],
   },
-  "control": { may: ["relay/cert/mod.ts", "relay/derp/mod.ts", "relay/net/mod.ts"] },
+  "control": {
+    may: ["relay/cert/mod.ts", "relay/derp/mod.ts", "relay/http/mod.ts", "relay/net/mod.ts"],
+  },
   "serve": {
     may: ["control/mod.ts", "control/options.ts", "relay/mod.ts", "relay/options.ts"],
   },

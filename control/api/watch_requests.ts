@@ -2,7 +2,7 @@ import { z } from "@hono/zod-openapi";
 import type { Principal } from "../auth/mod.ts";
 import type { Topic, WatchRequest } from "../events/mod.ts";
 import { fieldInvalid, notFound, Problem } from "../http/mod.ts";
-import { findDevice, type Reader } from "../store/mod.ts";
+import { findDevice, type Reader, type VpcRow } from "../store/mod.ts";
 import { isUuid, MAX_KEY } from "./schemas.ts";
 import type { WatchKind } from "./types.ts";
 import { visibleVpc } from "./vpcs.ts";
@@ -32,12 +32,18 @@ export async function watchRequests(
   vpcId?: string,
 ): Promise<WatchRequest[]> {
   const requests: WatchRequest[] = [];
+  const vpcs = new Map<string, Promise<VpcRow>>();
+  const visible = (id: string) => {
+    const vpc = vpcs.get(id) ?? visibleVpc(db, principal, id);
+    vpcs.set(id, vpc);
+    return vpc;
+  };
   for (const [i, watch] of body.entries()) {
     const kind = KINDS.find((known) => known === watch.kind);
     if (!kind) throw fieldInvalid(`request[${i}].kind`);
     const options = new Options(`request[${i}].options`, watch.options ?? {});
     requests.push({
-      topic: await topicOf(db, principal, kind, options, vpcId),
+      topic: await topicOf(db, visible, kind, options, vpcId),
       after: watch.gt_revision ?? 0,
       atTail: watch.at_tail ?? false,
     });
@@ -47,7 +53,7 @@ export async function watchRequests(
 
 async function topicOf(
   db: Reader,
-  principal: Principal,
+  visible: (vpcId: string) => Promise<VpcRow>,
   kind: WatchKind,
   options: Options,
   pathVpc: string | undefined,
@@ -64,7 +70,7 @@ async function topicOf(
     }
     throw new Problem(400, { error: "required", field: options.field("vpc-id") });
   }
-  const vpc = await visibleVpc(db, principal, vpcId);
+  const vpc = await visible(vpcId);
   if (kind !== "device-metadata") return { kind, vpcId: vpc.id };
   const prefixes = options.texts(pathVpc === undefined ? "prefix" : "prefixes");
   const key = options.text("key");

@@ -2,6 +2,7 @@
  * Lists: sorted, filtered and cut as the caller asks (`sort`, `filter`, `range`, each a JSON text), by
  * fields that the resource names. Long ones are read and sent page by page.
  */
+import { setImmediate } from "node:timers";
 import { type Expression, type SelectQueryBuilder, sql, type SqlBool } from "kysely";
 import { z } from "@hono/zod-openapi";
 import { JSON_TYPE, Problem } from "./problem.ts";
@@ -244,6 +245,8 @@ function stream<Row>(first: string, pages: Pages<Row>): ReadableStream<Uint8Arra
   return new ReadableStream({
     start: (controller) => controller.enqueue(encoder.encode(`[${first}`)),
     async pull(controller) {
+      // What is there goes out, and others have their turn, before the next page is read.
+      await new Promise((resolve) => setImmediate(resolve));
       const next = await pages.next();
       controller.enqueue(encoder.encode((next === "" ? "" : `,${next}`) + (pages.done ? "]" : "")));
       if (pages.done) controller.close();

@@ -6,6 +6,7 @@
 export { type AppState, companionApp, relayApp } from "./app.ts";
 export { BootstrapDns, type BootstrapDnsCounters } from "./dns/mod.ts";
 export { Front, type FrontOptions } from "./front.ts";
+export { GuestHttp } from "./guest_http.ts";
 export {
   METRICS,
   type MetricsSource,

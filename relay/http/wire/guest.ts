@@ -52,7 +52,7 @@ export function isFor(guest: Guest | undefined, head: RequestHead): guest is Gue
  * @throws any error of the connection or of the answer's body
  */
 export async function answerByGuest(
-  guest: Guest,
+  guest: Pick<Guest, "fetch">,
   conn: Deno.Conn,
   head: RequestHead,
   input: RequestInput,
@@ -77,7 +77,7 @@ export async function answerByGuest(
 }
 
 async function respond(
-  guest: Guest,
+  guest: Pick<Guest, "fetch">,
   head: RequestHead,
   body: RequestBody,
   before: () => Promise<void>,
