@@ -234,7 +234,12 @@ export class DerpClient {
       const error = await connection.ended;
       this.#malformed += connection.malformed;
       this.#connection = undefined;
-      if (this.#closed || this.#retired) return;
+      if (this.#closed) return;
+      if (this.#retired) {
+        // Nothing can be sent, and nothing is held for a next connection.
+        this.#outgoing.clear();
+        return this.#set("closed");
+      }
       const good = connectedAt !== 0 && performance.now() - connectedAt >= GOOD_MS;
       failures = good || this.#restartAt !== 0 ? 1 : failures + 1;
       this.#lost(error);

@@ -289,6 +289,19 @@ Deno.test("derp client follows the advice of a restarting relay", async () => {
   assert(performance.now() - began < 2000);
 });
 
+Deno.test("derp client that was retired is not connected any more when the relay ends it", async () => {
+  await using relay = new StubRelay();
+  await using watched = new Watched(relay);
+  await watched.connected();
+  watched.client.retire();
+  watched.send(new Uint8Array(100));
+  relay.clients[0]!.conn.close();
+  await watched.until((status) => status.state === "closed");
+  // The proxy flushes all that it knows, the retired ones among them.
+  watched.send(new Uint8Array(100));
+  assert.equal(watched.client.connected, false);
+});
+
 Deno.test("derp client says why when there is no connection", async () => {
   const probe = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = probe.addr;
