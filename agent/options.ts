@@ -27,6 +27,9 @@ const UNIX_SOCKET: OptionSpec = {
   help: "control socket; otherwise /var/run/nexd.sock, without root $HOME/.nexodus/nexd.sock",
 };
 
+/** The public relay that is known without being told. */
+export const PUBLIC_RELAY = "relay.nexodus.io";
+
 /** Flags of `nexd`, and of `nexd relay` and `nexd router`, which are the agent in another mode. */
 export const AGENT_OPTIONS: OptionSpec[] = [
   {
@@ -148,9 +151,9 @@ export const AGENT_OPTIONS: OptionSpec[] = [
     name: "public-relay",
     env: "NEXD_PUBLIC_RELAY",
     kind: "string",
-    default: "relay.nexodus.io",
     placeholder: "HOST[:PORT]",
-    help: "DERP relay used when the VPC has none of its own",
+    help: "DERP relay to use beside those of the VPC; otherwise those that the control plane " +
+      "tells of, or relay.nexodus.io",
   },
   {
     name: "relay-ca",

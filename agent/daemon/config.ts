@@ -5,13 +5,11 @@
  */
 import { socketPathOf } from "../ctl/mod.ts";
 import { usageError } from "../errors.ts";
+import { PUBLIC_RELAY } from "../options.ts";
 import { readHostPort, readSignIn, readText, type SignIn, type Values } from "../onboarding/mod.ts";
 import { readCaFile } from "../platform/mod.ts";
 import { checkInterfaceName } from "../wireguard/mod.ts";
 import { readRouting } from "./routing_flags.ts";
-
-/** The relay used when neither the VPC nor the user names one. */
-const DEFAULT_RELAY = "relay.nexodus.io";
 
 /** NATs forget mappings that are not used for longer, ms. */
 const MAX_STUN_INTERVAL = 120_000;
@@ -83,7 +81,7 @@ export async function readConfig(
   const relayPort = isSet(values, "derp-dev-mode") ? 3340 : 443;
   const relay = readHostPort(
     "public-relay",
-    readText(values, "public-relay") ?? DEFAULT_RELAY,
+    readText(values, "public-relay") ?? PUBLIC_RELAY,
     relayPort,
   );
   const relayCa = readText(values, "relay-ca");

@@ -41,6 +41,16 @@ export interface AgentStart {
   env?: Record<string, string>;
 }
 
+/** What `nexd serve` prints, as far as it is used here. */
+export interface ServePrinted {
+  service_url: string;
+  username: string;
+  password: string;
+  reg_key: string;
+  join: string;
+  ca_fingerprint: string;
+}
+
 /** How a relay of the VPC is started. */
 export interface VpcRelayStart {
   /** Name of its certificate; its host's name when left out. */
@@ -59,7 +69,7 @@ export interface NatObservation {
 /** How a task names the runtime's own path, which only a task's shell can work out. */
 const OWN_PATH = "$(deno eval 'console.log(Deno.execPath())')";
 
-type Task = "control" | "relay" | "agent";
+type Task = "control" | "relay" | "serve" | "agent";
 
 /** The `deno` arguments of a task of deno.json, for any working directory. */
 export function taskArguments(task: Task): string[] {
@@ -77,6 +87,8 @@ export class Mesh {
   readonly #env: Record<string, string>;
   readonly #agentArgs: string[];
   #regKey = "";
+  /** Words of the command that `nexd serve` printed to join a host. */
+  #joinLine: string[] | undefined;
 
   /** The running parts: `control`, `relay`, and each agent by its host's name. */
   readonly parts = new Map<string, LabProcess>();
@@ -122,6 +134,25 @@ export class Mesh {
     }
   }
 
+  /**
+   * Starts control plane, relay and STUN as one process on the control plane's host. Agents then join
+   * by the line that it prints, and nothing else.
+   *
+   * @returns what it printed
+   */
+  async startServe(args: string[] = []): Promise<ServePrinted> {
+    const state = `${this.lab.dir}/control`;
+    const process = await this.#spawn("control", "control", [
+      ...taskArguments("serve"),
+      ...["--hostname", "control", "--certmode", "selfsigned", "--state-dir", state, "--json"],
+      ...args,
+    ]);
+    const printed: ServePrinted = JSON.parse(await process.waitFor(/"service_url"/, START_MS));
+    this.#joinLine = printed.join.split(" ").slice(1).map((word) => word.replaceAll("'", ""));
+    this.#regKey = `${printed.service_url}#${printed.reg_key}`;
+    return printed;
+  }
+
   /** Starts the relay. */
   async startRelay(): Promise<void> {
     const dir = `${this.lab.dir}/relay`;
@@ -156,7 +187,7 @@ export class Mesh {
   /** How a host finds and trusts the control plane. */
   #joinArgs(signIn = ["--reg-key", this.#regKey]): string[] {
     return [
-      ...[...signIn, "--ca", `${this.lab.dir}/control/certs/ca.crt`],
+      ...this.#joinLine ?? [...signIn, "--ca", `${this.lab.dir}/control/certs/ca.crt`],
       ...["--stun-server", `relay:${STUN_PORT}`, "--stun-server", `control:${STUN_PORT}`],
     ];
   }
@@ -168,7 +199,9 @@ export class Mesh {
       ...taskArguments("agent"),
       ...(mode === undefined ? [] : [mode]),
       ...this.#joinArgs(signIn),
-      ...["--relay-ca", `${this.lab.dir}/relay/ca.crt`, "--public-relay=relay:443"],
+      ...this.#joinLine === undefined
+        ? ["--relay-ca", `${this.lab.dir}/relay/ca.crt`, "--public-relay=relay:443"]
+        : [],
       ...["--state-dir", `${this.lab.dir}/${name}`, "--unix-socket", this.socketOf(name)],
       ...this.#agentArgs,
       ...args,

@@ -10,6 +10,7 @@ export {
   type AgentStart,
   Mesh,
   type MeshOptions,
+  type ServePrinted,
   taskArguments,
   type VpcRelayStart,
 } from "./mesh.ts";

@@ -4,9 +4,12 @@
  *
  * @module
  */
+import { parseRelayRegion } from "../../api/mod.ts";
 import { type AgentStatus, describeAgent, socketPathOf } from "../../ctl/mod.ts";
 import type { RelayAddress } from "../../doctor/mod.ts";
 import { readHostPort, readList, readSignIn, readText } from "../../onboarding/mod.ts";
+import { PUBLIC_RELAY } from "../../options.ts";
+import { publicRelaysOf } from "../../peering/mod.ts";
 import { readCaFile } from "../../platform/mod.ts";
 import type { Values } from "../context.ts";
 
@@ -37,7 +40,7 @@ export async function readOutside(values: Values): Promise<Outside> {
   );
   const asked = [...new Set(status?.netcheck?.servers.map(({ server }) => server))];
   const relayCa = readText(values, "relay-ca");
-  const flag = readHostPort("public-relay", readText(values, "public-relay") ?? "", 443);
+  const flag = readHostPort("public-relay", readText(values, "public-relay") ?? PUBLIC_RELAY, 443);
   const known = named !== undefined || running !== undefined;
   return {
     status,
@@ -46,13 +49,28 @@ export async function readOutside(values: Values): Promise<Outside> {
       : signIn.stunServers,
     // The VPC's own WireGuard relay uses none.
     relays: status?.status === "Running" ? relaysOf(status) : [flag],
-    relayCaCerts: relayCa === undefined ? [] : await readCaFile(relayCa),
+    relayCaCerts: [
+      ...(relayCa === undefined ? [] : await readCaFile(relayCa)),
+      ...(status === undefined ? [] : await toldAuthorities(signIn.stateDir)),
+    ],
     serviceUrl: known ? signIn.join.serviceUrl : undefined,
     apiUrl: known ? signIn.join.apiUrl : undefined,
     caCerts: signIn.caCerts,
     insecureSkipTlsVerify: signIn.insecureSkipTlsVerify,
     stateDir: signIn.stateDir,
   };
+}
+
+/** The authorities of the public relays that the agent was told of. */
+async function toldAuthorities(stateDir: string): Promise<string[]> {
+  try {
+    const { relayRegions } = JSON.parse(await Deno.readTextFile(`${stateDir}/cache.json`));
+    const rows = (relayRegions as unknown[]).map(parseRelayRegion);
+    return publicRelaysOf(rows.filter((row) => row !== undefined), { host: "", port: 0 })
+      .flatMap(({ ca }) => ca ?? []);
+  } catch {
+    return []; // not readable for this user, or there is none
+  }
 }
 
 /** Most relays that are looked at. */
