@@ -113,6 +113,12 @@ Deno.test("dashboard shows, renames and deletes devices live, and makes keys, in
   equal(await hostile.textContent(), HOSTILE);
   equal(await page.locator("main img, main script").count(), 0);
 
+  await page.getByLabel("Find").fill("PLAIN");
+  await hostile.waitFor({ state: "detached" });
+  equal(await cards.count(), 1);
+  await page.getByLabel("Find").fill("");
+  await hostile.waitFor();
+
   await page.getByRole("button", { name: "Rename plain" }).click();
   await page.getByLabel("New name").fill("web-1");
   await page.keyboard.press("Enter");
@@ -164,6 +170,8 @@ Deno.test("dashboard shows, renames and deletes devices live, and makes keys, in
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByLabel("Password").waitFor();
   equal(await page.evaluate("sessionStorage.length + localStorage.length"), 0);
+  await bench.signIn();
+  await page.getByText("1 device, 0 online").waitFor();
   equal(await page.title(), "nexd");
   deepEqual(bench.complaints, []);
 });

@@ -1,7 +1,7 @@
 import { effect, signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { Devices } from "./devices.tsx";
-import { Dialogs } from "./dialog.tsx";
+import { Dialogs, dismiss } from "./dialog.tsx";
 import { Network } from "./graph.tsx";
 import { Groups } from "./groups.tsx";
 import { Keys } from "./keys.tsx";
@@ -9,7 +9,7 @@ import { People } from "./people.tsx";
 import { Relays } from "./relays.tsx";
 import { session, signOut } from "./session.ts";
 import { SignIn } from "./sign_in.tsx";
-import { follow, live, load, me, vpcId, vpcs } from "./state.ts";
+import { clear, follow, live, load, me, vpcId, vpcs } from "./state.ts";
 
 const PAGES = [
   { id: "devices", title: "Devices", Page: Devices },
@@ -30,16 +30,22 @@ effect(() => {
   if (session.value !== "in") return;
   let stopped = false;
   const attempt = async () => {
+    if (stopped) return;
     try {
       await load();
       failed.value = false;
     } catch {
-      failed.value = true;
-      if (!stopped) setTimeout(attempt, 3_000);
+      failed.value = !stopped;
+      setTimeout(attempt, 3_000);
     }
   };
   void attempt();
-  return () => stopped = true;
+  return () => {
+    stopped = true;
+    failed.value = false;
+    dismiss();
+    clear();
+  };
 });
 
 effect(() => {

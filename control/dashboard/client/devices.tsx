@@ -1,11 +1,18 @@
+import { signal, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import type { Device } from "../../api/types.ts";
 import { ask } from "./dialog.tsx";
 import { call } from "./session.ts";
 import { groups, live, sortedDevices } from "./state.ts";
 
+/** How many are shown at first, and how many more each time. */
+const PAGE = 100;
+
+const wanted = signal("");
+
 /** The devices of the VPC. */
 export function Devices(): JSX.Element {
+  const shown = useSignal(PAGE);
   const all = sortedDevices.value;
   if (all.length === 0) {
     return live.value === "live"
@@ -18,14 +25,41 @@ export function Devices(): JSX.Element {
       : <p role="status">Loading…</p>;
   }
   const online = all.filter((device) => device.online).length;
+  const text = wanted.value.trim().toLowerCase();
+  const found = text === "" ? all : all.filter((device) => fits(device, text));
   return (
     <>
       <p>{`${all.length} ${all.length === 1 ? "device" : "devices"}, ${online} online`}</p>
+      {(all.length > 1 || text !== "") && (
+        <label class="find">
+          Find by name or address
+          <input
+            type="search"
+            maxLength={255}
+            value={wanted.value}
+            onInput={(e) => wanted.value = e.currentTarget.value}
+          />
+        </label>
+      )}
+      {found.length === 0 && <p role="status">None has this in its name or addresses.</p>}
       <ul class="cards">
-        {all.map((device) => <Card key={device.id} device={device} />)}
+        {found.slice(0, shown.value).map((device) => <Card key={device.id} device={device} />)}
       </ul>
+      {found.length > shown.value && (
+        <p>
+          <button type="button" onClick={() => shown.value += PAGE}>
+            {`Show more of ${found.length}`}
+          </button>
+        </p>
+      )}
     </>
   );
+}
+
+function fits({ hostname, allowed_ips, endpoints }: Device, text: string): boolean {
+  return hostname.toLowerCase().includes(text) ||
+    allowed_ips.some((address) => address.includes(text)) ||
+    (endpoints ?? []).some(({ address }) => address.includes(text));
 }
 
 function Card({ device }: { device: Device }): JSX.Element {

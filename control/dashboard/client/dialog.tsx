@@ -27,6 +27,12 @@ export function ask(question: Question): void {
   open.value = question;
 }
 
+/** Takes back what is asked and said. */
+export function dismiss(): void {
+  open.value = undefined;
+  notice.value = "";
+}
+
 /** Says something for a while. */
 export function tell(text: string): void {
   notice.value = text;

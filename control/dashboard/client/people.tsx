@@ -32,6 +32,8 @@ async function refresh(): Promise<void> {
 export function People(): JSX.Element {
   const id = organization.value?.id;
   useEffect(() => {
+    members.value = [];
+    invitations.value = [];
     refresh().catch((error) => tell(`Cannot read who is there: ${sentence(error)}`));
   }, [id]);
   const sent = invitations.value.filter((invitation) =>

@@ -35,6 +35,20 @@ export const sortedDevices = computed(() =>
   )
 );
 
+/** Forgets everything: the next user of this tab must not see it. */
+export function clear(): void {
+  batch(() => {
+    me.value = undefined;
+    organizations.value = [];
+    vpcs.value = [];
+    vpcId.value = "";
+    devices.value = new Map();
+    groups.value = new Map();
+    keys.value = [];
+    relays.value = [];
+  });
+}
+
 /** Reads what the user has, and chooses a VPC. */
 export async function load(): Promise<void> {
   const [user, orgs, all] = await Promise.all([
@@ -60,8 +74,10 @@ export async function loadRelays(): Promise<void> {
   relays.value = await call<RelayRegion[]>("GET", "/api/relay-regions");
 }
 
-/** Follows a VPC until the signal; what is shown stays while there is no connection. */
+/** Follows a VPC until the signal; what is shown of it stays while there is no connection. */
 export async function follow(vpc: string, stop: AbortSignal): Promise<void> {
+  devices.value = new Map();
+  groups.value = new Map();
   for (let tries = 0; !stop.aborted && session.value === "in"; tries++) {
     live.value = "connecting";
     try {
