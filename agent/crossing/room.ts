@@ -61,9 +61,10 @@ class StandInsRoom implements StandIns {
   async prepare({ plans }: HostFacts): Promise<void> {
     const crossings = plans.flatMap(({ crossing }) => crossing === undefined ? [] : [crossing]);
     const { interfaceName } = this.#options;
-    const rules = crossings.length === 0 ? undefined : rulesOf(interfaceName, crossings);
-    if (rules === this.#rules) return;
+    // Whatever is wrong here costs a gap, never the peers.
     try {
+      const rules = crossings.length === 0 ? undefined : rulesOf(interfaceName, crossings);
+      if (rules === this.#rules) return;
       await this.#nft(rules ?? removalOf(interfaceName));
       this.#rules = rules;
     } catch (error) {

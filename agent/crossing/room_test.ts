@@ -57,3 +57,11 @@ Deno.test("a host without stand-ins says so once and goes on", async () => {
   assert.match(room.notes()[0]!, /short gap: nft: Error: Could not process rule$/);
   assert.equal(filter("darwin").room.able, false);
 });
+
+Deno.test("room of an interface that nft cannot name costs nobody its peers", async () => {
+  const nothing = () => Promise.reject(new Error("there is nothing to run"));
+  const room = standIns({ interfaceName: "wg+0", run: nothing, os: "linux" });
+  await room.prepare?.(facts(CROSSING));
+  assert.equal(room.able, false);
+  assert.match(room.notes()[0]!, /Cannot name rules after the interface/);
+});
