@@ -17,6 +17,7 @@ export const NEEDED: Readonly<Record<string, string>> = {
   flock: "util-linux",
   mount: "mount",
   hostname: "hostname",
+  sysctl: "procps",
 };
 
 /** What some tests use on top, and skip without. */
