@@ -7,6 +7,9 @@ import { notFound, People } from "./people.ts";
 
 const DEVICES = "/api/devices";
 
+/** Any UTF-16 unit: fast-check's own takes seconds to begin. */
+const ANY = fc.nat({ max: 0xffff }).map((code) => String.fromCharCode(code));
+
 Deno.test("a device is made, changed, shown to its owner alone, deleted, and its key registers again", async () => {
   await using people = await People.start();
   const [sol, mel] = [await people.person("sol"), await people.person("mel")];
@@ -107,7 +110,7 @@ Deno.test("an endpoint is an address with a port and nothing else, whatever the 
     .map((groups) => groups.map((group) => group.toString(16)).join(":"));
   fc.assert(fc.property(fc.ipV4(), port, (ip, port) => isEndpointAddress(`${ip}:${port}`)), RUNS);
   fc.assert(fc.property(ipv6, port, (ip, port) => isEndpointAddress(`[${ip}]:${port}`)), RUNS);
-  fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => {
+  fc.assert(fc.property(fc.string({ unit: ANY }), (text) => {
     assert.ok(!isEndpointAddress(text) || /^[\d.]+:\d+$|^\[[\da-fA-F:.]+\]:\d+$/.test(text), text);
   }));
   for (const text of ["[192.0.2.1]:1", "::1:1", "[::1%eth0]:1", "192.0.2.1:", ":1", "[]:1", ""]) {

@@ -5,7 +5,10 @@
  */
 import { type App, JSON_TYPE } from "../../http/mod.ts";
 import { openApiDocument } from "./document.ts";
+
 import { openApiPage, PAGE_POLICY } from "./page.ts";
+
+export type { Document, Operation, Schema } from "./document.ts";
 
 /** Adds the addresses of the description. To be called when all other routes are there. */
 export function openApiRoutes(app: App): void {
