@@ -114,6 +114,20 @@ Deno.test("two control planes on one PostgreSQL are one to their clients", async
       await stream.close();
     });
 
+    await t.step("a stream of one ends when the other takes its caller away", async () => {
+      const public_key = newKey();
+      const made = await a.call("POST", "/api/devices", regKey, { vpc_id: userId, public_key });
+      const leaving = openToken(made.body.bearer_token, public_key);
+      const [its, others] = [await a.watch(leaving, userId), await a.watch(token, userId)];
+      assert.equal((await b.call("DELETE", `/api/devices/${made.body.id}`, leaving)).status, 200);
+      await assert.rejects(async () => {
+        for (;;) await its.next();
+      }, /ended|cut/i);
+      const event = await others.next();
+      assert.deepEqual([event.kind, event.type], ["device", "delete"]);
+      await others.close();
+    });
+
     await t.step("a device goes offline when its control plane dies", async () => {
       const c = await Member.open(postgres.url);
       const stream = await c.watch(token, userId);

@@ -143,7 +143,6 @@ export function deviceRoutes(app: App, deps: ApiDeps): void {
     responses: { 200: answers("The device as it was left", deviceSchema), 404: errors[404] },
   }, async (c, { params }) => {
     const row = await removeDevice(deps, c.get("principal"), params.id);
-    deps.streams.finish(row.id);
     return json(toDevice(row));
   });
 
@@ -159,7 +158,6 @@ export function deviceRoutes(app: App, deps: ApiDeps): void {
     },
   }, async (c, { params }) => {
     const row = await rotateToken(deps, c.get("principal"), params.id);
-    deps.streams.finish(row.id);
     return json(toDevice(row));
   });
 }

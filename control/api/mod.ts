@@ -45,6 +45,11 @@ const STREAM_PATH = /^\/api\/(events|vpcs\/[^/]+\/events)$/;
 
 /** Makes the application. Bindings of a request: `remoteAddr`, where the server knows it. */
 export function createApp(deps: ApiDeps): App {
+  // Whichever control plane of the database has changed it, the streams are here.
+  deps.store.onChange((heard) => {
+    if (heard === "everything") void endStale(deps);
+    else if (heard.kind === "callers") deps.streams.finish(heard.vpcId);
+  });
   const app = new OpenAPIHono<Env>();
   app.use(requests);
   app.use(async (c, next) => {
@@ -95,6 +100,28 @@ export function createApp(deps: ApiDeps): App {
     return new Problem(500, { error: "internal server error", trace_id }).toResponse();
   });
   return app;
+}
+
+/** Callers that are looked up at a time. */
+const LOOK_UP = 500;
+
+/**
+ * Ends the streams of callers that may have been taken away unheard: of devices that are gone, and of
+ * users, who are few, and begin anew.
+ */
+async function endStale({ store, streams }: ApiDeps): Promise<void> {
+  const callers = streams.callers();
+  try {
+    while (callers.length > 0) {
+      const some = callers.splice(0, LOOK_UP);
+      const rows = await store.db.selectFrom("devices").select("id").where("id", "in", some)
+        .where("deleted_at", "is", null).execute();
+      const alive = new Set(rows.map(({ id }) => id));
+      for (const id of some) if (!alive.has(id)) streams.finish(id);
+    }
+  } catch (error) {
+    log.warn("cannot tell whose event streams have to end: {error}", { error });
+  }
 }
 
 /** Gives each request an id, sets the common headers and writes one log line. */

@@ -160,12 +160,11 @@ export function organizationRoutes(app: App, deps: ApiDeps): void {
       404: answers("No organization that the caller owns, or no such member", errorSchema),
     },
   }, async (c, { params }) => {
-    const { member, callers } = await removeMember(store, c.get("principal"), {
+    const member = await removeMember(store, c.get("principal"), {
       organizationId: params.id,
       userId: params.uid,
       self: false,
     });
-    for (const caller of callers) deps.streams.finish(caller);
     return json(toMember(member));
   });
 }

@@ -71,7 +71,6 @@ export function userRoutes(app: App, deps: ApiDeps): void {
     },
   }, async (c, { params }) => {
     const user = await deleteUser(store, c.get("principal"), params.id);
-    deps.streams.finish(user.id);
     return json(toUser(user));
   });
 
@@ -86,12 +85,11 @@ export function userRoutes(app: App, deps: ApiDeps): void {
       404: answers("No such member, or not the caller's to take out", errorSchema),
     },
   }, async (c, { params }) => {
-    const { member, callers } = await removeMember(store, c.get("principal"), {
+    const member = await removeMember(store, c.get("principal"), {
       organizationId: params.organization,
       userId: params.id,
       self: true,
     });
-    for (const caller of callers) deps.streams.finish(caller);
     return json(toUser(member));
   });
 }

@@ -42,5 +42,6 @@ export async function dropDevice(write: Write, device: DeviceRow): Promise<Devic
     revision: await write.revision("devices", vpc.id),
   };
   await write.db.updateTable("devices").set(deleted).where("id", "=", id).execute();
+  write.ended(id);
   return deleted;
 }

@@ -22,6 +22,7 @@ export async function rotateToken(
     const revision = await write.revision("devices", device.vpc_id);
     const change = { token_generation, token_hash, revision };
     await write.db.updateTable("devices").set(change).where("id", "=", id).execute();
+    write.ended(id);
     return { ...device, ...change };
   });
 }

@@ -63,6 +63,11 @@ export class StreamRegistry {
     return stream;
   }
 
+  /** Who has streams: ids of devices and users. */
+  callers(): string[] {
+    return [...this.#byCaller.keys()];
+  }
+
   /** Ends the streams of a caller that may no longer listen, after what is due to them. */
   finish(caller: string): void {
     for (const stream of this.#byCaller.get(caller) ?? []) stream.finish();

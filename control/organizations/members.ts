@@ -44,12 +44,6 @@ export async function memberOf(
   return row;
 }
 
-/** Who has left an organization, and whose streams have to end with that. */
-export interface Removed {
-  member: MemberRow;
-  callers: string[];
-}
-
 /**
  * Takes a member out of an organization. An owner may take out others, anybody himself where `self`
  * says so; 404 for the organization otherwise. The last owner stays, and so does the user that the
@@ -62,7 +56,7 @@ export async function removeMember(
   store: Store,
   principal: Principal,
   { organizationId, userId, self }: { organizationId: string; userId: string; self: boolean },
-): Promise<Removed> {
+): Promise<MemberRow> {
   return await store.write(async (write) => {
     const { db } = write;
     await visibleOrganization(db, principal, organizationId);
@@ -92,6 +86,7 @@ export async function removeMember(
           .where("vpcs.organization_id", "=", organizationId)).execute();
     await db.deleteFrom("memberships").where("organization_id", "=", organizationId)
       .where("user_id", "=", userId).execute();
-    return { member, callers: [userId, ...devices.map(({ id }) => id)] };
+    write.ended(userId);
+    return member;
   });
 }

@@ -14,11 +14,4 @@ export {
   visibleOrganization,
 } from "./access.ts";
 export { createOrganization, deleteOrganization, removeOrganization } from "./change.ts";
-export {
-  memberOf,
-  type MemberRow,
-  membersQuery,
-  type Removed,
-  removeMember,
-  toMember,
-} from "./members.ts";
+export { memberOf, type MemberRow, membersQuery, removeMember, toMember } from "./members.ts";

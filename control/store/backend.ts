@@ -1,9 +1,12 @@
 import type { Kysely, Transaction } from "kysely";
 import type { RevisionName, Tables } from "./tables.ts";
 
-/** A change that was committed: rows of this kind in this VPC have new revisions. */
+/**
+ * A change that was committed: rows of this kind in this VPC have new revisions, or, of kind `callers`,
+ * the device or user with this id may no longer listen to what it listens to.
+ */
 export interface Change {
-  kind: RevisionName;
+  kind: RevisionName | "callers";
   vpcId: string;
 }
 

@@ -38,6 +38,11 @@ export class Write {
   touched(kind: RevisionName, vpcId: string): void {
     this.changes.set(`${kind} ${vpcId}`, { kind, vpcId });
   }
+
+  /** Ends the streams of a device or a user, once the transaction is committed: it may see less now. */
+  ended(callerId: string): void {
+    this.changes.set(`callers ${callerId}`, { kind: "callers", vpcId: callerId });
+  }
 }
 
 /** A piece of work that waits for its turn. */

@@ -36,6 +36,7 @@ export async function deleteUser(
     const deleted_at = new Date().toISOString();
     await db.updateTable("reg_keys").set({ deleted_at }).where("owner_id", "=", id)
       .where("deleted_at", "is", null).execute();
+    write.ended(id);
     // Its name and its subject are free from now on; the row stays for what was its own.
     await db.updateTable("users")
       .set({ username: id, subject: null, email: "", deleted_at }).where("id", "=", id).execute();

@@ -18,7 +18,8 @@ const PROBE_MS = 10_000, PROBE_TIMEOUT = 5_000;
 /** Pauses before connecting again: the first, doubled up to the last, ms. */
 const PAUSE_MS = [100, 5_000] as const;
 
-const KINDS: ReadonlySet<string> = new Set<RevisionName>([
+const KINDS: ReadonlySet<string> = new Set<RevisionName | "callers">([
+  "callers",
   "devices",
   "device_metadata",
   "security_groups",
