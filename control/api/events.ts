@@ -30,19 +30,22 @@ export function eventRoutes(app: App, deps: ApiDeps): void {
     return await stream(c, deps, await watchRequests(deps.store.db, c.get("principal"), body));
   });
 
-  endpoint(app, {
-    method: "post",
-    path: "/api/vpcs/{id}/events",
-    summary: "Watches resources of one VPC (older form)",
-    params: idParams,
-    body: watchesSchema,
-    responses,
-  }, async (c, { params, body }) => {
-    const principal = c.get("principal");
-    await visibleVpc(deps.store.db, principal, params.id);
-    const requests = await watchRequests(deps.store.db, principal, body, params.id);
-    return await stream(c, deps, requests);
-  });
+  // The second path is how the Go client library spells it.
+  for (const path of ["/api/vpcs/{id}/events", "/api/vpc/{id}/events"]) {
+    endpoint(app, {
+      method: "post",
+      path,
+      summary: "Watches resources of one VPC (older form)",
+      params: idParams,
+      body: watchesSchema,
+      responses,
+    }, async (c, { params, body }) => {
+      const principal = c.get("principal");
+      await visibleVpc(deps.store.db, principal, params.id);
+      const requests = await watchRequests(deps.store.db, principal, body, params.id);
+      return await stream(c, deps, requests);
+    });
+  }
 }
 
 async function stream(

@@ -41,7 +41,7 @@ const HEADERS: readonly (readonly [string, string])[] = [
 ];
 
 /** Paths whose refusals are held back. */
-const STREAM_PATH = /^\/api\/(events|vpcs\/[^/]+\/events)$/;
+const STREAM_PATH = /^\/api\/(events|vpcs?\/[^/]+\/events)$/;
 
 /** Makes the application. Bindings of a request: `remoteAddr`, where the server knows it. */
 export function createApp(deps: ApiDeps): App {

@@ -11,8 +11,9 @@ const RESOURCES: ReadonlyMap<string, string | null> = new Map([
   ["organizations", "organizations"],
   ["vpcs", "organizations"],
   ["service-networks", "organizations"],
-  // How the Go administration tool spells it in one place.
+  // How the Go programs spell them in one place each.
   ["ServiceNetworks", "organizations"],
+  ["vpc", "organizations"],
   ["invitations", "organizations"],
   ["security-groups", "organizations"],
   ["reg-keys", "organizations"],
@@ -60,7 +61,14 @@ const RULES: Record<Exclude<Principal["kind"], "user">, readonly string[]> = {
     "POST sites",
   ],
   // A device may take itself away: the handler sees to it that it is itself.
-  device: [...SHARED, "DELETE devices/*", "POST vpcs/*/events", "POST events", "POST ca/sign"],
+  device: [
+    ...SHARED,
+    "DELETE devices/*",
+    "POST vpcs/*/events",
+    "POST vpc/*/events",
+    "POST events",
+    "POST ca/sign",
+  ],
 };
 
 const COMPILED = Object.fromEntries(

@@ -47,6 +47,7 @@ export const CALLS: Readonly<Record<string, Call>> = {
   "GET /api/vpcs/{id}/metadata": { params: (t) => [t.vpc], shows: "device" },
   "GET /api/vpcs/{id}/security-groups": { params: (t) => [t.vpc], shows: "group" },
   "POST /api/vpcs/{id}/events": { params: (t) => [t.vpc], body: watches(true) },
+  "POST /api/vpc/{id}/events": { params: (t) => [t.vpc], body: watches(true) },
   "POST /api/events": { body: watches(false) },
   "GET /api/security-groups": { shows: "group" },
   "POST /api/security-groups": { body: ({ targets }) => ({ vpc_id: targets.vpc }) },
