@@ -24,6 +24,7 @@ import {
   SERVICE_URL,
   treeOf,
 } from "./command_line/mod.ts";
+import type { ServeCommand } from "./agent/commands/mod.ts";
 import { AGENT_COMMANDS, COMMAND_GROUPS } from "./agent/commands/table.ts";
 import {
   CLIENT_COMMANDS,
@@ -40,6 +41,25 @@ import { SERVE_OPTIONS } from "./serve/options.ts";
 function self(): { executable: string; module: string | undefined } {
   const module = Deno.build.standalone ? undefined : import.meta.filename;
   return { executable: Deno.execPath(), module };
+}
+
+/** `nexd serve`, for `nexd install`: with the permissions of its task, and not all. */
+const serveCommand: ServeCommand = {
+  options: SERVE_OPTIONS,
+  get command() {
+    const { executable, module } = self();
+    if (module === undefined) return [executable, "serve"];
+    const words = config.tasks.serve.split(" ").slice(1);
+    return [executable, ...words.map((word) => word === "main.ts" ? module : word)];
+  },
+  prepare: async (values) => (await import("./serve/mod.ts")).prepareService(values),
+};
+
+/** The flags of `nexd install`, with those of `nexd serve`, which its help need not repeat. */
+function withServe(options: readonly OptionSpec[]): OptionSpec[] {
+  const names = new Set(options.map(({ name }) => name));
+  const more = SERVE_OPTIONS.filter(({ name }) => !names.has(name));
+  return [...options, ...more.map((option) => ({ ...option, hidden: true }))];
 }
 
 /** Makes a relay a device of a VPC, for `relayderp --onboard`. */
@@ -135,9 +155,9 @@ export function buildProgram(exit: (status: number) => void = () => {}): Command
   for (const { path, args, help, options, run } of AGENT_COMMANDS) {
     const command = commandAt(program, path, COMMAND_GROUPS).description(help);
     if (args !== undefined) command.arguments(args);
-    bind(command, options, async () => {
+    bind(command, run === "install" ? withServe(options) : options, async () => {
       const { COMMANDS } = await import("./agent/commands/mod.ts");
-      const surroundings = { self: self(), tree: () => treeOf(program) };
+      const surroundings = { self: self(), tree: () => treeOf(program), serve: serveCommand };
       return (values, context) => COMMANDS[run]!(values, { ...context, ...surroundings });
     }, common);
   }

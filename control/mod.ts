@@ -6,6 +6,7 @@
  */
 export { runBackup, runRestore } from "./backup/mod.ts";
 export { type ControlSettings, settings as controlSettings } from "./config.ts";
+export { newPassword } from "./auth/mod.ts";
 export { ControlError } from "./errors.ts";
 export { type ControlContext, runControl } from "./run.ts";
 export { type Control, type ControlConfig, startControl } from "./server.ts";

@@ -6,6 +6,7 @@
 export { RelayError } from "./errors.ts";
 export { type Relay, type RelayConfig, startRelay } from "./relay.ts";
 export {
+  checkRelayFlags,
   type CommandContext,
   type GuestService,
   type Onboard,

@@ -6,10 +6,12 @@ export interface Started {
   stateDir: string;
   /** Name of the first user. */
   username: string;
-  /** Only at the start that made the user. */
-  password?: string;
+  /** Only at the start that made the user, if it was made up. */
+  password?: string | undefined;
   /** A registration key that joins hosts, if it is still known and still good. */
-  regKey?: string;
+  regKey?: string | undefined;
+  /** Where the line that joins a host is, where it is not to be shown. */
+  joinFile?: string;
   first: boolean;
   relay: { hostname: string; port: number; stunPort: number | undefined; publicKey: string };
   /** Where the private CA's certificate is, and its SHA-256 fingerprint in hex. */
@@ -55,6 +57,9 @@ export function announceText(said: Started): string[] {
   const join = joinLine(said);
   const stun = relay.stunPort === undefined ? "" : `, STUN on UDP port ${relay.stunPort}`;
   const lines = [`nexd serves ${serviceUrl} and its relay${stun}; its state is in ${stateDir}`];
+  if (said.joinFile !== undefined) {
+    return [...lines, `The line that joins a host is in ${said.joinFile}`];
+  }
   if (!first) {
     if (join !== undefined) lines.push(`Join a host with: ${join}`);
     return lines;
@@ -62,7 +67,9 @@ export function announceText(said: Started): string[] {
   lines.push(
     "",
     `Sign in as     ${username}`,
-    `with password  ${password}   (shown only now)`,
+    `with password  ${password ?? "(as chosen)"}${
+      password === undefined ? "" : "   (shown only now)"
+    }`,
     `at             ${serviceUrl}/ui/`,
     "",
     "Join a host:",

@@ -5,3 +5,4 @@
  * @module
  */
 export { runServe, type ServeContext } from "./run.ts";
+export { prepareService } from "./service.ts";

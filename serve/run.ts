@@ -1,8 +1,9 @@
 /** From the flags of `nexd serve` to its two halves in one process. */
 import { openControl } from "../control/mod.ts";
 import { type CommandContext, type Relay, runRelay, type Values } from "../relay/mod.ts";
-import { announceJson, announceText, type Started } from "./announce.ts";
+import { announceJson, announceText, joinLine, type Started } from "./announce.ts";
 import { fingerprintOf } from "./fingerprint.ts";
+import { isService, joinFile, keepJoinLine } from "./service.ts";
 import { serveSettings } from "./settings.ts";
 import { shareOf } from "./share.ts";
 
@@ -30,8 +31,11 @@ export async function runServe(values: Values, context: ServeContext): Promise<v
     await control.publishRelay({
       ...{ hostname, port, stunPort: relay.stunPort ?? 0, ca: relay.ca ?? "" },
     });
+    const service = isService();
     const said: Started = {
       ...first,
+      // Who chose it knows it.
+      password: settings.admin.password === undefined ? first.password : undefined,
       serviceUrl: control.serviceUrl(),
       stateDir,
       relay: { hostname, port, stunPort: relay.stunPort, publicKey: relay.publicKey },
@@ -40,8 +44,12 @@ export async function runServe(values: Values, context: ServeContext): Promise<v
         : { path: caPath, fingerprint: fingerprintOf(relay.ca) },
       version: context.version,
     };
-    if (context.json) context.print(announceJson(said));
-    else for (const line of announceText(said)) context.print(line);
+    await keepJoinLine(stateDir, joinLine(said));
+    const shown: Started = service
+      ? { ...said, password: undefined, regKey: undefined, joinFile: joinFile(stateDir) }
+      : said;
+    if (context.json) context.print(announceJson(shown));
+    else for (const line of announceText(shown)) context.print(line);
   };
   try {
     await runRelay(relayValues, {

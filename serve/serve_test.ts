@@ -3,7 +3,7 @@ import { deepEqual, equal, match, notEqual, ok, rejects } from "node:assert/stri
 import { X509Certificate } from "node:crypto";
 import { upgradeRequest } from "../relay/derp/mod.ts";
 import { TestClient } from "../relay/server/testing.ts";
-import { runServe } from "./mod.ts";
+import { prepareService, runServe } from "./mod.ts";
 import { SERVE_OPTIONS } from "./options.ts";
 
 const HOST = "localhost";
@@ -219,5 +219,36 @@ Deno.test("serve is refused in one sentence for what cannot be, and leaves nothi
     // A start that failed has made no user: the next one shows the password.
     await using second = await new Served(`${dir}/b`).up();
     ok(second.said.password);
+  });
+});
+
+Deno.test("serve tells no secret to the log of a service, and keeps the line that joins a host", async () => {
+  await inTemporary(async (dir) => {
+    Deno.env.set("NOTIFY_SOCKET", `${dir}/notify`);
+    try {
+      await using served = await new Served(dir, {}, false).up();
+      equal(served.lines.length, 2);
+      const text = served.lines.join("\n");
+      ok(!/RK:|password/.test(text), text);
+      match(text, /The line that joins a host is in .*\/join\.txt$/);
+    } finally {
+      Deno.env.delete("NOTIFY_SOCKET");
+    }
+    match(Deno.readTextFileSync(`${dir}/join.txt`), /^nexd --reg-key 'https.*#RK:.*--ca sha256:/);
+    equal(Deno.statSync(`${dir}/join.txt`).mode! & 0o777, 0o600);
+  });
+});
+
+Deno.test("serve as a service gets a password when it has none, and flags that cannot be are told at once", async () => {
+  await inTemporary(async (dir) => {
+    const values = { hostname: "nexd.example.org", "state-dir": dir };
+    const first = await prepareService(values);
+    const password = first.variables.get("NEXD_SERVE_ADMIN_PASSWORD")!;
+    ok(first.lines.some((line) => line.endsWith(`admin with password ${password}`)));
+    equal((await prepareService({ ...values, "admin-password": "chosen" })).variables.size, 0);
+    Deno.writeTextFileSync(`${dir}/control.db`, "");
+    equal((await prepareService(values)).variables.size, 0, "there is a user already");
+    await rejects(prepareService({ "state-dir": dir }), /--hostname is missing/);
+    await rejects(prepareService({ ...values, "stun-port": 99999 }), /--stun-port 99999/);
   });
 });

@@ -17,6 +17,11 @@ function context(change: Partial<CommandContext> = {}): CommandContext & { lines
     print: (line) => lines.push(line),
     self: { executable: "/usr/bin/nexd", module: undefined },
     tree: () => ({ name: "nexd", description: "", flags: [], args: [], commands: [] }),
+    serve: {
+      options: [],
+      command: ["/usr/bin/nexd", "serve"],
+      prepare: () => Promise.resolve({ variables: new Map(), lines: [] }),
+    },
     lines,
     ...change,
   };

@@ -25,6 +25,28 @@ export interface CommandContext {
   self: { executable: string; module: string | undefined };
   /** All commands. */
   tree(): CommandTree;
+  /** `nexd serve`, which is another room's, as `nexd install` has to know it. */
+  serve: ServeCommand;
+}
+
+/** What of a flag matters to a service. */
+export interface ServeOption {
+  name: string;
+  env?: string;
+  default?: string | number | boolean | readonly string[];
+}
+
+/** See {@link CommandContext.serve}. */
+export interface ServeCommand {
+  options: readonly ServeOption[];
+  /** The program with its arguments. */
+  command: readonly string[];
+  /**
+   * Says what is wrong with the flags, now and not at each start.
+   *
+   * @returns settings for its first start, by variable, and what the operator has to know of them
+   */
+  prepare(values: Values): Promise<{ variables: Map<string, string>; lines: string[] }>;
 }
 
 /** A command; a number is the exit status of an answer that is no. */

@@ -17,7 +17,7 @@ import {
 } from "./peers/mod.ts";
 import { peersList, status } from "./status.ts";
 
-export type { Command, CommandContext } from "./context.ts";
+export type { Command, CommandContext, ServeCommand } from "./context.ts";
 
 /** All of them. */
 export const COMMANDS: Readonly<Record<string, Command>> = {

@@ -192,15 +192,15 @@ export const AGENT_COMMANDS: CommandSpec[] = [
   },
   {
     path: "install",
-    help: "run the agent as a service of systemd, now and at each boot",
+    help: "run the agent, or nexd serve, as a service of systemd",
     options: [
       ...ROUTER_OPTIONS,
       {
         name: "mode",
         kind: "string",
         default: "agent",
-        choices: Object.keys(MODES),
-        help: "what it runs: nexd, nexd relay or nexd router",
+        choices: [...Object.keys(MODES), "serve"],
+        help: "what it runs: nexd, nexd relay, nexd router, or nexd serve with its own flags",
       },
       DRY_RUN,
       ROOT,
@@ -210,7 +210,17 @@ export const AGENT_COMMANDS: CommandSpec[] = [
   {
     path: "uninstall",
     help: "end the service and remove what install wrote; keys and state stay",
-    options: [DRY_RUN, ROOT],
+    options: [
+      {
+        name: "mode",
+        kind: "string",
+        default: "agent",
+        choices: [...Object.keys(MODES), "serve"],
+        help: "which service: the agent in any mode, or serve",
+      },
+      DRY_RUN,
+      ROOT,
+    ],
     run: "uninstall",
   },
   {

@@ -1,18 +1,23 @@
 /**
- * Installing the agent as a service of systemd, and taking that back. Both say what they do, may be
+ * Installing a service of systemd, and taking that back. Both say what they do, may be
  * run again, and leave units alone that are not ours.
  *
  * @module
  */
 import { AgentError, reasonOf } from "../errors.ts";
 import { type RunCommand, writeFileAtomic } from "../platform/mod.ts";
+import { serveUnitText } from "./serve_unit.ts";
 import { environmentText, MARK, type UnitFacts, unitText } from "./unit.ts";
 
-/** Name of the service. */
-const UNIT = "nexd.service";
+/** Names of the services, and what their units hold. */
+const UNITS = { "nexd": unitText, "nexd-serve": serveUnitText };
+
+/** A service: the agent, or `nexd serve`. Both may be on one host. */
+export type ServiceName = keyof typeof UNITS;
 
 /** Where and how. */
 export interface ServiceOptions {
+  name: ServiceName;
   /** Prefix of all paths; empty for this host. */
   root: string;
   /** Only tell. */
@@ -28,8 +33,8 @@ export interface Service extends Omit<UnitFacts, "environmentFile"> {
   variables: ReadonlyMap<string, string> | undefined;
 }
 
-const unitPath = (root: string) => `${root}/etc/systemd/system/${UNIT}`;
-const environmentPath = (root: string) => `${root}/etc/nexd/nexd.env`;
+const unitPath = (root: string, name: ServiceName) => `${root}/etc/systemd/system/${name}.service`;
+const environmentPath = (root: string, name: ServiceName) => `${root}/etc/nexd/${name}.env`;
 
 const read = (path: string) => Deno.readTextFile(path).catch(() => undefined);
 
@@ -39,10 +44,10 @@ const read = (path: string) => Deno.readTextFile(path).catch(() => undefined);
  * @throws {AgentError} when there is no systemd, a unit of that name is not ours, or a step fails
  */
 export async function installService(service: Service, options: ServiceOptions): Promise<void> {
-  const { root, dryRun, tell } = options;
-  const [unit, environment] = [unitPath(root), environmentPath(root)];
+  const { root, name, dryRun, tell } = options;
+  const [unit, environment] = [unitPath(root, name), environmentPath(root, name)];
   const before = await ours(unit);
-  const text = unitText({ ...service, environmentFile: environmentPath("") });
+  const text = UNITS[name]({ ...service, environmentFile: environmentPath("", name) });
   const settings = service.variables === undefined
     ? await read(environment) ?? environmentText(new Map())
     : environmentText(service.variables);
@@ -55,10 +60,10 @@ export async function installService(service: Service, options: ServiceOptions):
     for (const line of text.trimEnd().split("\n")) tell(`  ${line}`);
   }
   await systemctl(options, "daemon-reload");
-  await systemctl(options, "enable", UNIT);
+  await systemctl(options, "enable", `${name}.service`);
   // Without waiting: the first start may wait for somebody to sign in.
   const verb = changed && before !== undefined ? "restart" : "start";
-  await systemctl(options, verb, "--no-block", UNIT);
+  await systemctl(options, verb, "--no-block", `${name}.service`);
 }
 
 /**
@@ -67,14 +72,14 @@ export async function installService(service: Service, options: ServiceOptions):
  * @throws {AgentError} when the unit is not ours, or a step fails
  */
 export async function uninstallService(options: ServiceOptions): Promise<void> {
-  const { root, tell } = options;
-  const [unit, environment] = [unitPath(root), environmentPath(root)];
+  const { root, name, tell } = options;
+  const [unit, environment] = [unitPath(root, name), environmentPath(root, name)];
   if (await ours(unit) === undefined) {
     tell(`there is no ${unit}`);
     if (await read(environment) !== undefined) await drop(environment, options);
     return;
   }
-  await systemctl(options, "disable", "--now", UNIT);
+  await systemctl(options, "disable", "--now", `${name}.service`);
   await drop(unit, options);
   await drop(environment, options);
   await systemctl(options, "daemon-reload");

@@ -4,4 +4,10 @@
  * @module
  */
 export { Heart, type Notifier } from "./heart.ts";
-export { installService, type Service, type ServiceOptions, uninstallService } from "./install.ts";
+export {
+  installService,
+  type Service,
+  type ServiceName,
+  type ServiceOptions,
+  uninstallService,
+} from "./install.ts";

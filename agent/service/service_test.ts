@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { AgentError } from "../errors.ts";
 import { Heart, type Notifier, vitalsText } from "./heart.ts";
 import { installService, type Service, uninstallService } from "./install.ts";
+import { serveUnitText } from "./serve_unit.ts";
 import { environmentText, unitText } from "./unit.ts";
 
 const SERVICE: Service = {
@@ -14,6 +15,7 @@ async function withRoot(
   test: (
     root: string,
     options: {
+      name: "nexd";
       root: string;
       dryRun: boolean;
       run: (program: string, args: readonly string[]) => Promise<never>;
@@ -30,7 +32,12 @@ async function withRoot(
     return Promise.resolve({ code: 0, stdout: "", stderr: "" } as never);
   };
   try {
-    await test(root, { root, dryRun: false, run, tell: (line) => told.push(line) }, calls, told);
+    await test(
+      root,
+      { name: "nexd", root, dryRun: false, run, tell: (line) => told.push(line) },
+      calls,
+      told,
+    );
   } finally {
     await Deno.remove(root, { recursive: true });
   }
@@ -71,6 +78,25 @@ Deno.test("install writes unit and settings once, enables, starts, and uninstall
     await assert.rejects(Deno.stat(env), Deno.errors.NotFound);
     await uninstallService(options); // there is nothing left to do
     assert.match(told.at(-1)!, /there is no/);
+  }));
+
+Deno.test("install keeps nexd serve beside the agent, each with its own unit and settings", () =>
+  withRoot(async (root, options, calls) => {
+    const serve = { ...options, name: "nexd-serve" as const };
+    await installService(SERVICE, options);
+    calls.length = 0;
+    const command = ["/usr/local/bin/nexd", "serve"];
+    const variables = new Map([["NEXD_SERVE_HOSTNAME", "nexd.example.org"]]);
+    await installService({ command, variables }, serve);
+    const unit = `${root}/etc/systemd/system/nexd-serve.service`;
+    const text = await Deno.readTextFile(unit);
+    assert.match(text, /^ExecStart=\/usr\/local\/bin\/nexd serve$/m);
+    assert.match(text, /^EnvironmentFile=-\/etc\/nexd\/nexd-serve\.env$/m);
+    assert.match(text, /^StateDirectory=nexd\/serve$/m);
+    assert.equal(calls.at(-1), "systemctl start --no-block nexd-serve.service");
+    await uninstallService(serve);
+    await assert.rejects(Deno.stat(unit), Deno.errors.NotFound);
+    await Deno.stat(`${root}/etc/systemd/system/nexd.service`);
   }));
 
 Deno.test("install with --dry-run changes nothing and shows everything but secrets", () =>
@@ -142,10 +168,14 @@ Deno.test("systemd takes the unit, and finds it well locked up", async (t) => {
         stateDir: "/srv/state",
       },
     };
-    for (const [name, facts] of Object.entries(commands)) {
+    const both = Object.entries(commands).flatMap(([name, facts]) => [
+      [`${name} agent`, unitText, facts] as const,
+      [`${name} serve`, serveUnitText, facts] as const,
+    ]);
+    for (const [name, textOf, facts] of both) {
       await t.step(name, async () => {
         const path = `${directory}/nexd.service`;
-        await Deno.writeTextFile(path, unitText({ ...facts, environmentFile: "/etc/nexd/x" }));
+        await Deno.writeTextFile(path, textOf({ ...facts, environmentFile: "/etc/nexd/x" }));
         const verified = await analyze("verify", "--man=no", path);
         assert.equal(verified.code, 0, verified.text);
         assert(!verified.text.includes("nexd.service:"), verified.text);

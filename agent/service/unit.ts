@@ -18,10 +18,12 @@ export interface UnitFacts {
   environmentFile: string;
   /** Absolute; undefined: the usual one, which the manager makes. */
   stateDir?: string;
+  /** Other directories that it writes to, absolute. */
+  writes?: readonly string[];
 }
 
 /** A word of `ExecStart=` (systemd.service(5), command lines). */
-function word(text: string): string {
+export function word(text: string): string {
   if (/[\p{Cc}]/u.test(text)) throw usageError(`${JSON.stringify(text)} cannot be in a unit`);
   const escaped = text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("%", "%%")
     .replaceAll("$", "$$$$");
@@ -29,7 +31,7 @@ function word(text: string): string {
 }
 
 /** A path of a setting that takes several: `%` is all that has to be escaped, spaces cannot be. */
-function path(text: string): string {
+export function path(text: string): string {
   if (/[\s\p{Cc}"'\\]/u.test(text)) {
     throw usageError(`${JSON.stringify(text)} cannot be in a unit: choose a plain path`);
   }
@@ -37,7 +39,7 @@ function path(text: string): string {
 }
 
 /** Directories of people, which a unit does not see unless it is told otherwise. */
-const HOMES = /^\/(home|root|run\/user)\//;
+export const HOMES = /^\/(home|root|run\/user)\//;
 
 /** The unit file. */
 export function unitText({ command, source, environmentFile, stateDir }: UnitFacts): string {

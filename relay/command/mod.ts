@@ -10,3 +10,4 @@ export {
   runRelay,
   type Values,
 } from "./run.ts";
+export { checkRelayFlags } from "./settings.ts";

@@ -80,6 +80,11 @@ const MAX_DRAIN_MS = 600_000;
 /** Where tailscaled listens unless `--socket` says otherwise. */
 const TAILSCALED = "/var/run/tailscale/tailscaled.sock";
 
+/** Says what is wrong with flags; see {@linkcode readSettings}. */
+export function checkRelayFlags(values: Values): void {
+  readSettings(values);
+}
+
 /**
  * Checks the flags.
  *

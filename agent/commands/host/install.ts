@@ -5,26 +5,23 @@
  */
 import { AgentError, usageError } from "../../errors.ts";
 import { isRoot, readSignIn, readText } from "../../onboarding/mod.ts";
-import type { OptionSpec } from "../../options.ts";
 import { runCommand } from "../../platform/mod.ts";
 import { installService, type ServiceOptions, uninstallService } from "../../service/mod.ts";
-import type { CommandContext, Values } from "../context.ts";
+import type { CommandContext, ServeOption, Values } from "../context.ts";
 import { MODES, serviceOptions } from "../table.ts";
 
 /** `nexd install`. Without any settings those of the last time stay. */
 export async function install(values: Values, context: CommandContext): Promise<void> {
   const options = optionsOf(values, context);
   const mode = readText(values, "mode") ?? "agent";
+  if (mode === "serve") return await installServe(values, context, options);
   if (!Object.hasOwn(MODES, mode)) throw usageError(`--mode ${mode} is none of the agent's`);
   const variables = settingsOf(values, serviceOptions(mode as keyof typeof MODES));
   // Says what is wrong with them now, and not at each start.
   if (variables.size > 0) await readSignIn(values, { natKind: true });
   const { executable, module } = context.self;
   const socket = readText(values, "unix-socket");
-  const stateDir = readText(values, "state-dir");
-  if (stateDir !== undefined && !stateDir.startsWith("/")) {
-    throw usageError(`--state-dir ${stateDir}: give the whole path, from the root on`);
-  }
+  const stateDir = stateDirOf(values);
   await installService({
     command: [
       executable,
@@ -39,9 +36,37 @@ export async function install(values: Values, context: CommandContext): Promise<
   if (!context.json && !options.dryRun) context.print("nexd runs as a service; see nexd status");
 }
 
+/** The control plane and relay of `nexd serve`, beside an agent or without one. */
+async function installServe(
+  values: Values,
+  { serve, self, json, print }: CommandContext,
+  options: ServiceOptions,
+): Promise<void> {
+  const stateDir = stateDirOf(values), certDir = readText(values, "certdir");
+  const given = settingsOf(values, serve.options.filter(({ name }) => name !== "state-dir"));
+  const { variables, lines } = given.size === 0
+    ? { variables: given, lines: [] }
+    : await serve.prepare({ ...values, "state-dir": stateDir ?? "/var/lib/nexd/serve" });
+  await installService({
+    command: serve.command,
+    ...(self.module === undefined ? {} : { source: { cache: cacheOf() } }),
+    ...(stateDir === undefined || stateDir === "/var/lib/nexd/serve" ? {} : { stateDir }),
+    ...(certDir === undefined ? {} : { writes: [certDir] }),
+    variables: given.size === 0 ? undefined : new Map([...given, ...variables]),
+  }, options);
+  if (options.dryRun) return;
+  for (const line of lines) print(json ? JSON.stringify({ note: line }) : line);
+}
+
 /** `nexd uninstall`. */
 export async function uninstall(values: Values, context: CommandContext): Promise<void> {
   await uninstallService(optionsOf(values, context));
+}
+
+function stateDirOf(values: Values): string | undefined {
+  const stateDir = readText(values, "state-dir");
+  if (stateDir === undefined || stateDir.startsWith("/")) return stateDir;
+  throw usageError(`--state-dir ${stateDir}: give the whole path, from the root on`);
 }
 
 function optionsOf(values: Values, { json, print }: CommandContext): ServiceOptions {
@@ -53,6 +78,7 @@ function optionsOf(values: Values, { json, print }: CommandContext): ServiceOpti
     throw new AgentError("A service is installed as root: run it with sudo");
   }
   return {
+    name: readText(values, "mode") === "serve" ? "nexd-serve" : "nexd",
     root: (readText(values, "root") ?? "").replace(/\/+$/, ""),
     dryRun,
     run: runCommand,
@@ -61,7 +87,7 @@ function optionsOf(values: Values, { json, print }: CommandContext): ServiceOpti
 }
 
 /** What differs from the defaults, by variable. */
-function settingsOf(values: Values, specs: readonly OptionSpec[]): Map<string, string> {
+function settingsOf(values: Values, specs: readonly ServeOption[]): Map<string, string> {
   const settings = new Map<string, string>();
   for (const { name, env, default: usual } of specs) {
     const value = values[name];
