@@ -1,6 +1,9 @@
 import { equal, notEqual, ok } from "node:assert/strict";
 import { expectNoLoss, longestGap, pause, PUBLIC, Relays } from "./relays_support.ts";
 
+/** Longest that a pair may be apart, ms: about 8 s, and as long again on a busy machine. */
+const LIMIT = 16_000;
+
 Deno.test("agents meet when each is at another relay because the other one's is out of its reach", async () => {
   await Relays.with(4, async (relays) => {
     await Promise.all([relays.start("c"), relays.start("d")]);
@@ -22,7 +25,7 @@ Deno.test("agents meet when each is at another relay because the other one's is 
     await Promise.all([relays.cut("a", "c"), relays.cut("b", "d")]);
     await relays.meetAt(PUBLIC, 20_000, false);
     await ping.replyAfter(since + 1_000, 10_000);
-    ok(longestGap(ping, since) < 8_000, `nothing for ${longestGap(ping, since)} ms`);
+    ok(longestGap(ping, since) < LIMIT, `nothing for ${longestGap(ping, since)} ms`);
     await ping.stop();
     await relays.until(
       "homes",
@@ -58,7 +61,7 @@ Deno.test("an agent that cannot reach the VPC's relay meets one that is at home 
     await relays.cut("a", "c");
     await relays.meetAt(PUBLIC, 15_000, false);
     await ping.replyAfter(since + 1_000, 10_000);
-    ok(longestGap(ping, since) < 8_000, `nothing for ${longestGap(ping, since)} ms`);
+    ok(longestGap(ping, since) < LIMIT, `nothing for ${longestGap(ping, since)} ms`);
     equal(await relays.home("b"), "c.lab");
     await ping.stop();
     ping = await relays.ping();

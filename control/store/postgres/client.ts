@@ -25,6 +25,13 @@ const types = {
  * When another version has changed a table, a prepared `select *` fails: then all get new names.
  */
 export class Client extends pg.Client {
+  constructor(config: ClientConfig) {
+    super(config);
+    // The pool listens to idle connections alone. One that is lost between two queries of a
+    // transaction would end the process if nobody listened; the next query tells of it.
+    this.on("error", () => {});
+  }
+
   override query(
     query: string | { name: string; text: string; values: readonly unknown[] },
     values?: readonly unknown[],
