@@ -74,7 +74,7 @@ export async function registerDevice(
         deleted_at: null,
       };
       await write.db.insertInto("devices").values(device).execute();
-      await setAdvertised(write, id, vpc, body.advertise_cidrs ?? []);
+      if (body.advertise_cidrs?.length) await setAdvertised(write, id, vpc, body.advertise_cidrs);
       return {
         device,
         ...(ipv4.granted ? {} : {

@@ -68,7 +68,6 @@ interface Gap {
 
 /** Removes one address from the gap that holds it: the gap shrinks, splits or goes. */
 async function cut(write: Write, pool: Pool, gap: Gap, address: bigint): Promise<void> {
-  await removeGap(write, pool, gap.first);
   const rest: Gap[] = [];
   if (fromKey(gap.first) < address) {
     rest.push({ first: gap.first, last: toKey(pool.family, address - 1n) });
@@ -76,7 +75,13 @@ async function cut(write: Write, pool: Pool, gap: Gap, address: bigint): Promise
   if (fromKey(gap.last) > address) {
     rest.push({ first: toKey(pool.family, address + 1n), last: gap.last });
   }
-  for (const part of rest) {
+  const [kept, ...more] = rest;
+  if (kept === undefined) return await removeGap(write, pool, gap.first);
+  // Nearly always the lowest address goes, and the row stays.
+  await write.db.updateTable("address_gaps").set(kept)
+    .where("namespace", "=", pool.namespace).where("family", "=", pool.family)
+    .where("first", "=", gap.first).execute();
+  for (const part of more) {
     await write.db.insertInto("address_gaps").values({ ...pool, ...part }).execute();
   }
 }

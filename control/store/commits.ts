@@ -8,7 +8,7 @@ import { isLocked } from "./unavailable.ts";
 const MAX_REVISION = 2 ** 31 - 1;
 
 /** What shares one commit: at most so many pieces of work, begun within so many ms. */
-const MAX_BATCH = 64, BATCH_MS = 10;
+const MAX_BATCH = 50, BATCH_MS = 10;
 /** How long a locked database is tried again before it is an error, and the longest pause, ms. */
 const LOCKED_MS = 5_000, LOCKED_PAUSE = 100;
 /** Pieces of work that may wait; more come than the disk can take. */
@@ -131,7 +131,8 @@ export class Commits {
       const next = this.#waiting.shift()!;
       batch.push(next);
       const write = new Write(db);
-      // The first needs no savepoint: when it fails there is nothing else to keep.
+      // The first needs no savepoint: when it fails there is nothing else to keep. None is released,
+      // which would cost another round trip: the last one of a name counts.
       const saved = batch.length > 1;
       if (saved) await sql`savepoint work`.execute(db);
       try {
@@ -144,7 +145,6 @@ export class Commits {
         await sql`rollback to savepoint work`.execute(db).catch(() => Promise.reject(error));
         settle.push(() => next.reject(error));
       }
-      if (saved) await sql`release savepoint work`.execute(db);
     } while (this.#waiting.length > 0 && batch.length < MAX_BATCH && performance.now() < end);
     const all = [...changes.values()];
     if (all.length > 0) await this.#backend.announce?.(db, all);
