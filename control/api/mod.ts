@@ -104,12 +104,15 @@ export function createApp(deps: ApiDeps): App {
 
 /** Callers that are looked up at a time. */
 const LOOK_UP = 500;
+/** How often that is tried again, and how long after the last time, ms. */
+const RETRIES = 3, RETRY_MS = 500;
 
 /**
  * Ends the streams of callers that may have been taken away unheard: of devices that are gone, and of
  * users, who are few, and begin anew.
  */
-async function endStale({ store, streams }: ApiDeps): Promise<void> {
+async function endStale(deps: ApiDeps, retries = RETRIES): Promise<void> {
+  const { store, streams } = deps;
   const callers = streams.callers();
   try {
     while (callers.length > 0) {
@@ -120,7 +123,13 @@ async function endStale({ store, streams }: ApiDeps): Promise<void> {
       for (const id of some) if (!alive.has(id)) streams.finish(id);
     }
   } catch (error) {
-    log.warn("cannot tell whose event streams have to end: {error}", { error });
+    if (retries > 0) {
+      // What told that changes were missed may be back before the rest of the database is.
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      return await endStale(deps, retries - 1);
+    }
+    log.warn("cannot tell whose event streams have to end, so all do: {error}", { error });
+    streams.abortAll();
   }
 }
 

@@ -37,8 +37,8 @@ export async function runRestore(values: ControlValues, context: BackupContext):
   if (context.json) {
     return context.print(JSON.stringify({ file, created_at, nexd, rows, tables, files }));
   }
-  const into = place.databaseUrl === undefined ? place.stateDir : "the database";
-  context.print(`Restored ${told(tables)} and ${files.length} files into ${into}`);
+  const into = place.databaseUrl === undefined ? "" : " into the database";
+  context.print(`Restored ${told(tables)}${into} and ${files.length} files into ${place.stateDir}`);
   context.print(`They are of ${created_at}; start the control plane now.`);
 }
 
