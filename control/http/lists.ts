@@ -130,17 +130,6 @@ export async function listAnswer<Row>(
   return new Response(stream(first, pages), { headers });
 }
 
-/** The rows themselves, for short lists that are shown in another way. */
-export async function listRows<Row>(
-  // deno-lint-ignore no-explicit-any -- see Query
-  query: SelectQueryBuilder<any, any, Row>,
-  spec: ListSpec,
-  options: ListOptions,
-): Promise<Row[]> {
-  const filtered = filter(query as Query<Row>, spec, options);
-  return await ordered(filtered, spec, options).execute();
-}
-
 function filter<Row>(query: Query<Row>, spec: ListSpec, options: ListOptions): Query<Row> {
   for (const [name, values] of options.filter) {
     const field = spec.fields[name];

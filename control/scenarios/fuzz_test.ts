@@ -5,7 +5,8 @@ import type { Document, Operation, Schema } from "../api/openapi/mod.ts";
 import { CALLS } from "./routes.ts";
 import { CALLERS, World } from "./world.ts";
 
-const RUNS = 1500;
+/** Fewer where it takes long to begin anew. */
+const RUNS = Deno.env.has("NEXD_TEST_POSTGRES") ? 300 : 1500;
 
 /** Texts that mean something to a database, a header, a path, a terminal or a parser. */
 const HOSTILE = [
@@ -179,7 +180,7 @@ Deno.test("no request that the description allows, or almost, fails inside", asy
       { numRuns: RUNS },
     );
     // Otherwise all of it was stopped at the door.
-    assert.ok(done.size > 30, [...done].join());
+    assert.ok(done.size > RUNS / 75, [...done].join());
   } finally {
     await world[Symbol.asyncDispose]();
   }

@@ -30,13 +30,9 @@ export {
 } from "./convert.ts";
 export {
   findDevice,
-  findOrganization,
   findSecurityGroup,
   findVpc,
-  listDevices,
   listMetadata,
-  listOrganizations,
-  listVpcs,
   type MetadataFilter,
   metadataQuery,
   vpcById,

@@ -1,14 +1,7 @@
 /** Look-ups that several parts share; all of them see live rows only. */
 import type { SelectQueryBuilder } from "kysely";
 import type { Reader } from "./store.ts";
-import type {
-  DeviceRow,
-  MetadataRow,
-  OrganizationRow,
-  SecurityGroupRow,
-  Tables,
-  VpcRow,
-} from "./tables.ts";
+import type { DeviceRow, MetadataRow, SecurityGroupRow, Tables, VpcRow } from "./tables.ts";
 
 /** A VPC of an organization that the user is a member of. */
 export async function findVpc(db: Reader, id: string, userId: string): Promise<VpcRow | undefined> {
@@ -16,36 +9,6 @@ export async function findVpc(db: Reader, id: string, userId: string): Promise<V
     .innerJoin("memberships", "memberships.organization_id", "vpcs.organization_id")
     .selectAll("vpcs").where("vpcs.id", "=", id).where("memberships.user_id", "=", userId)
     .where("vpcs.deleted_at", "is", null).executeTakeFirst();
-}
-
-/** The VPCs of all organizations that the user is a member of, or the one that the caller sees. */
-export async function listVpcs(db: Reader, userId: string, only?: string): Promise<VpcRow[]> {
-  const query = db.selectFrom("vpcs")
-    .innerJoin("memberships", "memberships.organization_id", "vpcs.organization_id")
-    .selectAll("vpcs").where("memberships.user_id", "=", userId)
-    .where("vpcs.deleted_at", "is", null);
-  return await (only === undefined ? query : query.where("vpcs.id", "=", only))
-    .orderBy("vpcs.description").orderBy("vpcs.id").execute();
-}
-
-/** The organizations that the user is a member of, ordered by name. */
-export async function listOrganizations(db: Reader, userId: string): Promise<OrganizationRow[]> {
-  return await organizationsOf(db, userId).orderBy("organizations.name").execute();
-}
-
-/** An organization that the user is a member of. */
-export async function findOrganization(
-  db: Reader,
-  id: string,
-  userId: string,
-): Promise<OrganizationRow | undefined> {
-  return await organizationsOf(db, userId).where("organizations.id", "=", id).executeTakeFirst();
-}
-
-function organizationsOf(db: Reader, userId: string) {
-  return db.selectFrom("organizations")
-    .innerJoin("memberships", "memberships.organization_id", "organizations.id")
-    .selectAll("organizations").where("memberships.user_id", "=", userId);
 }
 
 /** A VPC that a row refers to. */
@@ -66,17 +29,6 @@ export async function findSecurityGroup(
 export async function findDevice(db: Reader, id: string): Promise<DeviceRow | undefined> {
   return await db.selectFrom("devices").selectAll().where("id", "=", id)
     .where("deleted_at", "is", null).executeTakeFirst();
-}
-
-/** Devices of an owner, or of a VPC, or of both, ordered by host name. */
-export async function listDevices(
-  db: Reader,
-  filter: { ownerId?: string | undefined; vpcId?: string | undefined },
-): Promise<DeviceRow[]> {
-  let query = db.selectFrom("devices").selectAll().where("deleted_at", "is", null);
-  if (filter.ownerId !== undefined) query = query.where("owner_id", "=", filter.ownerId);
-  if (filter.vpcId !== undefined) query = query.where("vpc_id", "=", filter.vpcId);
-  return await query.orderBy("hostname").orderBy("id").execute();
 }
 
 /** Which metadata is asked for: any of the prefixes, and this key, where they are given. */
