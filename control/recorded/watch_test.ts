@@ -182,7 +182,7 @@ Deno.test("a watch of one key stays within its VPC", async () => {
 
 Deno.test("every recorded flow is replayed by a test", async () => {
   const root = new URL("../../", import.meta.url);
-  const tests = ["control/recorded", "control/api", "control/auth"];
+  const tests = ["control/recorded", "control/api/routes", "control/auth"];
   let text = "";
   for (const folder of tests) {
     for await (const { name } of Deno.readDir(new URL(`${folder}/`, root))) {

@@ -1,10 +1,10 @@
 import { z } from "@hono/zod-openapi";
-import type { Principal } from "../auth/mod.ts";
-import type { Topic, WatchRequest } from "../events/mod.ts";
-import { fieldInvalid, notFound, Problem } from "../http/mod.ts";
-import { findDevice, type Reader, type VpcRow } from "../store/mod.ts";
-import { isUuid, MAX_KEY } from "./schemas.ts";
-import type { WatchKind } from "./types.ts";
+import type { Principal } from "../../auth/mod.ts";
+import type { Topic, WatchRequest } from "../../events/mod.ts";
+import { fieldInvalid, notFound, Problem } from "../../http/mod.ts";
+import { findDevice, type Reader, type VpcRow } from "../../store/mod.ts";
+import { isUuid, MAX_KEY } from "../schemas.ts";
+import type { WatchKind } from "../types.ts";
 import { visibleVpc } from "./vpcs.ts";
 
 const KINDS = ["device", "security-group", "device-metadata", "vpc", "relay-region"] as const;

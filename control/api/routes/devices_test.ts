@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { newKey, TestControl } from "../testing.ts";
-import { openToken } from "../auth/mod.ts";
-import { createVpc } from "../tenants.ts";
-import type { Device } from "./types.ts";
+import { newKey, TestControl } from "../../testing.ts";
+import { openToken } from "../../auth/mod.ts";
+import { createVpc } from "../../tenants.ts";
+import type { Device } from "../types.ts";
 
 const NOWHERE = "00000000-0000-0000-0000-00000000dead";
 

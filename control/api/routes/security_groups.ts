@@ -1,16 +1,16 @@
 import { z } from "@hono/zod-openapi";
-import { confinedTo } from "../auth/mod.ts";
-import { answers, type App, endpoint, json, notFound } from "../http/mod.ts";
+import { confinedTo } from "../../auth/mod.ts";
+import { answers, type App, endpoint, json, notFound } from "../../http/mod.ts";
 import {
   createGroup,
   deleteGroup,
   listGroups,
   updateGroup,
   visibleGroup,
-} from "../security_groups/mod.ts";
-import { type SecurityGroupRow, toSecurityGroup } from "../store/mod.ts";
-import type { ApiDeps } from "./context.ts";
-import { errorSchema, idParams, uuid } from "./schemas.ts";
+} from "../../security_groups/mod.ts";
+import { type SecurityGroupRow, toSecurityGroup } from "../../store/mod.ts";
+import type { ApiDeps } from "../context.ts";
+import { errorSchema, idParams, uuid } from "../schemas.ts";
 import { visibleVpc } from "./vpcs.ts";
 
 /** Most rules of a direction, and ranges of a rule: every agent of a VPC carries all of them. */

@@ -1,12 +1,12 @@
 import { z } from "@hono/zod-openapi";
-import { confinedTo, type Principal } from "../auth/mod.ts";
-import { presentListed, vpcDevices } from "../devices/mod.ts";
-import { answers, type App, endpoint, json, notFound } from "../http/mod.ts";
-import { listAnswer, listOptions, listQuery, type ListSpec, textField } from "../http/mod.ts";
-import { METADATA, metadataOf } from "../metadata/mod.ts";
-import { findVpc, type Reader, toMetadata, toVpc, type VpcRow } from "../store/mod.ts";
-import { addVpc, deleteVpc, updateVpc, vpcsQuery } from "../vpcs/mod.ts";
-import type { ApiDeps } from "./context.ts";
+import { confinedTo, type Principal } from "../../auth/mod.ts";
+import { presentListed, vpcDevices } from "../../devices/mod.ts";
+import { answers, type App, endpoint, json, notFound } from "../../http/mod.ts";
+import { listAnswer, listOptions, listQuery, type ListSpec, textField } from "../../http/mod.ts";
+import { METADATA, metadataOf } from "../../metadata/mod.ts";
+import { findVpc, type Reader, toMetadata, toVpc, type VpcRow } from "../../store/mod.ts";
+import { addVpc, deleteVpc, updateVpc, vpcsQuery } from "../../vpcs/mod.ts";
+import type { ApiDeps } from "../context.ts";
 import { DEVICES } from "./devices.ts";
 import {
   deviceSchema,
@@ -16,7 +16,7 @@ import {
   metadataSchema,
   optionalId,
   text,
-} from "./schemas.ts";
+} from "../schemas.ts";
 
 const updateSchema = z.object({ description: text(255).nullish() }).openapi("UpdateVpc");
 const addSchema = updateSchema.extend({

@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { cleanUp } from "../cleanup/mod.ts";
+import { cleanUp } from "../../cleanup/mod.ts";
 import {
   answers,
   type ApiContext,
@@ -8,9 +8,9 @@ import {
   json,
   noRoute,
   Problem,
-} from "../http/mod.ts";
-import type { ApiDeps } from "./context.ts";
-import { errorSchema } from "./schemas.ts";
+} from "../../http/mod.ts";
+import type { ApiDeps } from "../context.ts";
+import { errorSchema } from "../schemas.ts";
 
 const statusSchema = z.object({ status: z.enum(["UP", "DOWN"]) });
 /** Milliseconds of each unit of a Go duration. */

@@ -10,13 +10,13 @@ import {
   rotateToken,
   updateDevice,
   visibleDevice,
-} from "../devices/mod.ts";
-import { answers, type App, endpoint, json } from "../http/mod.ts";
-import { listAnswer, listOptions, listQuery, type ListSpec, textField } from "../http/mod.ts";
-import { toDevice } from "../store/mod.ts";
-import type { ApiDeps } from "./context.ts";
-import { deviceSchema, endpointSchema, errorSchema, idParams, text, uuid } from "./schemas.ts";
-import type { AddDevice, UpdateDevice } from "./types.ts";
+} from "../../devices/mod.ts";
+import { answers, type App, endpoint, json } from "../../http/mod.ts";
+import { listAnswer, listOptions, listQuery, type ListSpec, textField } from "../../http/mod.ts";
+import { toDevice } from "../../store/mod.ts";
+import type { ApiDeps } from "../context.ts";
+import { deviceSchema, endpointSchema, errorSchema, idParams, text, uuid } from "../schemas.ts";
+import type { AddDevice, UpdateDevice } from "../types.ts";
 
 const log = getLogger(["nexd", "control", "api"]);
 

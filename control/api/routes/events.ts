@@ -1,9 +1,9 @@
-import { deviceToken, mayHaveToken, type Principal, sealToken } from "../auth/mod.ts";
-import { type Decorate, EventStream } from "../events/mod.ts";
-import { answers, type ApiContext, type App, endpoint, Problem } from "../http/mod.ts";
-import type { ApiDeps } from "./context.ts";
-import { errorSchema, idParams } from "./schemas.ts";
-import type { Device } from "./types.ts";
+import { deviceToken, mayHaveToken, type Principal, sealToken } from "../../auth/mod.ts";
+import { type Decorate, EventStream } from "../../events/mod.ts";
+import { answers, type ApiContext, type App, endpoint, Problem } from "../../http/mod.ts";
+import type { ApiDeps } from "../context.ts";
+import { errorSchema, idParams } from "../schemas.ts";
+import type { Device } from "../types.ts";
 import { watchesSchema, watchRequests } from "./watch_requests.ts";
 import { visibleVpc } from "./vpcs.ts";
 

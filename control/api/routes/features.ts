@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
-import { answers, type App, endpoint, json, notFound, Problem } from "../http/mod.ts";
-import { errorSchema } from "./schemas.ts";
+import { answers, type App, endpoint, json, notFound, Problem } from "../../http/mod.ts";
+import { errorSchema } from "../schemas.ts";
 
 /** What this server can do, by the names that clients know. */
 const FLAGS: Readonly<Record<string, boolean>> = {

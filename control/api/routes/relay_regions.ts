@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { answers, type App, endpoint, json } from "../http/mod.ts";
+import { answers, type App, endpoint, json } from "../../http/mod.ts";
 import {
   addRelayRegion,
   BUILT_IN,
@@ -8,11 +8,11 @@ import {
   listRelayRegions,
   relayRegion,
   updateRelayRegion,
-} from "../relay_regions/mod.ts";
-import { type RelayRegionRow, toRelayRegion } from "../store/mod.ts";
-import type { ApiDeps } from "./context.ts";
-import { errorSchema, idParams } from "./schemas.ts";
-import type { RelayRegion } from "./types.ts";
+} from "../../relay_regions/mod.ts";
+import { type RelayRegionRow, toRelayRegion } from "../../store/mod.ts";
+import type { ApiDeps } from "../context.ts";
+import { errorSchema, idParams } from "../schemas.ts";
+import type { RelayRegion } from "../types.ts";
 
 const port = z.number().int().min(1).max(65535);
 

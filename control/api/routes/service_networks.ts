@@ -9,7 +9,7 @@ import {
   listQuery,
   type ListSpec,
   textField,
-} from "../http/mod.ts";
+} from "../../http/mod.ts";
 import {
   addServiceNetwork,
   deleteServiceNetwork,
@@ -17,9 +17,9 @@ import {
   toServiceNetwork,
   updateServiceNetwork,
   visibleServiceNetwork,
-} from "../service_networks/mod.ts";
-import type { ApiDeps } from "./context.ts";
-import { errorSchema, idParams, optionalId, text } from "./schemas.ts";
+} from "../../service_networks/mod.ts";
+import type { ApiDeps } from "../context.ts";
+import { errorSchema, idParams, optionalId, text } from "../schemas.ts";
 
 const updateSchema = z.object({ description: text(255).nullish() })
   .openapi("UpdateServiceNetwork");

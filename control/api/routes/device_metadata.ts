@@ -1,9 +1,9 @@
 import { z } from "@hono/zod-openapi";
-import { visibleDevice } from "../devices/mod.ts";
-import { answers, type App, endpoint, json, listAnswer, listOptions } from "../http/mod.ts";
-import { deleteKeys, METADATA, metadataOf, putKey, readKey } from "../metadata/mod.ts";
-import { toMetadata } from "../store/mod.ts";
-import type { ApiDeps } from "./context.ts";
+import { visibleDevice } from "../../devices/mod.ts";
+import { answers, type App, endpoint, json, listAnswer, listOptions } from "../../http/mod.ts";
+import { deleteKeys, METADATA, metadataOf, putKey, readKey } from "../../metadata/mod.ts";
+import { toMetadata } from "../../store/mod.ts";
+import type { ApiDeps } from "../context.ts";
 import {
   errorSchema,
   idParams,
@@ -11,7 +11,7 @@ import {
   metadataQuery,
   metadataSchema,
   pathId,
-} from "./schemas.ts";
+} from "../schemas.ts";
 
 const keyParams = z.object({ id: pathId, key: z.string().min(1).max(MAX_KEY) });
 const none = { description: "No such device or key" };

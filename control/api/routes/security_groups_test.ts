@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
-import recorded from "../../tests/vectors/control/nexctl-security-group.json" with { type: "json" };
-import { createVpc } from "../tenants.ts";
-import { TestControl } from "../testing.ts";
-import type { SecurityGroup } from "./types.ts";
+import recorded from "../../../tests/vectors/control/nexctl-security-group.json" with {
+  type: "json",
+};
+import { createVpc } from "../../tenants.ts";
+import { TestControl } from "../../testing.ts";
+import type { SecurityGroup } from "../types.ts";
 
 const GROUPS = "/api/security-groups";
 const NOWHERE = "9f1d2c3b-4a5e-4f60-8a7b-0c1d2e3f4a5b";

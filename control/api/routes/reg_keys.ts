@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
-import { answers, type App, endpoint, json, Problem } from "../http/mod.ts";
-import { listAnswer, listOptions, listQuery, type ListSpec, textField } from "../http/mod.ts";
+import { answers, type App, endpoint, json, Problem } from "../../http/mod.ts";
+import { listAnswer, listOptions, listQuery, type ListSpec, textField } from "../../http/mod.ts";
 import {
   addRegKey,
   deleteRegKey,
@@ -8,10 +8,10 @@ import {
   regKeysQuery,
   updateRegKey,
   visibleRegKey,
-} from "../reg_keys/mod.ts";
-import { toRegKey } from "../store/mod.ts";
-import type { ApiDeps } from "./context.ts";
-import { errorSchema, optionalId, pathId, text } from "./schemas.ts";
+} from "../../reg_keys/mod.ts";
+import { toRegKey } from "../../store/mod.ts";
+import type { ApiDeps } from "../context.ts";
+import { errorSchema, optionalId, pathId, text } from "../schemas.ts";
 
 const shared = {
   description: text(255).nullish(),
