@@ -118,3 +118,93 @@ Deno.test("a database of the first version keeps its users, who can sign in", as
     await Deno.remove(path);
   }
 });
+
+Deno.test("pieces of work that share a commit fail each for itself", async () => {
+  await withStore(async (store) => {
+    const heard: Heard[] = [];
+    store.onChange((change) => heard.push(change));
+    const work = (i: number) =>
+      store.write(async (write) => {
+        await write.db.insertInto("meta").values({ key: `k${i}`, value: "" }).execute();
+        const revision = await write.revision("devices", `v${i}`);
+        if (i % 3 === 0) throw new Error(`no ${i}`);
+        // As a constraint would: the database itself refuses it.
+        if (i % 7 === 0) {
+          await write.db.insertInto("meta").values({ key: `k${i}`, value: "" }).execute();
+        }
+        return revision;
+      });
+    const results = await Promise.allSettled(Array.from({ length: 40 }, (_, i) => work(i)));
+    const good = results.flatMap(({ status }, i) => status === "fulfilled" ? [i] : []);
+    assert.deepEqual(good, [...results.keys()].filter((i) => i % 3 !== 0 && i % 7 !== 0));
+    const rows = await store.db.selectFrom("meta").select("key").execute();
+    assert.deepEqual(rows.map(({ key }) => key).sort(), good.map((i) => `k${i}`).sort());
+    const revisions = results.flatMap((one) => one.status === "fulfilled" ? [one.value] : []);
+    assert.deepEqual(revisions, good.map((_, n) => n + 1), "in the order that they came, no gap");
+    assert.deepEqual(
+      heard.map((one) => one === "everything" ? one : one.vpcId),
+      good.map((i) => `v${i}`),
+    );
+  });
+});
+
+/** A database file of the first version, removed with its copies at the end. */
+async function withOldFile(test: (path: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir({ prefix: "nexd-store-" });
+  try {
+    const path = `${dir}/control.db`;
+    const { db } = connectSqlite(path);
+    await migrate(db as unknown as Kysely<Bookkeeping>, path, ["0001_initial"]);
+    await db.destroy();
+    await test(path);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+const versions = (path: string) => {
+  const raw = new DatabaseSync(path);
+  const names = raw.prepare("SELECT name FROM kysely_migration ORDER BY name").all();
+  raw.close();
+  return names.map(({ name }) => String(name));
+};
+
+Deno.test("a database is copied before its tables are changed, and the last three copies stay", async () => {
+  await withOldFile(async (path) => {
+    for (const name of ["a", "b", "c"]) await Deno.writeTextFile(`${path}.${name}.backup`, name);
+    await Deno.utime(`${path}.a.backup`, 1, 1);
+    await (await Store.open(path)).close();
+    assert.ok(versions(path).length > 2);
+    assert.deepEqual(versions(`${path}.0001_initial.backup`), ["0001_initial"]);
+    assert.equal((await Deno.stat(`${path}.0001_initial.backup`)).mode! & 0o777, 0o600);
+    await assert.rejects(Deno.stat(`${path}.a.backup`), Deno.errors.NotFound);
+    await Deno.stat(`${path}.b.backup`);
+    // Nothing to change, nothing to copy.
+    await Deno.remove(`${path}.0001_initial.backup`);
+    await (await Store.open(path)).close();
+    await assert.rejects(Deno.stat(`${path}.0001_initial.backup`), Deno.errors.NotFound);
+  });
+});
+
+Deno.test("a migration that fails leaves the database as it was", async () => {
+  await withOldFile(async (path) => {
+    const raw = new DatabaseSync(path);
+    raw.exec("CREATE TABLE invitations (a)"); // in the way of a later migration
+    raw.close();
+    await assert.rejects(Store.open(path), /table invitations already exists; the file was left/);
+    assert.deepEqual(versions(path), ["0001_initial"]);
+    const after = new DatabaseSync(path);
+    after.exec("DROP TABLE invitations");
+    assert.throws(() => after.prepare("SELECT 1 FROM accounts"), /no such table/);
+    after.close();
+    await (await Store.open(path)).close();
+  });
+});
+
+Deno.test("a start that cannot copy its database first changes nothing", async () => {
+  await withOldFile(async (path) => {
+    await Deno.mkdir(`${path}.0001_initial.backup.new`); // in the way of the copy
+    await assert.rejects(Store.open(path), /Cannot copy .* before its tables are changed/);
+    assert.deepEqual(versions(path), ["0001_initial"]);
+  });
+});
