@@ -1,6 +1,7 @@
 /** `nexd serve` in this process: what it says, and that its two halves share one port. */
 import { deepEqual, equal, match, notEqual, ok, rejects } from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
+import { cannotPebble, Pebble } from "../relay/cert/acme/testing/mod.ts";
 import { upgradeRequest } from "../relay/derp/mod.ts";
 import { TestClient } from "../relay/server/testing.ts";
 import { prepareService, runServe } from "./mod.ts";
@@ -204,6 +205,26 @@ Deno.test("serve gives its CA to who asks, and its JSON names the fingerprint", 
       leaf.subjectAltName!.split(", ").sort(),
       [HOST, `api.${HOST}`, `auth.${HOST}`, "relay.other"].map((name) => `DNS:${name}`).sort(),
     );
+  });
+});
+
+Deno.test("serve gets one certificate for its three names from a CA by itself", async () => {
+  if (await cannotPebble()) return;
+  await inTemporary(async (dir) => {
+    await using pebble = await Pebble.start();
+    Deno.writeTextFileSync(`${dir}/pebble.crt`, pebble.ca);
+    const hostname = "nexd.test";
+    await using served = await new Served(`${dir}/state`, {
+      ...{ hostname, certmode: "letsencrypt", "http-port": pebble.httpPort },
+      ...{ "acme-directory": pebble.directoryUrl, "acme-ca": `${dir}/pebble.crt` },
+    }).up();
+    equal(served.said.ca, undefined);
+    ok(!served.said.join.includes("--ca"), "everybody trusts that CA");
+    for (const name of [hostname, `api.${hostname}`, `auth.${hostname}`]) {
+      const tcp = await Deno.connect({ hostname: "127.0.0.1", port: served.port });
+      using tls = await Deno.startTls(tcp, { hostname: name, caCerts: [await pebble.root()] });
+      await tls.handshake();
+    }
   });
 });
 

@@ -24,6 +24,8 @@ export function serveSettings(values: Values): ServeSettings {
   const { hostname, admin, databaseUrl, rateLimit, corsOrigins } = controlSettings({
     ...values,
     "state-dir": stateDir,
+    // The relay sees to certificates, and knows more ways to one.
+    certmode: "selfsigned",
   });
   const also = values["certificate-names"];
   return {
