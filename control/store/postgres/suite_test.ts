@@ -3,8 +3,11 @@ import { type Postgres, startPostgres } from "../../../scripts/lab/postgres.ts";
 import { skip } from "../../../scripts/lab/support.ts";
 
 const ROOM = new URL("../../", import.meta.url).pathname;
-/** Without the tests of whole processes, which choose their database themselves. */
-const LEFT_OUT = ["config_test.ts", "run_test.ts", "server_test.ts", "auth", "http"];
+/** Without the tests that choose their databases themselves, and what has nothing to do with one. */
+const LEFT_OUT = [
+  ...["cluster_test.ts", "config_test.ts", "faults_test.ts", "run_test.ts", "server_test.ts"],
+  ...["auth", "backup", "dashboard", "http"],
+];
 
 /** Files and folders of this room that have tests to run again. */
 function subjects(): string[] {
