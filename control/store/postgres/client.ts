@@ -3,7 +3,7 @@ import pg, { type ClientConfig, type QueryResult } from "pg";
 import type { PostgresAddress } from "./address.ts";
 
 /** Longest time of one statement, of a wait for a lock, and of a pause inside a transaction, ms. */
-const STATEMENT_MS = 15_000, LOCK_MS = 10_000, IDLE_MS = 10_000;
+const STATEMENT_MS = 15_000, LOCK_MS = 10_000, IDLE_MS = 7_000;
 /** Statements that stay prepared in a connection. */
 const MAX_NAMED = 512;
 
