@@ -20,6 +20,7 @@ import { healthRoutes } from "./routes/health.ts";
 import { invitationRoutes } from "./routes/invitations.ts";
 import { openApiRoutes } from "./openapi/mod.ts";
 import { organizationRoutes } from "./routes/organizations.ts";
+import { pathRoutes } from "./routes/paths.ts";
 import { regKeyRoutes } from "./routes/reg_keys.ts";
 import { relayRegionRoutes } from "./routes/relay_regions.ts";
 import { securityGroupRoutes } from "./routes/security_groups.ts";
@@ -69,6 +70,7 @@ export function createApp(deps: ApiDeps): App {
   vpcRoutes(app, deps);
   deviceRoutes(app, deps);
   deviceMetadataRoutes(app, deps);
+  pathRoutes(app, deps);
   securityGroupRoutes(app, deps);
   serviceNetworkRoutes(app, deps);
   featureRoutes(app);

@@ -254,6 +254,61 @@ export interface AddRelayRegion {
 /** Body of `PATCH /api/relay-regions/{id}`: what is absent stays. */
 export type UpdateRelayRegion = AddRelayRegion;
 
+/** A device's way to another of its VPC, as the device tells it. */
+export interface PeerPath {
+  device_id: string;
+  /** `none`: there is no way. */
+  path: "direct" | "relayed" | "none";
+  /** Packets were seen to get through. */
+  healthy: boolean;
+  /** Why this way, for people. */
+  reason: string;
+  /** Name of the relay, where the way goes over one. */
+  relay?: string | null | undefined;
+  /** Round trip, ms. */
+  latency_ms?: number | null | undefined;
+}
+
+/** A relay, as a device sees it. */
+export interface SeenRelay {
+  hostname: string;
+  port: number;
+  /** The device is reached there. */
+  home: boolean;
+  /** Round trip, ms; absent while it was not measured. */
+  latency_ms?: number | null | undefined;
+  /** Why it cannot be used. */
+  error?: string | null | undefined;
+}
+
+/** Body of `PUT /api/devices/{id}/paths`: what a device tells of its ways. Our own addition. */
+export interface PathReport {
+  /** The most used of them. */
+  peers: PeerPath[];
+  /** How many peers there are beside them. */
+  more: number;
+  relays: SeenRelay[];
+}
+
+/** The ways of a device that is online, as it told them last. */
+export interface DevicePaths extends Omit<PathReport, "relays"> {
+  device_id: string;
+  told_at: string;
+}
+
+/** A relay as the devices of a VPC see it. */
+export interface RelayView {
+  hostname: string;
+  port: number;
+  /** Devices that tell of it, that are reached there, and that cannot use it. */
+  devices: number;
+  home: number;
+  failing: number;
+  /** Round trip in the middle of theirs, and the longest, ms. */
+  latency_ms?: number;
+  worst_ms?: number;
+}
+
 /** What a watch may ask for. */
 export type WatchKind = "device" | "security-group" | "device-metadata" | "vpc" | "relay-region";
 

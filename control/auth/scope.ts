@@ -64,6 +64,7 @@ const RULES: Record<Exclude<Principal["kind"], "user">, readonly string[]> = {
   device: [
     ...SHARED,
     "DELETE devices/*",
+    "PUT devices/*/paths",
     "POST vpcs/*/events",
     "POST vpc/*/events",
     "POST events",

@@ -35,6 +35,7 @@ async function devices(db: Reader, time: string): Promise<number> {
     "device_departures",
     "advertised_cidrs",
     "device_streams",
+    "device_paths",
   ] as const;
   for (const table of below) {
     await db.deleteFrom(table).where("device_id", "in", ids).execute();

@@ -193,6 +193,8 @@ async function setOnline(
   vpcId: string,
   online: boolean,
 ): Promise<void> {
+  // What it told of its ways is of then.
+  if (!online) await write.db.deleteFrom("device_paths").where("device_id", "=", id).execute();
   await write.db.updateTable("devices").set({
     online: online ? 1 : 0,
     online_at: new Date().toISOString(),

@@ -80,6 +80,12 @@ export const CALLS: Readonly<Record<string, Call>> = {
     body: () => ({ a: 2 }),
   },
   "DELETE /api/devices/{id}/metadata/{key}": { params: (t) => [t.device, "k"] },
+  "PUT /api/devices/{id}/paths": {
+    params: (t) => [t.device],
+    body: () => ({ peers: [], more: 0, relays: [] }),
+  },
+  "GET /api/vpcs/{id}/paths": { params: (t) => [t.vpc] },
+  "GET /api/vpcs/{id}/relays": { params: (t) => [t.vpc] },
   "GET /api/relay-regions": {},
   "POST /api/relay-regions": { body: () => ({ hostname: "relay.test" }) },
   "GET /api/relay-regions/{id}": { params: () => [BUILT_IN.id] },

@@ -121,6 +121,7 @@ export class World {
       "reg_keys",
       "devices",
       "device_metadata",
+      "device_paths",
       "address_gaps",
       "advertised_cidrs",
     ] as const;

@@ -40,6 +40,7 @@ export {
 export type {
   AccountRow,
   DeviceCodeRow,
+  DevicePathsRow,
   DeviceRow,
   InvitationRow,
   MetadataRow,

@@ -29,6 +29,8 @@ export interface Tables {
   instances: { id: string; beat: number };
   /** Which control planes hold streams of a device: it is online while any does. */
   device_streams: { device_id: string; instance_id: string };
+  /** What devices that are online say of their ways to others: gone when they are. */
+  device_paths: DevicePathsRow;
   device_metadata: MetadataRow;
   address_pools: { namespace: string; family: number; first: string; last: string };
   address_gaps: { namespace: string; family: number; first: string; last: string };
@@ -62,6 +64,16 @@ export interface AccountRow {
   created_at: string;
   /** 1: runs this control plane, and changes what is common to all organizations. */
   operator: number;
+}
+
+/** What a device told of its ways. */
+export interface DevicePathsRow {
+  device_id: string;
+  /** The VPC that the device was in then. */
+  vpc_id: string;
+  peers_json: string;
+  relays_json: string;
+  told_at: string;
 }
 
 /** A public relay. */

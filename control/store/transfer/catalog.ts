@@ -13,7 +13,13 @@ export interface TableInfo {
  * Tables whose rows say what is so just now, or how the tables were made: they are nothing for another
  * database.
  */
-const OWN_AFFAIRS = ["kysely_migration", "kysely_migration_lock", "instances", "device_streams"];
+const OWN_AFFAIRS = [
+  "kysely_migration",
+  "kysely_migration_lock",
+  "instances",
+  "device_streams",
+  "device_paths",
+];
 
 /** The tables with data, those that others refer to first. */
 export async function catalog(
