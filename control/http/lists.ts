@@ -36,7 +36,7 @@ export interface ListField {
 /** A resource as a list. */
 export interface ListSpec {
   fields: Readonly<Record<string, ListField>>;
-  /** The field it is ordered by unless asked otherwise. */
+  /** The field, or a column with its table, that it is ordered by unless asked otherwise. */
   order: string;
   /** Columns that tell any two entries apart. */
   key: readonly string[];
@@ -158,7 +158,8 @@ function stored({ kind }: ListField, value: Value): string | number | undefined 
 /** Columns that order a list, and whether from the last to the first. */
 function order(spec: ListSpec, options: ListOptions): { column: string; descending: boolean }[] {
   const descending = options.sort?.descending ?? false;
-  const { column } = spec.fields[options.sort?.field ?? spec.order]!;
+  const by = options.sort?.field ?? spec.order;
+  const column = spec.fields[by]?.column ?? by;
   return [column, ...spec.key.filter((key) => key !== column)]
     .map((column) => ({ column, descending }));
 }

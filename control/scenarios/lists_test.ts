@@ -107,6 +107,8 @@ Deno.test("every list takes the options and tells how many entries there are", a
     `/api/vpcs/${sol.id}/metadata`,
     "/api/devices",
     "/api/reg-keys",
+    "/api/security-groups",
+    `/api/vpcs/${sol.id}/security-groups`,
     "/api/service-networks",
   ];
   for (const path of lists) {

@@ -1,3 +1,4 @@
+import type { SelectQueryBuilder } from "kysely";
 import type { AddSecurityGroup, SecurityRule, UpdateSecurityGroup } from "../api/types.ts";
 import type { Principal } from "../auth/mod.ts";
 import { fieldMissing, notAllowed, notFound } from "../http/mod.ts";
@@ -6,6 +7,7 @@ import {
   type Reader,
   type SecurityGroupRow,
   type Store,
+  type Tables,
   type Write,
 } from "../store/mod.ts";
 import { checkedRules } from "./rules.ts";
@@ -13,15 +15,14 @@ import { checkedRules } from "./rules.ts";
 /** What the null of other languages' UUID types looks like: the same as none. */
 const NIL = "00000000-0000-0000-0000-000000000000";
 
-/** Groups of all VPCs that the user may see, or of one of them, in the order of their making. */
-export async function listGroups(
+/** Groups of all VPCs that the user may see, or of one of them. */
+export function groupsQuery(
   db: Reader,
   userId: string,
   vpcId?: string,
-): Promise<SecurityGroupRow[]> {
-  let query = visible(db, userId);
-  if (vpcId !== undefined) query = query.where("security_groups.vpc_id", "=", vpcId);
-  return await query.orderBy("security_groups.made").orderBy("security_groups.id").execute();
+): SelectQueryBuilder<Tables, "security_groups" | "vpcs" | "memberships", SecurityGroupRow> {
+  const query = visible(db, userId);
+  return vpcId === undefined ? query : query.where("security_groups.vpc_id", "=", vpcId);
 }
 
 /** A group that the user may see. */

@@ -4,4 +4,4 @@
  *
  * @module
  */
-export { createGroup, deleteGroup, listGroups, updateGroup, visibleGroup } from "./groups.ts";
+export { createGroup, deleteGroup, groupsQuery, updateGroup, visibleGroup } from "./groups.ts";

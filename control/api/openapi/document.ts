@@ -1,4 +1,5 @@
 import type { App } from "../../http/mod.ts";
+import { addCommonAnswers, registerCommonAnswers } from "./common.ts";
 
 /** What of an OpenAPI document the page reads. */
 export interface Document {
@@ -14,7 +15,7 @@ export interface Operation {
   requestBody?: { content?: Record<string, { schema?: Schema }> };
   responses?: Record<
     string,
-    { description?: string; content?: Record<string, { schema?: Schema }> }
+    { $ref?: string; description?: string; content?: Record<string, { schema?: Schema }> }
   >;
   security?: unknown[];
 }
@@ -39,10 +40,10 @@ export interface Schema {
 
 const DESCRIPTION =
   `The API of a control plane. A user's access token, a registration key (\`RK:…\`) ` +
-  `or a device's token (\`DT:…\`) goes into the header \`Authorization: Bearer …\`. Lists take ` +
-  `\`sort\`, \`filter\` and \`range\` and tell their whole length in \`X-Total-Count\`. Besides the ` +
-  `answers of each route there are 401 without a usable credential, 403 for one that may not, 413 for ` +
-  `a body above 1 MiB, 429 with \`Retry-After\` for too many requests, and 503 with the same while ` +
+  `or a device's token (\`DT:…\`) goes into the header \`Authorization: Bearer …\`. Lists with the ` +
+  `parameter \`range\` tell their whole length in \`X-Total-Count\`. Besides the answers that are ` +
+  `shown with each route there are 401 without a usable credential, 403 for one that may not, 400 for ` +
+  `what cannot be read, 408 and 413 for a body that takes above 10 s or 1 MiB, 429 with \`Retry-After\` for too many requests, and 503 with the same while ` +
   `the database cannot be used.`;
 
 /** The document of all routes that the application has by now. */
@@ -51,6 +52,7 @@ export function openApiDocument(app: App): Document {
     type: "http",
     scheme: "bearer",
   });
+  registerCommonAnswers(app);
   const document = app.getOpenAPI31Document({
     openapi: "3.1.0",
     info: { title: "nexd control plane", version: "1", description: DESCRIPTION },
@@ -59,7 +61,9 @@ export function openApiDocument(app: App): Document {
     const [, first = "", second] = path.split("/");
     for (const operation of Object.values(operations)) {
       operation.tags = [first === "api" ? second! : first];
-      if (first === "api") operation.security = [{ bearer: [] }];
+      const secured = first === "api";
+      if (secured) operation.security = [{ bearer: [] }];
+      addCommonAnswers(operation, secured);
     }
   }
   return document;

@@ -70,7 +70,9 @@ function operationHtml(path: string, method: string, operation: Operation): stri
     }</td><td>${typeHtml(schema ?? {})} ${withCode(schema?.description ?? "")}</td></tr>`
   );
   const body = Object.values(operation.requestBody?.content ?? {})[0]?.schema;
-  const answers = Object.entries(operation.responses ?? {}).map(([status, answer]) => {
+  // Those that routes have in common are told at the top.
+  const own = Object.entries(operation.responses ?? {}).filter(([, { $ref }]) => !$ref);
+  const answers = own.map(([status, answer]) => {
     const schema = Object.values(answer.content ?? {})[0]?.schema;
     return `<tr><td><code>${escape(status)}</code></td><td>${
       withCode(answer.description ?? "")

@@ -1,14 +1,15 @@
 import { z } from "@hono/zod-openapi";
 import { confinedTo } from "../../auth/mod.ts";
 import { answers, type App, endpoint, json, notFound } from "../../http/mod.ts";
+import { listAnswer, listOptions, listQuery, type ListSpec, textField } from "../../http/mod.ts";
 import {
   createGroup,
   deleteGroup,
-  listGroups,
+  groupsQuery,
   updateGroup,
   visibleGroup,
 } from "../../security_groups/mod.ts";
-import { type SecurityGroupRow, toSecurityGroup } from "../../store/mod.ts";
+import { toSecurityGroup } from "../../store/mod.ts";
 import type { ApiDeps } from "../context.ts";
 import { errorSchema, idParams, uuid } from "../schemas.ts";
 import { visibleVpc } from "./vpcs.ts";
@@ -55,6 +56,18 @@ const groupSchema = z.object({
   revision: z.number().int(),
 }).openapi("SecurityGroup");
 
+const SPEC: ListSpec = {
+  fields: {
+    id: textField("security_groups.id"),
+    vpc_id: textField("security_groups.vpc_id"),
+    description: textField("security_groups.description"),
+    revision: { column: "security_groups.revision", kind: "integer" },
+  },
+  // As they were made: a VPC's own group comes first.
+  order: "security_groups.made",
+  key: ["security_groups.id"],
+};
+
 const group = answers("The group", groupSchema);
 const groups = answers("The groups", z.array(groupSchema));
 const badRule = answers("A rule is unusable; `field` tells what of it", errorSchema);
@@ -67,10 +80,12 @@ export function securityGroupRoutes(app: App, deps: ApiDeps): void {
     method: "get",
     path: "/api/security-groups",
     summary: "The security groups of all VPCs that the caller may see",
+    query: listQuery,
     responses: { 200: groups },
-  }, async (c) => {
+  }, async (c, { query }) => {
     const principal = c.get("principal");
-    return list(await listGroups(store.db, principal.ownerId, confinedTo(principal)));
+    const rows = groupsQuery(store.db, principal.ownerId, confinedTo(principal));
+    return await listAnswer(rows, SPEC, listOptions(query, SPEC), toSecurityGroup);
   });
 
   endpoint(app, {
@@ -78,11 +93,13 @@ export function securityGroupRoutes(app: App, deps: ApiDeps): void {
     path: "/api/vpcs/{id}/security-groups",
     summary: "The security groups of a VPC",
     params: idParams,
+    query: listQuery,
     responses: { 200: groups, 404: answers("No such VPC for this caller", errorSchema) },
-  }, async (c, { params }) => {
+  }, async (c, { params, query }) => {
     const principal = c.get("principal");
     const vpc = await visibleVpc(store.db, principal, params.id);
-    return list(await listGroups(store.db, principal.ownerId, vpc.id));
+    const rows = groupsQuery(store.db, principal.ownerId, vpc.id);
+    return await listAnswer(rows, SPEC, listOptions(query, SPEC), toSecurityGroup);
   });
 
   endpoint(app, {
@@ -142,12 +159,5 @@ export function securityGroupRoutes(app: App, deps: ApiDeps): void {
   }, async (c, { params }) => {
     const row = await deleteGroup(store, c.get("principal"), params.id);
     return json(toSecurityGroup(row));
-  });
-}
-
-function list(rows: readonly SecurityGroupRow[]): Response {
-  return json(rows.map(toSecurityGroup), 200, {
-    "x-total-count": String(rows.length),
-    "access-control-expose-headers": "X-Total-Count",
   });
 }
