@@ -56,6 +56,7 @@ const planOf = (networks: string[], exitNode = false): PeerPlan => ({
   keepaliveSeconds: 20,
   configured: true,
   healthy: true,
+  probes: { speaks: false, search: [], busy: false },
   history: [],
 });
 

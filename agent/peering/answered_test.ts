@@ -192,9 +192,27 @@ Deno.test("plan prefers the local network, and leaves a good outside way for it"
   assert.deepEqual([...endpointsOver(six, 60_000)], [SIX]);
 });
 
-Deno.test("plan asks for no probes of relays, and none of direct ways where only relays are allowed", () => {
-  assert.equal(new Run({}, { relay: true }).pass().probes, undefined);
-  assert.equal(new Run({ relay: true }).pass().probes, undefined);
+Deno.test("plan asks the VPC's relay whether it lives, and for no other way to it; a relay asks nobody", () => {
+  const relay = new Run({ relayOnly: true, symmetric: true }, { relay: true });
+  relay.pass();
+  const alone = { search: [], watch: OUTSIDE, alone: true, speaks: false };
+  assert.deepEqual(relay.last.probes, { ...alone, busy: false });
+  relay.healthyFor(2_000);
+  relay.observed = { ...relay.observed!, rxBytes: 5_000 };
+  assert.deepEqual(relay.pass(250).probes, { ...alone, busy: true });
+  // It is dead when it does not answer, and no byte comes either.
+  relay.probes = { answers: [], silent: { [OUTSIDE]: relay.now } };
+  relay.answer();
+  assert.equal(relay.pass(250).healthy, true, "bytes came since then, or may have");
+  assert.equal(relay.pass(500).healthy, false);
+  relay.probes = { answers: [OUTSIDE] };
+  assert.equal(relay.pass(250).healthy, true);
+  assert.deepEqual(new Run({ relay: true }).pass().probes, {
+    ...{ speaks: false, search: [], busy: false },
+  });
+});
+
+Deno.test("plan asks for no probes of direct ways where only relays are allowed", () => {
   const only = new Run({ relayOnly: true, symmetric: true });
   only.probes = { answers: [OUTSIDE] };
   assert.deepEqual(only.pass().probes, {

@@ -82,7 +82,7 @@ function lastTry(plan: PeerPlan, method: string, now: number): string {
     return `${what} when it was tried ${spanText(now - event.at)} ago; it is tried again`;
   }
   if (event?.event === "probe") return "it is being tried now";
-  if (plan.probes?.speaks) return "the peer does not answer there; it is asked from time to time";
+  if (plan.probes.speaks) return "the peer does not answer there; it is asked from time to time";
   return plan.code === "peer-moved" ? "the peer came this way" : "it is tried from time to time";
 }
 

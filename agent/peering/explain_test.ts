@@ -35,6 +35,7 @@ function planOf(change: Partial<PeerPlan> = {}, peer: Partial<Peer> = {}): PeerP
     configured: true,
     healthy: true,
     history: [],
+    probes: { speaks: false, search: [], busy: false },
     ...change,
   } as PeerPlan;
 }

@@ -132,10 +132,9 @@ export class PeerMachine {
     return h.adopted ?? h.endpoint ?? methodOf(h.method).endpoint(this.context());
   }
 
-  /** What probes shall find out next; undefined for relays, which are reached one way only. */
-  get probes(): PathProbes | undefined {
-    const { self, peer, now } = this.s;
-    if (self.relay || peer.relay) return undefined;
+  /** What probes shall find out next. */
+  get probes(): PathProbes {
+    const { now } = this.s;
     const found = probesFor(this.context(), this.h, this.health.healthy, this.inUse, now);
     return { ...found, ...conversation(this) };
   }

@@ -138,7 +138,8 @@ function machineOf(input: PlanInput, peer: Peer, vpcRelay: VpcRelay | undefined)
     vpcRelay,
     loopback: input.loopback.get(peer.publicKey),
     observed,
-    probed,
+    // A relay is reached one way only: probes tell whether it lives, and find no other way.
+    probed: peer.relay && probed !== undefined ? { ...probed, speaks: false } : probed,
     heard: heardOf(probed, now),
     crosses: input.crosses === true && vpcRelay !== undefined &&
       standInsOf(self, peer) !== undefined,
@@ -184,7 +185,7 @@ function describe(machine: PeerMachine, peer: Peer): Omit<PeerPlan, "allowedIps"
     keepaliveSeconds: machine.trying ? PROBE_KEEPALIVE_SECONDS : KEEPALIVE_SECONDS,
     configured: h.method !== "via-relay" || h.beside !== undefined,
     ...crossingOf(machine),
-    ...(probes === undefined ? {} : { probes }),
+    probes,
     history: h.events,
   };
   if (h.method === undefined) {

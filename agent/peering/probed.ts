@@ -131,6 +131,13 @@ export function probesFor(
   const { self, peer, loopback, probed } = context;
   const speaks = probed?.speaks === true;
   const relay = loopback === undefined ? {} : { relay: loopback };
+  const busyAt = history.traffic?.busyAt ?? -Infinity;
+  // A relay of the VPC is asked whether it lives, and asks nobody.
+  if (self.relay) return { speaks, search: [], busy: false };
+  if (peer.relay) {
+    const watch = inUse === undefined ? {} : { watch: inUse };
+    return { speaks, search: [], ...watch, alone: true, busy: now - busyAt < BUSY_FOR };
+  }
   if (self.relayOnly) return { speaks, search: [], busy: false, ...relay };
   const settled = healthy ? history.method : undefined;
   const search = endpointsOf(peer, context)
@@ -139,7 +146,6 @@ export function probesFor(
       (isBetter(name, settled) || isRenewed(name, settled, inUse, peer))
     )
     .map(([, endpoint]) => endpoint);
-  const busyAt = history.traffic?.busyAt ?? -Infinity;
   const trying = history.probe !== undefined;
   // Until it is healthy an endpoint is searched like the others.
   const watched = inUse !== undefined && !isLoopback(inUse) && (healthy || trying);

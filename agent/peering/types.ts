@@ -140,6 +140,8 @@ export interface PathProbes {
   watch?: string;
   /** The loopback endpoint: the way through the relay. */
   relay?: string;
+  /** There is no other way: that it is silent is told by longer silence, instead of a witness. */
+  alone?: true;
   /** Traffic flows. */
   busy: boolean;
   /** What the peer is to be told of this host, once the plan has been carried out. */
@@ -166,8 +168,8 @@ export interface PeerPlan {
   /** WireGuard has this peer; not so behind the VPC's relay, which has its prefixes. */
   configured: boolean;
   healthy: boolean;
-  /** What to ask beside WireGuard; absent for relays. */
-  probes?: PathProbes;
+  /** What to ask beside WireGuard. */
+  probes: PathProbes;
   /** It is on its way from behind the VPC's relay or there: addresses have stand-ins. */
   crossing?: Crossing;
   /** What happened to the way to this peer, oldest first. */

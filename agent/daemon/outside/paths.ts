@@ -45,19 +45,19 @@ export class Paths {
 
   /** What is to be asked now. */
   follow(plans: readonly PeerPlan[]): void {
-    this.#prober?.follow(plans.flatMap(({ peer: { publicKey }, probes }) => {
-      if (probes === undefined) return [];
-      const { search, watch, relay, busy, ask } = probes;
+    this.#prober?.follow(plans.map(({ peer: { publicKey }, probes }) => {
+      const { search, watch, relay, alone, busy, ask } = probes;
       const tell = this.#words.get(publicKey);
-      return [{
+      return {
         publicKey,
         search,
         busy,
         ...(watch === undefined ? {} : { watch }),
         ...(relay === undefined ? {} : { relay }),
+        ...(alone === undefined ? {} : { alone }),
         ...(ask === undefined ? {} : { ask }),
         ...(tell === undefined ? {} : { tell }),
-      }];
+      };
     }));
   }
 
@@ -66,8 +66,8 @@ export class Paths {
     let news = false;
     const words = new Map<string, number>();
     for (const { peer: { publicKey }, probes } of plans) {
-      if (probes?.tell !== undefined) words.set(publicKey, probes.tell);
-      news ||= probes?.tell !== this.#words.get(publicKey);
+      if (probes.tell !== undefined) words.set(publicKey, probes.tell);
+      news ||= probes.tell !== this.#words.get(publicKey);
     }
     this.#words = words;
     if (news) this.follow(plans);

@@ -53,7 +53,7 @@ export interface EngineOptions {
   /** WireGuard's keys, 32 bytes each. */
   privateKey: Uint8Array;
   publicKey: Uint8Array;
-  /** Direct ways are allowed; else only what comes through the relay is answered. */
+  /** Direct ways are allowed; else only what comes through the relay is answered, and a relay asked. */
   direct: boolean;
   /** Whether a peer may be at an endpoint: none of this host's own, or inside the tunnel. */
   acceptable(endpoint: string): boolean;
@@ -149,7 +149,7 @@ export class ProbeEngine {
     const peer = message && this.#byHint.get(message.hint);
     if (message === undefined || peer === undefined) return false;
     const relayed = endpoint === peer.target.relay;
-    if (!relayed && (!this.#options.direct || !this.#options.acceptable(endpoint))) return false;
+    if (!relayed && !(this.#direct(peer) && this.#options.acceptable(endpoint))) return false;
     if (!peer.checks.take(now) || !this.#checks.take(now)) return false;
     if (!peer.keys.ready && !this.#secrets.take(now)) return false;
     if (!isGenuine(datagram, peer.keys.receiving.key)) return false;
@@ -189,6 +189,8 @@ export class ProbeEngine {
     const before = peer.way(endpoint)?.answeredAt ?? -Infinity;
     const first = peer.heardAt === -Infinity;
     if (!peer.answers(endpoint, id, now)) return;
+    // No stranger any more.
+    if (first) peer.nextWatchAt = now + WATCH;
     if (peer.tells(word, now)) {
       peer.nextAskAt = now + CONVERSE;
       this.#options.onNews();
@@ -202,7 +204,7 @@ export class ProbeEngine {
   /** Asks the endpoint in use when it is time; returns when that is next. */
   #watch(peer: PeerPaths, now: number): number {
     const { watch, relay, busy } = peer.target;
-    if (watch === undefined || !busy || !this.#options.direct) return Infinity;
+    if (watch === undefined || !busy || !this.#direct(peer)) return Infinity;
     if (now < peer.nextWatchAt) return peer.nextWatchAt;
     const { asked = 0, askedAt = -Infinity, rttMs = 0 } = peer.way(watch) ?? {};
     const speaks = peer.heardAt > -Infinity;
@@ -221,7 +223,7 @@ export class ProbeEngine {
     if (now < peer.nextAskAt) return peer.nextAskAt;
     for (const endpoint of peer.channels) {
       const straight = endpoint !== peer.target.relay;
-      if (!straight || this.#options.direct) this.#ask(peer, endpoint, now, false, telling);
+      if (!straight || this.#direct(peer)) this.#ask(peer, endpoint, now, false, telling);
     }
     const often = now - peer.newsAt < CONVERSE_FOR;
     return peer.nextAskAt = now + (often ? CONVERSE : CONVERSE_RARELY);
@@ -271,6 +273,11 @@ export class ProbeEngine {
     }
     burst.tries++;
     burst.nextAt = burst.startedAt + TRIES[burst.tries]!;
+  }
+
+  /** A relay of the VPC is reached straight by all. */
+  #direct({ target }: PeerPaths): boolean {
+    return this.#options.direct || target.alone === true;
   }
 
   #ask(peer: PeerPaths, endpoint: string, now: number, call: boolean, ask = false): void {

@@ -257,3 +257,63 @@ Deno.test("a thousand peers are searched little by little, and what is forgotten
   assert.equal(host.sent.length, before);
   assert.equal(host.engine.tick(), Infinity);
 });
+
+Deno.test("a relay that is the only way is silent after three seconds, also for who uses relays only", () => {
+  for (const direct of [true, false]) {
+    const world = new World();
+    const a = new Host(world, "203.0.113.1:1", direct), relay = new Host(world, "203.0.113.2:2");
+    world.hosts = [a, relay];
+    world.relayWorks = false;
+    relay.open = true;
+    relay.follow(a, { search: [] });
+    a.follow(relay, { search: [], watch: relay.endpoint, alone: true, busy: true });
+    world.run(5_000);
+    assert(a.engine.probed(relay.key)!.answered.has(relay.endpoint));
+    assert.equal(a.engine.probed(relay.key)!.silent.size, 0);
+    relay.deaf = true;
+    const died = world.now, news = a.news;
+    while (a.engine.probed(relay.key)!.silent.size === 0) {
+      assert(world.now - died < 4_500);
+      world.run(50);
+    }
+    assert(world.now - died > 2_800, `${world.now - died} ms`);
+    assert(a.news > news);
+    relay.deaf = false;
+    world.run(1_500);
+    assert.equal(a.engine.probed(relay.key)!.silent.size, 0);
+    assert.equal(relay.sent.filter(({ bytes }) => bytes[5] === 1).length, 0, "it asks nobody");
+  }
+});
+
+Deno.test("a host's word is heard with its answers, at once when it changes, and by whoever asks", () => {
+  const world = new World(), [a, b] = world.pair();
+  const word = (one: Host, other: Host) => one.engine.probed(other.key)?.told?.word;
+  a.follow(b, { search: [] });
+  b.follow(a, { search: [] });
+  world.run(2_000);
+  assert.equal(a.sent.length + b.sent.length, 0);
+  a.follow(b, { search: [], ask: true });
+  world.run(300);
+  assert.equal(word(a, b), 0);
+  const since = a.engine.probed(b.key)!.told!.since, news = a.news;
+  b.follow(a, { search: [], tell: 77 });
+  world.run(200); // three times through the relay: a question asks for a question
+  assert.equal(word(a, b), 77);
+  assert(a.engine.probed(b.key)!.told!.since > since);
+  assert(a.news > news);
+  // An old word that is sent again is none: it answers no question.
+  const old = b.sent.findLast(({ bytes }) => bytes[5] === 2)!.bytes;
+  b.follow(a, { search: [], tell: 78 });
+  world.run(200);
+  a.engine.receive(old, RELAY);
+  assert.equal(word(a, b), 78);
+  // It is asked for seldom while nothing changes, and not at all when it does not matter.
+  world.run(5_000);
+  const before = a.sent.length;
+  world.run(20_000);
+  assert(a.sent.length - before <= 5, `${a.sent.length - before} packets`);
+  a.follow(b, { search: [] });
+  const last = a.sent.length;
+  world.run(20_000);
+  assert.equal(a.sent.length, last);
+});

@@ -16,6 +16,8 @@ export interface PathTarget {
   watch?: string;
   /** The peer's loopback endpoint: the way through the relay. */
   relay?: string;
+  /** There is no other way to hear it, so none that could be a witness of its silence. */
+  alone?: boolean;
   /** Traffic flows: look more often. */
   busy: boolean;
   /** What the peer is told with each answer, 16 bits; 0 when left out. */
@@ -58,6 +60,8 @@ const SPEAKS_FOR = 15 * 60_000;
  * is up, and its answers are not lost in a slow process.
  */
 const SILENT_ASKED = 4, SILENT_FOR = 1_200;
+/** The same without another way: long enough for a process that is busy. */
+const ALONE_ASKED = 8, ALONE_FOR = 2_800;
 /** A verdict on what was last asked so long ago is none, ms. */
 const VERDICT_LIFE = 10_000;
 
@@ -224,12 +228,15 @@ export class PeerPaths {
   #silentWays(now: number): ReadonlyMap<string, number> {
     if (!this.#heard) return NONE;
     const silent = new Map<string, number>();
+    const { relay, alone } = this.target;
+    const [often, long] = alone ? [ALONE_ASKED, ALONE_FOR] : [SILENT_ASKED, SILENT_FOR];
     for (const [endpoint, { asked, askedSince, askedAt }] of this.#ways) {
-      if (endpoint === this.target.relay || asked < SILENT_ASKED) continue;
-      if (now - askedSince! < SILENT_FOR || now - askedAt! > VERDICT_LIFE) continue;
-      const elsewhere = [...this.#ways].some(([other, { heardAt = -Infinity }]) =>
-        other !== endpoint && heardAt > askedSince!
-      );
+      if (endpoint === relay || asked < often) continue;
+      if (now - askedSince! < long || now - askedAt! > VERDICT_LIFE) continue;
+      const elsewhere = alone ||
+        [...this.#ways].some(([other, { heardAt = -Infinity }]) =>
+          other !== endpoint && heardAt > askedSince!
+        );
       if (elsewhere) silent.set(endpoint, askedSince!);
     }
     return silent;
