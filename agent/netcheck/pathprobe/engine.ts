@@ -105,9 +105,9 @@ export class ProbeEngine {
         peer.nextBurstAt = Math.min(peer.nextBurstAt, now() + (fresh ? 0 : FIRST_PAUSE));
       }
       if (target.watch !== before.watch) peer.nextWatchAt = now();
-      if ((target.tell ?? 0) !== (before.tell ?? 0)) peer.toldAt = peer.newsAt = now();
-      if (target.ask && !before.ask) peer.newsAt = now();
-      if (peer.newsAt === now()) peer.nextAskAt = now();
+      const telling = (target.tell ?? 0) !== (before.tell ?? 0);
+      if (telling || (target.ask && !before.ask)) peer.newsAt = peer.nextAskAt = now();
+      if (telling) peer.toldAt = now();
     }
   }
 
