@@ -22,14 +22,17 @@ Deno.test("looking for a direct way loses no packet, in vain or not, and a dead 
 
   const ping = await pingOn(mesh, "a", "b", 10);
   await pause(7_000);
-  let vain = await peerOf(mesh, "a");
-  for (const end = Date.now() + 10_000; vain.paths === undefined && Date.now() < end;) {
+  // The host that calls is answered through the relay; the one that is called need not ask there.
+  const both = () => Promise.all([peerOf(mesh, "a"), peerOf(mesh, "b")]);
+  let vain = await both();
+  for (const end = Date.now() + 10_000; Date.now() < end; vain = await both()) {
+    if (vain.some(({ paths = [] }) => paths.length > 0)) break;
     await pause(100);
-    vain = await peerOf(mesh, "a");
   }
-  equal(vain.method, "via-derp-relay");
-  ok(vain.paths?.every(({ endpoint }) => endpoint.startsWith("127.")), JSON.stringify(vain.paths));
-  ok(vain.paths?.length === 1, "the peer answers through the relay");
+  const answered = vain.flatMap(({ paths = [] }) => paths.map(({ endpoint }) => endpoint));
+  ok(answered.length > 0, "nobody is answered through the relay");
+  ok(answered.every((endpoint) => endpoint.startsWith("127.")), answered.join());
+  for (const { method } of vain) equal(method, "via-derp-relay");
 
   await undeafen(lab);
   await Promise.all([

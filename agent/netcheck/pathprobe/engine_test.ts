@@ -287,6 +287,20 @@ Deno.test("a relay that is the only way is silent after three seconds, also for 
   }
 });
 
+Deno.test("a relay that does not know probes is asked seldom and never called silent", () => {
+  const world = new World();
+  const a = new Host(world, "203.0.113.1:1"), relay = new Host(world, "203.0.113.2:2");
+  world.hosts = [a, relay];
+  relay.deaf = true;
+  a.follow(relay, { search: [], watch: relay.endpoint, alone: true, busy: true });
+  for (let second = 0; second < 120; second++) {
+    world.run(1_000);
+    assert.equal(a.engine.probed(relay.key), undefined);
+  }
+  assert(a.sent.length > 2 && a.sent.length < 8, `${a.sent.length} packets`);
+  assert.equal(a.news, 0);
+});
+
 Deno.test("a host's word is heard with its answers, at once when it changes, and by whoever asks", () => {
   const world = new World(), [a, b] = world.pair();
   const word = (one: Host, other: Host) => one.engine.probed(other.key)?.told?.word;
