@@ -3,6 +3,7 @@
  * follow what its operator does to the public relays.
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
+import type { DevicePaths, RelayView } from "../control/api/types.ts";
 import { Lab } from "../scripts/lab/mod.ts";
 import { cannotMesh } from "../scripts/lab/support.ts";
 import { Mesh, type ServePrinted, taskArguments } from "../scripts/mesh/mod.ts";
@@ -24,6 +25,24 @@ async function operate(mesh: Mesh, printed: ServePrinted, ...words: string[]): P
   return stdout;
 }
 
+/** What the API tells the operator; `VPC` in the path is the operator's own. */
+async function ask<T>(mesh: Mesh, { password }: ServePrinted, path: string): Promise<T> {
+  const script = `
+    const origin = "https://control", form = new URLSearchParams({
+      grant_type: "password", client_id: "nexodus-cli", scope: "read:organizations read:users",
+      username: "admin", password: ${JSON.stringify(password)} });
+    const token = await (await fetch(origin + "/oauth/token", { method: "POST", body: form })).json();
+    const get = async (path) => (await fetch(origin + path, {
+      headers: { authorization: "Bearer " + token.access_token } })).json();
+    const { id } = await get("/api/users/me");
+    console.log(JSON.stringify(await get(${JSON.stringify(path)}.replace("VPC", id))));`;
+  const { code, stdout, stderr } = await mesh.lab.host("control").run([
+    ...[Deno.execPath(), "eval", "--unsafely-ignore-certificate-errors=control", script],
+  ], { env: { NO_COLOR: "1" } });
+  equal(code, 0, stderr);
+  return JSON.parse(stdout) as T;
+}
+
 /** Host of the relay that an agent is at home at, once it is logged in there. */
 async function homeOf(mesh: Mesh, agent: string): Promise<string | undefined> {
   const { relay } = await mesh.status(agent);
@@ -42,6 +61,19 @@ Deno.test("hosts join nexd serve by the printed line, meet at its relay, and lea
     equal(await homeOf(mesh, from), "control");
   }
   equal((await mesh.ping("a", "b", { count: 100, intervalMs: 10 })).received, 100);
+
+  // What they tell of it is what the dashboard shows.
+  await until("both to tell of their ways", 20_000, async () => {
+    const told = await ask<DevicePaths[]>(mesh, printed, `/api/vpcs/VPC/paths`);
+    return told.length === 2 &&
+      told.every(({ peers: [peer] }) =>
+        peer?.path === "relayed" && peer.healthy && peer.relay === "control" &&
+        peer.latency_ms !== undefined && peer.reason !== ""
+      );
+  });
+  const [seen] = await ask<RelayView[]>(mesh, printed, `/api/vpcs/VPC/relays`);
+  deepEqual([seen?.hostname, seen?.devices, seen?.home], ["control", 2, 2]);
+  ok(seen?.latency_ms !== undefined);
 
   const ca = `${lab.dir}/relay/ca.crt`;
   await operate(mesh, printed, "relay-region", "add", "--hostname", "relay", "--relay-ca", ca);

@@ -7,6 +7,7 @@ import type {
   AddDevice,
   Device,
   DeviceMetadata,
+  PathReport,
   RegKey,
   RelayRegion,
   UpdateDevice,
@@ -99,6 +100,8 @@ export interface Api {
     value: Record<string, unknown>,
     signal?: AbortSignal,
   ): Promise<DeviceMetadata>;
+  /** `PUT /api/devices/{id}/paths`; a control plane that is not ours refuses it. */
+  tellPaths(token: string, id: string, report: PathReport, signal: AbortSignal): Promise<void>;
   /** `POST /api/events`: the byte stream of events. Waits at most 30 s for the answer's head. */
   openWatch(
     token: string,
@@ -242,6 +245,16 @@ export class ApiClient implements Api {
   ): Promise<DeviceMetadata> {
     const path = `/api/devices/${encodeURIComponent(id)}/metadata/${encodeURIComponent(key)}`;
     return this.#call("PUT", path, token, { signal, body: value, parse: parseMetadata });
+  }
+
+  async tellPaths(
+    token: string,
+    id: string,
+    report: PathReport,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const path = `/api/devices/${encodeURIComponent(id)}/paths`;
+    await this.ask("PUT", path, { token, body: JSON.stringify(report), signal });
   }
 
   async openWatch(

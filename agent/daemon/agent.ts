@@ -9,11 +9,10 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { keyToBase64 } from "../../relay/derp/mod.ts";
-import { parseHostPort } from "../../relay/net/mod.ts";
 import { type ApiFailure, runWatch, type WatchState } from "../api/mod.ts";
 import { type AgentStatus, serveControl } from "../ctl/mod.ts";
 import { reasonOf } from "../errors.ts";
-import { UNDERLAY_MARK, type UnderlayServer } from "../host/mod.ts";
+import { UNDERLAY_MARK } from "../host/mod.ts";
 import {
   ControlLink,
   ensureStateDir,
@@ -24,11 +23,12 @@ import {
 } from "../onboarding/mod.ts";
 import { interfaceAddresses, SteadyClock } from "../peering/mod.ts";
 import type { DeviceConfig } from "../wireguard/mod.ts";
-import type { AgentConfig } from "./config.ts";
+import { type AgentConfig, serversOf } from "./config.ts";
 import type { Doors, RelayProxy } from "./doors.ts";
 import { HostRooms, Met, type Outcome, Reconciler, Rounds, Tunnel } from "./loop/mod.ts";
 import { Membership } from "./membership.ts";
 import { Outside } from "./outside/mod.ts";
+import { Reporter, reportOf } from "./report/mod.ts";
 import { Saver } from "./saver.ts";
 import { statusOf } from "./status.ts";
 import { Undo } from "./undo.ts";
@@ -71,6 +71,7 @@ export class Agent {
   #registrar: Registrar | undefined;
   readonly #rooms: HostRooms;
   readonly #met = new Met();
+  readonly #reporter: Reporter;
 
   constructor(config: AgentConfig, doors: Doors, times: Partial<AgentTimes> = {}) {
     this.#config = config;
@@ -96,6 +97,12 @@ export class Agent {
     });
     this.#membership = new Membership(config, () => this.#outside.facts);
     this.#rooms = new HostRooms(doors.rooms);
+    this.#reporter = new Reporter(doors.api, () =>
+      reportOf({
+        outcome: this.#outcome,
+        proxy: this.#proxy?.status(),
+        now: this.#clock.now(),
+      }));
     this.#tunnel = new Tunnel({
       open: doors.openDevice,
       config: () => this.#deviceConfig(),
@@ -140,8 +147,7 @@ export class Agent {
       control: this.#link.state,
       login: this.#registrar?.prompt,
       proxy: this.#proxy?.status(),
-      outcome: this.#reconciler?.outcome ??
-        { plans: [], skipped: [], stats: new Map(), relayReason: "" },
+      outcome: this.#outcome,
       error: this.#rounds.error,
       notes: this.#notes(),
       now: this.#doors.now(),
@@ -204,6 +210,7 @@ export class Agent {
       await this.#rooms.release();
     });
     undo.defer(() => this.#rooms.close());
+    undo.defer(() => this.#reporter.close());
     await this.#tunnel.start();
     onRunning(this.status());
 
@@ -222,6 +229,11 @@ export class Agent {
       stop.abort();
       await following;
     }
+  }
+
+  get #outcome(): Outcome {
+    return this.#reconciler?.outcome ??
+      { plans: [], skipped: [], stats: new Map(), relayReason: "" };
   }
 
   /** Follows the watch stream, on a new connection whenever this host has moved. */
@@ -243,7 +255,10 @@ export class Agent {
           this.#saver?.soon();
           this.wake();
         },
-        onState,
+        onState: (state) => {
+          if (state.state === "connected") this.#reporter.connected();
+          onState(state);
+        },
       });
       if (refusal !== undefined) return refusal;
     }
@@ -291,6 +306,7 @@ export class Agent {
     }
     log.info("registered as {ip} in VPC {vpc}", { ip: got, vpc: vpc.id });
     this.#outside.registered(onboarded.deviceToken, device);
+    this.#reporter.registered(onboarded.deviceToken, device.id);
     // Before the proxy is started: a first start asks no relay that it need not know.
     await this.#membership.learnRelays(this.#doors.api, onboarded.deviceToken);
     // At once: a crash right behind it must find what it needs to start without the control plane.
@@ -357,30 +373,18 @@ export class Agent {
       rooms: this.#rooms,
       paths: this.#outside.paths,
       networks: this.#doors.networks?.() ?? {},
-      host: { ...place!, servers: this.#servers() },
+      host: { ...place!, servers: serversOf(this.#config, this.#registrar?.servers ?? []) },
       crosses: this.#doors.crosses?.() ?? false,
       seenAt: this.#met.endpoints,
     });
     if (self!.relay) this.#meet(reconciler.outcome);
+    this.#reporter.passed();
     return reconciler.unsettled ? Math.min(SETTLING_INTERVAL, reconciler.due) : reconciler.due;
   }
 
   #meet({ plans, stats }: Outcome): void {
     const peers = new Set(plans.map(({ peer }) => peer.publicKey));
     if (this.#met.see(peers, stats.values())) this.#saver?.soon();
-  }
-
-  /** What must stay reachable outside the tunnel, beside relays. */
-  #servers(): UnderlayServer[] {
-    const { join, stunServers } = this.#config;
-    return [
-      { host: join.apiUrl.hostname, port: Number(join.apiUrl.port) || 443 },
-      ...(this.#registrar?.servers ?? []),
-      ...stunServers.map((text) => {
-        const { hostname, port } = parseHostPort(text, 3478);
-        return { host: hostname, port };
-      }),
-    ];
   }
 
   /** What a person should know of this host. */

@@ -3,8 +3,10 @@
  *
  * @module
  */
+import { parseHostPort } from "../../relay/net/mod.ts";
 import { socketPathOf } from "../ctl/mod.ts";
 import { usageError } from "../errors.ts";
+import type { UnderlayServer } from "../host/mod.ts";
 import { PUBLIC_RELAY } from "../options.ts";
 import { readHostPort, readSignIn, readText, type SignIn, type Values } from "../onboarding/mod.ts";
 import { readCaFile } from "../platform/mod.ts";
@@ -129,4 +131,19 @@ function ipv4(values: Values, name: string): string | undefined {
     );
   }
   return value;
+}
+
+/** What must stay reachable outside the tunnel, beside relays; `issuer`: where users sign in. */
+export function serversOf(
+  { join, stunServers }: Pick<AgentConfig, "join" | "stunServers">,
+  issuer: readonly UnderlayServer[],
+): UnderlayServer[] {
+  return [
+    { host: join.apiUrl.hostname, port: Number(join.apiUrl.port) || 443 },
+    ...issuer,
+    ...stunServers.map((text) => {
+      const { hostname, port } = parseHostPort(text, 3478);
+      return { host: hostname, port };
+    }),
+  ];
 }

@@ -1,0 +1,7 @@
+/**
+ * What this host tells the control plane of its ways to others, for people to look at.
+ *
+ * @module
+ */
+export { Reporter, type ReporterTimes } from "./reporter.ts";
+export { isNews, reportOf } from "./summary.ts";

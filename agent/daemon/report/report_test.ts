@@ -1,0 +1,174 @@
+import assert from "node:assert/strict";
+import type { PathReport } from "../../../control/api/types.ts";
+import { ApiFailure } from "../../api/mod.ts";
+import type { PeerPlan } from "../../peering/mod.ts";
+import { until } from "../../testing/wait.ts";
+import { isNews, Reporter, reportOf } from "./mod.ts";
+
+function plan(id: string, change: Partial<PeerPlan> = {}): PeerPlan {
+  return {
+    peer: {
+      ...{ id, hostname: id, publicKey: `key-${id}`, allowedIps: [], symmetric: false },
+      ...{ online: true, notes: [] },
+    },
+    ...{ method: "reflexive", code: "direct", reason: "both are cone NATs" },
+    ...{ endpoint: "192.0.2.1:1", allowedIps: [], keepaliveSeconds: 20, configured: true },
+    ...{ healthy: true, history: [] },
+    ...change,
+  } as PeerPlan;
+}
+
+const relay = { host: "r.example", port: 443, role: "home", state: "connected", rttMs: 12.34 };
+const proxy = {
+  relay,
+  relays: [relay, {
+    ...relay,
+    host: "s.example",
+    role: "idle",
+    rttMs: undefined,
+    error: "refused",
+  }],
+  peers: [{ publicKey: "key-c", relay: "s.example" }],
+} as unknown as Parameters<typeof reportOf>[0]["proxy"];
+
+Deno.test("a report tells each peer's way, its round trip, and the relays", () => {
+  const plans = [
+    plan("b", { method: "via-derp-relay", endpoint: "127.0.0.3:1", reason: "a\nNAT\u001b" }),
+    plan("a"),
+    plan("c", { method: "via-derp-relay", endpoint: "127.0.0.4:1", healthy: false }),
+    plan("d", { method: "none", healthy: false }),
+    { ...plan("gone", { healthy: false }), peer: { ...plan("gone").peer, online: false } },
+  ];
+  const probed = new Map([
+    ["key-a", { speaks: true, answered: new Map([["192.0.2.9:9", { at: 900, rttMs: 1.26 }]]) }],
+    ["key-b", { speaks: true, answered: new Map([["127.0.0.3:1", { at: -400_000, rttMs: 5 }]]) }],
+    ["key-c", { speaks: true, answered: new Map([["127.0.0.4:1", { at: 1000, rttMs: 30 }]]) }],
+  ]);
+  // Where packets really come from counts before what is published.
+  const stats = new Map([["key-a", { endpoint: "192.0.2.9:9", rxBytes: 1, txBytes: 1 }]]);
+  const outcome = { plans, stats, probed } as unknown as Parameters<typeof reportOf>[0]["outcome"];
+  assert.deepEqual(reportOf({ outcome, proxy, now: 1000 }), {
+    peers: [
+      {
+        ...{ device_id: "a", path: "direct", healthy: true, reason: "both are cone NATs" },
+        latency_ms: 1.3,
+      },
+      { device_id: "b", path: "relayed", healthy: true, reason: "a NAT", relay: "r.example" },
+      {
+        ...{ device_id: "c", path: "relayed", healthy: false, reason: "both are cone NATs" },
+        ...{ relay: "s.example", latency_ms: 30 },
+      },
+      { device_id: "d", path: "none", healthy: false, reason: "both are cone NATs" },
+    ],
+    more: 0,
+    relays: [
+      { hostname: "r.example", port: 443, home: true, latency_ms: 12.3 },
+      { hostname: "s.example", port: 443, home: false, error: "refused" },
+    ],
+  });
+});
+
+Deno.test("a report of a thousand peers is made in milliseconds, and has those that are used", () => {
+  const plans = Array.from({ length: 1000 }, (_, i) => plan(`p${i}`, { healthy: i % 2 === 0 }));
+  const stats = new Map(plans.map(({ peer: { publicKey } }, i) => [
+    publicKey,
+    { rxBytes: i < 20 ? 10 ** 9 : 0, txBytes: 0 },
+  ]));
+  const outcome = { plans, stats } as unknown as Parameters<typeof reportOf>[0]["outcome"];
+  const began = performance.now();
+  const report = reportOf({ outcome, proxy: undefined, now: 0 });
+  assert.ok(performance.now() - began < 100, "it takes too long");
+  assert.deepEqual([report.peers.length, report.more], [128, 872]);
+  assert.ok(report.peers.every(({ healthy }) => healthy));
+  for (let i = 0; i < 20; i += 2) {
+    assert.ok(report.peers.some(({ device_id }) => device_id === `p${i}`), `p${i} is left out`);
+  }
+  assert.ok(!isNews(report, reportOf({ outcome, proxy: undefined, now: 0 })));
+});
+
+Deno.test("a report is news when a way or a round trip is another one", () => {
+  const peer = {
+    device_id: "a",
+    path: "direct" as const,
+    healthy: true,
+    reason: "r",
+    latency_ms: 40,
+  };
+  const report = (change = {}, more = 0): PathReport => ({
+    peers: [{ ...peer, ...change }],
+    more,
+    relays: [],
+  });
+  assert.ok(isNews(report(), undefined));
+  const same: PathReport[] = [report(), report({ latency_ms: 50 }), report({ latency_ms: 30 })];
+  for (const one of same) assert.ok(!isNews(one, report()), JSON.stringify(one));
+  const others: PathReport[] = [
+    report({ latency_ms: 60 }),
+    report({ latency_ms: undefined }),
+    report({ path: "relayed" }),
+    report({ healthy: false }),
+    report({}, 1),
+    { ...report(), peers: [] },
+  ];
+  for (const one of others) assert.ok(isNews(one, report()), JSON.stringify(one));
+});
+
+/** A reporter with a control plane that does as it is told. */
+function bench(answer: () => Promise<void> = () => Promise.resolve()) {
+  const sent: PathReport[] = [];
+  const now: { report: PathReport } = { report: { peers: [], more: 0, relays: [] } };
+  const reporter = new Reporter(
+    {
+      tellPaths: async (_token, _id, report) => {
+        sent.push(report);
+        await answer();
+      },
+    },
+    () => now.report,
+    { settle: 1, every: 30, retry: 40 },
+  );
+  return { sent, now, reporter };
+}
+
+Deno.test("a reporter tells once, again after a new stream, and what is new not at once", async () => {
+  const { sent, now, reporter } = bench();
+  try {
+    reporter.passed();
+    reporter.registered("DT:a", "a");
+    reporter.passed();
+    await until(() => sent.length === 1, "the first report");
+    const began = performance.now();
+    now.report = { ...now.report, more: 1 };
+    reporter.passed();
+    await until(() => sent.length === 2, "what is new");
+    assert.ok(performance.now() - began > 15, "it came at once");
+    reporter.passed();
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    assert.equal(sent.length, 2, "the same is told twice");
+    reporter.connected();
+    reporter.passed();
+    await until(() => sent.length === 3, "after a new stream");
+  } finally {
+    reporter.close();
+  }
+});
+
+Deno.test("a reporter leaves a control plane alone that does not know of paths, and retries one that fails", async () => {
+  let status = 503;
+  const fail = () => Promise.reject(new ApiFailure("no", { kind: "status", status }));
+  const { sent, reporter } = bench(fail);
+  try {
+    reporter.registered("DT:a", "a");
+    reporter.passed();
+    await until(() => sent.length === 1, "the first try");
+    status = 404;
+    await until(() => (reporter.passed(), sent.length === 2), "the second");
+    for (let i = 0; i < 5; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      reporter.passed();
+    }
+    assert.equal(sent.length, 2, "it asks again");
+  } finally {
+    reporter.close();
+  }
+});
