@@ -289,7 +289,9 @@ Deno.test("install runs a service by systemctl, shows what it does, and uninstal
     ok(!(await run("install", ...settings, "--dry-run")).includes("RK:"));
     await run("install", ...settings, "--mode", "router", "--advertise-cidr", "10.1.0.0/16");
     const unit = await Deno.readTextFile(`${dir}/etc/systemd/system/nexd.service`);
-    match(unit, /^ExecStart=\S*deno run --no-prompt -A \S+main\.ts router$/m);
+    match(unit, /^ExecStart=\S*deno run (\S+) --no-prompt -A \S+main\.ts router$/m);
+    const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../deno.json", import.meta.url)));
+    equal(/^ExecStart=\S+ run (\S+)/m.exec(unit)![1], /^deno run (\S+)/.exec(tasks.agent)![1]);
     deepEqual((await Deno.readTextFile(`${dir}/etc/nexd/nexd.env`)).trim().split("\n").slice(1), [
       'NEXD_REG_KEY="https://control.example#RK:secret"',
       'NEXD_RELAY_ONLY="true"',

@@ -1,8 +1,8 @@
-import { equal, ok } from "node:assert/strict";
+import { equal, match, ok } from "node:assert/strict";
 import type { PeerStatus } from "../agent/ctl/mod.ts";
 import { Lab } from "../scripts/lab/mod.ts";
 import { cannotMesh } from "../scripts/lab/support.ts";
-import { Mesh } from "../scripts/mesh/mod.ts";
+import { Mesh, taskArguments } from "../scripts/mesh/mod.ts";
 import { deafen, giveIpv6, onRouter, renat, undeafen } from "./nat_support.ts";
 import { inMesh, pause, pingOn } from "./support.ts";
 
@@ -34,11 +34,22 @@ Deno.test("looking for a direct way loses no packet, in vain or not, and a dead 
   ok(answered.every((endpoint) => endpoint.startsWith("127.")), answered.join());
   for (const { method } of vain) equal(method, "via-derp-relay");
 
+  // What a person sees of it.
+  const seen = lab.host("a").run([
+    ...[Deno.execPath(), ...taskArguments("agent"), "ping", "b", "--until-direct", "-c", "0"],
+    ...["--interval", "200", "--unix-socket", mesh.socketOf("a")],
+  ], { env: { NO_COLOR: "1" }, timeoutMs: 40_000 });
+  await pause(2_000); // it has said how it is before
   await undeafen(lab);
   await Promise.all([
     mesh.waitForPath("a", "b", "reflexive", 30_000),
     mesh.waitForPath("b", "a", "reflexive", 30_000),
   ]);
+  const { code, stdout } = await seen;
+  equal(code, 0, stdout);
+  match(stdout, /^b \(100\.\S+\): [\d.]+ ms via DERP relay relay$/m);
+  match(stdout, /^-- path changed: via-derp-relay -> reflexive: \S/m);
+  match(stdout, /^b \(100\.\S+\): [\d.]+ ms via [\d.]+:\d+ \(reflexive\)\n\d+ of \d+ answered/m);
   await pause(1_000);
   const { received, lost } = await ping.stop();
   equal(lost, 0, `${lost} of ${received + lost} pings lost`);

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { agentFindings } from "./agent.ts";
 import { examine, type NetworkReport, type Patient } from "./mod.ts";
-import { judge } from "./network.ts";
+import { encodeBindingResponse, parseBindingRequest } from "../../relay/stun/mod.ts";
+import { judge, measureNetwork } from "./network.ts";
 import { networkFindings } from "./outside.ts";
 import { findCaptivePortal, lookAtRelay } from "./relay.ts";
 import type { System } from "./system.ts";
@@ -304,4 +305,33 @@ Deno.test("a captive portal is somebody who answers in the relay's place", async
   assert.equal((await findCaptivePortal("127.0.0.1", port)).found, "unknown");
   const report = await lookAtRelay({ host: "127.0.0.1", port }, []);
   assert.match(report.error!, /refused/i);
+});
+
+Deno.test("the network's part waits for every STUN server, to tell how far each is", async () => {
+  const stun = (delay: number) => {
+    const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+    (async () => {
+      for await (const [datagram, from] of socket) {
+        const id = parseBindingRequest(datagram);
+        if (id === undefined) continue;
+        const answer = encodeBindingResponse(id, { address: "203.0.113.5", port: 1000 });
+        setTimeout(() => socket.send(answer, from).catch(() => {}), delay);
+      }
+    })();
+    return socket;
+  };
+  const servers = [0, 0, 300].map(stun);
+  try {
+    const report = await measureNetwork({
+      stunServers: servers.map(({ addr }) => `127.0.0.1:${(addr as Deno.NetAddr).port}`),
+      relays: [],
+      relayCaCerts: [],
+    });
+    assert.equal(report.stun.length, 3);
+    assert(report.stun.every(({ rtt_ms }) => rtt_ms! > 0), JSON.stringify(report.stun));
+    assert(report.stun[2]!.rtt_ms! >= 290);
+    assert.equal(report.nat, "cone");
+  } finally {
+    for (const socket of servers) socket.close();
+  }
 });

@@ -68,7 +68,7 @@ interface StunAnswers {
 async function askStun(servers: readonly string[]): Promise<StunAnswers> {
   if (servers.length === 0) return { servers: [], errors: [] };
   try {
-    return await probe({ port: 0, servers: [...servers], timeoutMs: STUN_LIMIT });
+    return await probe({ port: 0, servers: [...servers], timeoutMs: STUN_LIMIT, every: true });
   } catch (error) {
     return { servers: [], errors: [(error as Error).message] };
   }
