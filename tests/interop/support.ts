@@ -95,6 +95,7 @@ export interface Device {
   id: string;
   hostname: string;
   public_key: string;
+  online: boolean;
   symmetric_nat: boolean;
   endpoints: { source: string; address: string }[];
   ipv4_tunnel_ips: { address: string }[];
