@@ -16,12 +16,16 @@ function uuidText(emptyToo: boolean) {
       ? "invalid UUID format"
       : `invalid UUID length: ${text.length}`;
     context.addIssue({ code: "custom", message, params: { json: true } });
-  }).transform((text) => text.toLowerCase()).openapi({ type: "string", format: "uuid" });
+  }).transform((text) => text.toLowerCase()).openapi(
+    emptyToo
+      ? { type: "string", maxLength: 36, description: "A UUID, or empty for none" }
+      : { type: "string", format: "uuid" },
+  );
 }
 
 /** \P{Cc}, as programs that make requests of the description can read it as well. */
 // deno-lint-ignore no-control-regex -- it is about these
-const NO_CONTROLS = /^[^\x00-\x1f\x7f-\x9f]*$/u;
+const NO_CONTROLS = /^[^\x00-\x1f\x7f-\x9f]*$/;
 
 /** A line of text, at most `max` characters: people read it in terminals, so nothing that controls one. */
 export function text(max: number): z.ZodType<string> {

@@ -19,6 +19,10 @@ const RESPONSES = {
   MayNot: { description: "The credential may not: its kind, or its scopes" },
   TooSlow: { description: "The body took longer than 10 s", content: PROBLEM },
   TooLarge: { description: "The body is larger than 1 MiB", content: PROBLEM },
+  LongHead: {
+    description: "The path, the query or the headers are larger than 16 KiB",
+    content: { "text/plain": { schema: { type: "string" } } },
+  },
   TooMany: { description: "Too many requests", headers: RETRY_AFTER, content: PROBLEM },
   Unavailable: {
     description: "The database cannot be used; nothing was changed",
@@ -38,6 +42,7 @@ function answersOf(
     ...(secured ? [["401", "NoCredential"], ["403", "MayNot"]] as const : []),
     ...(requestBody ? [["408", "TooSlow"], ["413", "TooLarge"]] as const : []),
     ["429", "TooMany"],
+    ["431", "LongHead"],
     ["503", "Unavailable"],
   ];
 }

@@ -43,8 +43,9 @@ const DESCRIPTION =
   `or a device's token (\`DT:…\`) goes into the header \`Authorization: Bearer …\`. Lists with the ` +
   `parameter \`range\` tell their whole length in \`X-Total-Count\`. Besides the answers that are ` +
   `shown with each route there are 401 without a usable credential, 403 for one that may not, 400 for ` +
-  `what cannot be read, 408 and 413 for a body that takes above 10 s or 1 MiB, 429 with \`Retry-After\` for too many requests, and 503 with the same while ` +
-  `the database cannot be used.`;
+  `what cannot be read, 408 and 413 for a body that takes above 10 s or 1 MiB, 431 for more than ` +
+  `16 KiB before the body, 429 with \`Retry-After\` for too many requests, and 503 with the same ` +
+  `while the database cannot be used.`;
 
 /** The document of all routes that the application has by now. */
 export function openApiDocument(app: App): Document {

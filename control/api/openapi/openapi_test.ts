@@ -44,3 +44,16 @@ Deno.test("the description says which routes need a credential, and whose schema
   const names = body.paths["/api/devices"].get.parameters.map(({ name }: { name: string }) => name);
   assert.deepEqual(names, ["sort", "filter", "range"]);
 });
+
+Deno.test("the description has patterns as JSON Schema writes them, without flags or slashes", async () => {
+  await using control = await TestControl.start();
+  const { body } = await control.call("GET", "/openapi/doc.json");
+  const patterns = [...JSON.stringify(body).matchAll(/"pattern":("(?:[^"\\]|\\.)*")/g)]
+    .map(([, text]) => new RegExp(JSON.parse(text!), "u"));
+  assert.ok(patterns.length > 3);
+  const { description } = body.components.schemas.UpdateVpc.properties;
+  const line = new RegExp(description.pattern, "u");
+  assert.deepEqual(["two words, é 🐈", "", "two\nlines", "\x9b"].map((text) => line.test(text)), [
+    ...[true, true, false, false],
+  ]);
+});
