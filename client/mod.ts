@@ -5,8 +5,9 @@
  * @module
  */
 import type { Transport } from "../agent/api/mod.ts";
+import { askSecret } from "../agent/onboarding/mod.ts";
 import { Calls } from "./calls.ts";
-import { COMMANDS } from "./commands/mod.ts";
+import { COMMANDS, type Secrets } from "./commands/mod.ts";
 import { usageError } from "./errors.ts";
 import { type Format, render } from "./output/mod.ts";
 import { Account } from "./session/mod.ts";
@@ -30,6 +31,8 @@ export interface ClientContext {
   interactive?: boolean;
   /** Another transport, for tests. */
   transport?: Transport;
+  /** Other places that passwords come from, for tests. */
+  secrets?: Secrets;
 }
 
 /**
@@ -54,7 +57,11 @@ export async function runClient(
   });
   try {
     const calls = new Calls(account, signal);
-    const result = await COMMANDS[path]!({ flags, calls, account });
+    const secrets = context.secrets ?? {
+      ask: (label, remedy) => askSecret(label, remedy, signal),
+      lines: readLines,
+    };
+    const result = await COMMANDS[path]!({ flags, calls, account, secrets });
     const text = await render(result, {
       ...{ format, full: flags.on("full"), columns: context.columns },
     });
@@ -75,4 +82,17 @@ function formatOf(values: Values, json: boolean): Format {
 
 function tell(line: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
+}
+
+/** The first lines of standard input, which is at most 8 KiB. */
+async function readLines(count: number): Promise<string[]> {
+  let text = "";
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(1024);
+  while (text.split("\n").length <= count && text.length < 8192) {
+    const n = await Deno.stdin.read(buffer);
+    if (n === null) break;
+    text += decoder.decode(buffer.subarray(0, n), { stream: true });
+  }
+  return text.split(/\r?\n/).slice(0, count);
 }

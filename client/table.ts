@@ -43,6 +43,30 @@ const NETWORK: OptionSpec = idOption("service-network-id", "the service network"
 const KEY: OptionSpec = textOption("key", "name of the entry");
 const DESCRIPTION: OptionSpec = textOption("description", "what it is for");
 
+const ACCOUNT: OptionSpec = textOption("account", "the account, by user name or id", "NAME");
+const ACCOUNT_FIELDS = [
+  textOption("full-name", "the person's name", "NAME"),
+  textOption("email", "invitations to this address are the person's", "ADDRESS"),
+  {
+    ...textOption("operator", "whether it runs this control plane", "yes|no"),
+    choices: ["yes", "no"],
+  },
+];
+const PASSWORD_FROM: OptionSpec[] = [
+  {
+    name: "ask",
+    kind: "boolean",
+    default: false,
+    help: "ask for the password on the terminal; for your own that is so anyway",
+  },
+  {
+    name: "password-stdin",
+    kind: "boolean",
+    default: false,
+    help: "read the password from standard input; for your own the old one, then the new one",
+  },
+];
+
 const RELAY_REGION: OptionSpec = {
   ...textOption("relay-region", "the relay, by its name, host or id", "NAME"),
 };
@@ -190,7 +214,36 @@ export const CLIENT_COMMANDS: ClientCommandSpec[] = [
   command("user logout", "end that session (nexd logout takes this host out of its VPC)", []),
   command("user get-current", "show who you are", [FULL]),
   command("user list", "list the users that you may see", [FULL]),
-  command("user delete", "delete your account and all that is only yours", [USER, FULL]),
+  command("user delete", "delete yourself and all that is only yours, or an account (operator)", [
+    USER,
+    textOption("account", "an account of this control plane, with its devices", "NAME"),
+    FULL,
+  ]),
+  command("user accounts", "list who can sign in (for the operator)", [FULL]),
+  command("user create", "make an account, whose password is shown once (for the operator)", [
+    textOption("name", "the user name to sign in with", "NAME"),
+    ...ACCOUNT_FIELDS,
+    ...PASSWORD_FROM,
+    FULL,
+  ]),
+  command("user update", "change an account (for the operator)", [
+    ACCOUNT,
+    ...ACCOUNT_FIELDS,
+    FULL,
+  ]),
+  command("user disable", "end an account's sessions, and let it sign in no more (operator)", [
+    ACCOUNT,
+    FULL,
+  ]),
+  command("user enable", "let a disabled account sign in again (for the operator)", [
+    ACCOUNT,
+    FULL,
+  ]),
+  command("user passwd", "change your password, or give an account another one (operator)", [
+    textOption("account", "an account of this control plane; otherwise your own", "NAME"),
+    ...PASSWORD_FROM,
+    FULL,
+  ]),
   command("user remove-user", "take a user out of an organization", [
     USER,
     ORGANIZATION(),

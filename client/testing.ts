@@ -46,6 +46,8 @@ export class TestUser {
   /** Called for each of them. */
   onTold: (line: string) => void = () => {};
   interactive = false;
+  /** What is typed when a password is asked for, and what standard input holds. */
+  typed: string[] = [];
   columns = 80;
 
   constructor(readonly app: Answering, readonly flags: readonly string[] = []) {}
@@ -91,6 +93,10 @@ export class TestUser {
         this.onTold(line);
       },
       interactive: this.interactive,
+      secrets: {
+        ask: () => Promise.resolve(this.typed.shift() ?? ""),
+        lines: (count) => Promise.resolve(this.typed.splice(0, count)),
+      },
       transport: this.#transport(),
     });
     return printed.join("\n");

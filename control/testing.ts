@@ -109,11 +109,17 @@ export class TestControl {
   /** Makes the user who runs this control plane. */
   async addOperator(username: string, token: string): Promise<string> {
     const { db } = this.store;
-    const subject = await this.addAccount(username, crypto.randomUUID());
+    const subject = await this.addClosedAccount(username);
     const id = await this.addUser(username, token);
     await db.updateTable("accounts").set({ operator: 1 }).where("id", "=", subject).execute();
     await db.updateTable("users").set({ subject }).where("id", "=", id).execute();
     return id;
+  }
+
+  /** Makes an account that no password opens. */
+  async addClosedAccount(username: string): Promise<string> {
+    const account = { username, passwordHash: "" };
+    return (await this.store.write((write) => createAccount(write, account))).id;
   }
 
   /** Makes an account that signs in with a password; its user is made when it is first seen. */

@@ -38,13 +38,27 @@ export async function askPassword(
   terminal: Terminal = OWN,
 ): Promise<string> {
   const name = cleanText(username, 64);
-  const missing = () =>
-    usageError(
-      `The password of user ${name} is missing; give --password, set NEXD_PASSWORD, or start nexd ` +
-        "on a terminal to be asked for it",
-    );
+  const remedy =
+    `The password of user ${name} is missing; give --password, set NEXD_PASSWORD, or start nexd ` +
+    "on a terminal to be asked for it";
+  return await askSecret(`Password of ${name}`, remedy, signal, terminal);
+}
+
+/**
+ * Asks the person at the terminal for anything that is not shown.
+ *
+ * @param remedy the sentence of the error when there is no terminal, or the person gave up
+ * @throws {AgentError} exit code 2
+ */
+export async function askSecret(
+  label: string,
+  remedy: string,
+  signal: AbortSignal,
+  terminal: Terminal = OWN,
+): Promise<string> {
+  const missing = () => usageError(remedy);
   if (!terminal.isTerminal()) throw missing();
-  terminal.write(`Password of ${name}: `);
+  terminal.write(`${label}: `);
   terminal.setRaw(true);
   const bytes: number[] = [];
   const buffer = new Uint8Array(256);

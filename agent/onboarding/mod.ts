@@ -4,7 +4,7 @@
  *
  * @module
  */
-export { askPassword } from "./ask_password.ts";
+export { askPassword, askSecret } from "./ask_password.ts";
 export { ControlLink, type ControlState } from "./control_link.ts";
 export {
   type Credential,

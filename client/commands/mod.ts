@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { ACCOUNT_COMMANDS } from "./accounts.ts";
 import { DEVICE_COMMANDS } from "./devices.ts";
 import { ORGANIZATION_COMMANDS } from "./organizations.ts";
 import { REG_KEY_COMMANDS } from "./reg_keys.ts";
@@ -12,6 +13,8 @@ import type { Command } from "./types.ts";
 import { USER_COMMANDS } from "./users.ts";
 import { VPC_COMMANDS } from "./vpcs.ts";
 
+export type { Secrets } from "./types.ts";
+
 /** All of them. */
 export const COMMANDS: Readonly<Record<string, Command>> = {
   ...DEVICE_COMMANDS,
@@ -20,5 +23,6 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   ...SECURITY_GROUP_COMMANDS,
   ...ORGANIZATION_COMMANDS,
   ...USER_COMMANDS,
+  ...ACCOUNT_COMMANDS,
   ...RELAY_REGION_COMMANDS,
 };

@@ -4,6 +4,7 @@
  * @module
  */
 import { usageError } from "../errors.ts";
+import { parseJson } from "../output/mod.ts";
 import { type Command, present } from "./types.ts";
 import { INVITATION, MEMBER, ORGANIZATION } from "./views.ts";
 
@@ -60,7 +61,15 @@ export const ORGANIZATION_COMMANDS: Record<string, Command> = {
       user_id: user,
       roles,
     });
-    return { text: await calls.post("/api/invitations", body), view: INVITATION };
+    const text = await calls.post("/api/invitations", body);
+    const { link } = parseJson(text) as { link?: unknown };
+    return {
+      text,
+      view: INVITATION,
+      ...(typeof link === "string"
+        ? { done: `Nobody here has this address; give the person this link, good once:\n  ${link}` }
+        : {}),
+    };
   },
   "invitation delete": async ({ flags, calls }) => ({
     text: await calls.delete(`/api/invitations/${flags.requiredId("inv-id")}`),

@@ -13,6 +13,15 @@ export interface Input {
   flags: Flags;
   calls: Calls;
   account: Account;
+  secrets: Secrets;
+}
+
+/** Where passwords come from that are no flags. */
+export interface Secrets {
+  /** What a person types, unseen; `remedy` is the sentence where nobody can. */
+  ask(label: string, remedy: string): Promise<string>;
+  /** So many lines of standard input. */
+  lines(count: number): Promise<string[]>;
 }
 
 /** What it answers. */

@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { usageError } from "../errors.ts";
 import { jsonText } from "../output/mod.ts";
+import { accountPath } from "./accounts.ts";
 import type { Command } from "./types.ts";
 import { USER } from "./views.ts";
 
@@ -38,11 +40,19 @@ export const USER_COMMANDS: Record<string, Command> = {
   },
   "user get-current": async ({ calls }) => ({ text: await calls.get("/api/users/me"), view: USER }),
   "user list": async ({ calls }) => ({ text: await calls.get("/api/users"), view: USER }),
-  "user delete": async ({ flags, calls }) => ({
-    text: await calls.delete(`/api/users/${flags.requiredId("user-id")}`),
-    view: USER,
-    done: "successfully deleted",
-  }),
+  "user delete": async ({ flags, calls }) => {
+    const named = flags.filled("account");
+    if (named !== undefined && flags.id("user-id") !== undefined) {
+      throw usageError("--account and --user-id contradict each other; leave one out");
+    }
+    return {
+      text: named === undefined
+        ? await calls.delete(`/api/users/${flags.requiredId("user-id")}`)
+        : await calls.delete(await accountPath(calls, named)),
+      view: USER,
+      done: "successfully deleted",
+    };
+  },
   "user remove-user": async ({ flags, calls }) => {
     const user = flags.requiredId("user-id");
     const organization = flags.requiredId("organization-id");

@@ -152,6 +152,23 @@ export const USER: View = [
   field("FULL NAME", "full_name", true),
 ];
 
+export const ACCOUNT: View = [
+  field("ACCOUNT ID", "id", true),
+  free("USER NAME", "username"),
+  free("FULL NAME", "full_name"),
+  free("EMAIL", "email"),
+  {
+    title: "STATE",
+    of: ({ disabled, operator }) =>
+      disabled === true ? "disabled" : operator === true ? "operator" : "in use",
+  },
+  field("USER ID", "user_id", true),
+  more("SINCE", (row) => time(row.created_at)),
+];
+
+/** With a password that was made. */
+export const ACCOUNT_MADE: View = [field("USER NAME", "username"), field("PASSWORD", "password")];
+
 export const SERVICE_NETWORK: View = [
   field("SERVICE NETWORK ID", "id"),
   field("ORGANIZATION ID", "organization_id", true),

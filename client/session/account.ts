@@ -126,6 +126,13 @@ export class Account {
     return { ...(username === undefined ? {} : { username }), ended };
   }
 
+  /** Goes on with the tokens of another session, which this one gave way to. */
+  async adopt(token: OidcToken): Promise<void> {
+    if (this.#kept === undefined) return;
+    this.#kept = { ...this.#kept, token };
+    await this.#file.keep(this.#kept);
+  }
+
   /** Who signed in, where that is known. */
   get username(): string | undefined {
     return this.#kept?.username;

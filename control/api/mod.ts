@@ -11,6 +11,7 @@ import { dashboardRoutes } from "../dashboard/mod.ts";
 import { type App, type Env, noRoute, Problem, unavailableFor } from "../http/mod.ts";
 import { unavailable } from "../store/mod.ts";
 import type { ApiDeps } from "./context.ts";
+import { accountRoutes } from "./routes/accounts.ts";
 import { deviceMetadataRoutes } from "./routes/device_metadata.ts";
 import { deviceRoutes } from "./routes/devices.ts";
 import { eventRoutes } from "./routes/events.ts";
@@ -64,6 +65,7 @@ export function createApp(deps: ApiDeps): App {
   deps.issuer?.routes(app);
   dashboardRoutes(app);
   userRoutes(app, deps);
+  accountRoutes(app, deps);
   organizationRoutes(app, deps);
   invitationRoutes(app, deps);
   regKeyRoutes(app, deps);

@@ -14,7 +14,7 @@ export interface Refusal {
  */
 export type UserAuthenticator = (
   bearer: string,
-) => Promise<{ userId: string; scopes?: readonly string[] } | undefined>;
+) => Promise<{ userId: string; scopes?: readonly string[]; operator?: boolean } | undefined>;
 
 /** Longest token of a user, in characters: ours are under a thousand. */
 const MAX_USER_TOKEN = 8192;
@@ -39,8 +39,8 @@ export async function authenticate(
   if (token.length > MAX_USER_TOKEN) return { refused: "malformed" };
   const user = await deps.users?.(token);
   if (!user) return { refused: "invalid-token" };
-  const { userId: ownerId, scopes } = user;
-  return { kind: "user", ownerId, ...(scopes === undefined ? {} : { scopes }) };
+  const { userId: ownerId, ...rest } = user;
+  return { kind: "user", ownerId, ...rest };
 }
 
 async function regKey(token: string, store: Store, now: number): Promise<Principal | Refusal> {
@@ -51,7 +51,16 @@ async function regKey(token: string, store: Store, now: number): Promise<Princip
   if (row.expires_at !== null && Date.parse(row.expires_at) <= now) {
     return { refused: "reg-key", reason: `the registration key expired at ${row.expires_at}` };
   }
+  if (await isDisabled(store, row.owner_id)) {
+    return { refused: "reg-key", reason: "the account of its owner is disabled" };
+  }
   return { kind: "reg-key", ownerId: row.owner_id, regKey: row, token };
+}
+
+async function isDisabled({ db }: Store, userId: string): Promise<boolean> {
+  const row = await db.selectFrom("users").innerJoin("accounts", "accounts.id", "users.subject")
+    .select("accounts.disabled").where("users.id", "=", userId).executeTakeFirst();
+  return row?.disabled === 1;
 }
 
 async function device(token: string, store: Store): Promise<Principal | Refusal> {

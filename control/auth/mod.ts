@@ -4,6 +4,7 @@
  * @module
  */
 export { authenticate, type Refusal, type UserAuthenticator } from "./authenticate.ts";
+export { isOperator } from "./operator.ts";
 export { hashPassword, verifyPassword } from "./password.ts";
 export { confinedTo, mayChange, mayHaveToken, type Principal } from "./principal.ts";
 export { verdict } from "./scope.ts";

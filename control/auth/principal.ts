@@ -5,7 +5,13 @@ export type Principal =
   | { kind: "reg-key"; ownerId: string; regKey: RegKeyRow; token: string }
   | { kind: "device"; ownerId: string; device: DeviceRow }
   /** `scopes`: what the user's token may do, where it is limited to that. */
-  | { kind: "user"; ownerId: string; scopes?: readonly string[] };
+  | {
+    kind: "user";
+    ownerId: string;
+    scopes?: readonly string[];
+    /** Whether another issuer's user runs this control plane; of our own the account tells. */
+    operator?: boolean;
+  };
 
 /**
  * The one VPC that a caller is confined to, or undefined for all VPCs of its owner. A registration

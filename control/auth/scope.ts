@@ -20,6 +20,7 @@ const RESOURCES: ReadonlyMap<string, string | null> = new Map([
   ["devices", "devices"],
   ["sites", "devices"],
   ["users", "users"],
+  ["accounts", "users"],
   ["relay-regions", "organizations"],
   ["fflags", null],
   ["events", null],

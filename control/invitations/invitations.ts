@@ -1,6 +1,7 @@
+import { randomBytes } from "node:crypto";
 import type { SelectQueryBuilder } from "kysely";
 import type { AddInvitation, Invitation } from "../api/types.ts";
-import type { Principal } from "../auth/mod.ts";
+import { hashToken, type Principal } from "../auth/mod.ts";
 import { conflict, fieldInvalid, fieldMissing, notFound, Problem } from "../http/mod.ts";
 import { ownedOrganization, type Role, roleMark, ROLES } from "../organizations/mod.ts";
 import type { InvitationRow, Reader, Store, Tables } from "../store/mod.ts";
@@ -9,6 +10,8 @@ import type { InvitationRow, Reader, Store, Tables } from "../store/mod.ts";
 const LIFE = 7 * 24 * 3600 * 1000;
 /** Most invitations that wait in one organization: an owner could fill the table with them. */
 const MAX_WAITING = 1000;
+/** Longest code of a link that is looked at, in characters. */
+const MAX_CODE = 64;
 
 /** An invitation with what it leads to and whom it comes from. */
 interface InvitationView extends InvitationRow {
@@ -27,18 +30,7 @@ export function invitationsQuery(
   db: Reader,
   principal: Principal,
 ): SelectQueryBuilder<Tables, "invitations" | "organizations" | "users", InvitationView> {
-  return db.selectFrom("invitations")
-    .innerJoin("organizations", "organizations.id", "invitations.organization_id")
-    .innerJoin("users", "users.id", "invitations.from_user_id")
-    .selectAll("invitations")
-    .select([
-      "organizations.name as organization_name",
-      "organizations.description as organization_description",
-      "users.username as from_username",
-      "users.full_name as from_full_name",
-      "users.picture as from_picture",
-    ])
-    .where("invitations.expires_at", ">", new Date().toISOString())
+  return views(db)
     .where((eb) =>
       eb.or([
         isFor(eb, principal.ownerId),
@@ -51,6 +43,22 @@ export function invitationsQuery(
         ),
       ])
     );
+}
+
+/** Invitations that have not expired, with what they lead to. */
+function views(db: Reader) {
+  return db.selectFrom("invitations")
+    .innerJoin("organizations", "organizations.id", "invitations.organization_id")
+    .innerJoin("users", "users.id", "invitations.from_user_id")
+    .selectAll("invitations")
+    .select([
+      "organizations.name as organization_name",
+      "organizations.description as organization_description",
+      "users.username as from_username",
+      "users.full_name as from_full_name",
+      "users.picture as from_picture",
+    ])
+    .where("invitations.expires_at", ">", new Date().toISOString());
 }
 
 /** Holds for invitations of a user: by its id, or by an address that is known to be its own. */
@@ -112,13 +120,15 @@ export function toNewInvitation(row: InvitationRow): Invitation {
  * send the other one as `""`. 404 for the organization or the user, 400 for a member, 409 with the id
  * of an invitation that waits already.
  *
- * With an address no user needs to exist: whoever signs in with it later finds the invitation.
+ * With an address no user needs to exist: whoever signs in with it later finds the invitation. `code`
+ * is there when nobody can yet: with it a new person accepts once, and chooses a password. It says
+ * nothing about who has the address, so it gives no account the address either.
  */
 export async function invite(
   store: Store,
   principal: Principal,
   body: AddInvitation,
-): Promise<InvitationRow> {
+): Promise<{ row: InvitationRow; code?: string }> {
   const userId = body.user_id || undefined;
   const email = body.email?.trim().toLowerCase() || undefined;
   if (userId === undefined && email === undefined) throw fieldMissing("email or user_id");
@@ -150,6 +160,8 @@ export async function invite(
     if (waiting.length >= MAX_WAITING) {
       throw fieldInvalid("organization", `${MAX_WAITING} invitations wait already`);
     }
+    const isNew = email !== undefined && user === undefined && !await isKnown(db, email);
+    const code = isNew ? randomBytes(24).toString("base64url") : undefined;
     const row: InvitationRow = {
       id: crypto.randomUUID(),
       organization_id: organizationId,
@@ -159,10 +171,21 @@ export async function invite(
       roles_json: JSON.stringify(roles),
       created_at: now.toISOString(),
       expires_at: new Date(now.getTime() + LIFE).toISOString(),
+      link_hash: code === undefined ? null : hashToken(code),
     };
     await db.insertInto("invitations").values(row).execute();
-    return row;
+    return { row, ...(code === undefined ? {} : { code }) };
   });
+}
+
+/** Whether an account or a user has an address. */
+async function isKnown(db: Reader, email: string): Promise<boolean> {
+  const user = await db.selectFrom("users").select("id").where("email", "=", email)
+    .executeTakeFirst();
+  if (user) return true;
+  const account = await db.selectFrom("accounts").select("id")
+    .where((eb) => eb(eb.fn<string>("lower", ["email"]), "=", email)).executeTakeFirst();
+  return account !== undefined;
 }
 
 function rolesOf(given: readonly string[] | null | undefined): Role[] {
@@ -207,14 +230,34 @@ export async function acceptInvitation(
       .where("expires_at", ">", new Date().toISOString())
       .where((eb) => isFor(eb, principal.ownerId)).executeTakeFirst();
     if (!row) throw notFound("invitation");
-    // Who is a member already, by another invitation, stays what it is.
-    await db.insertInto("memberships").values({
-      user_id: principal.ownerId,
-      organization_id: row.organization_id,
-      roles_json: row.roles_json,
-    }).onConflict((conflict) => conflict.doNothing()).execute();
-    await db.deleteFrom("invitations").where("id", "=", id).execute();
+    await join(db, row, principal.ownerId);
   });
+}
+
+/** The invitation of a link's code, with what it leads to; undefined: it is used, old or none. */
+export async function linkedInvitation(
+  db: Reader,
+  code: string,
+): Promise<InvitationView | undefined> {
+  if (code.length > MAX_CODE) return undefined;
+  return await views(db).where("invitations.link_hash", "=", hashToken(code)).executeTakeFirst();
+}
+
+/** Makes a user a member by a link's code, once; false: the code is good no more. */
+export async function acceptLinked(db: Reader, code: string, userId: string): Promise<boolean> {
+  const row = await linkedInvitation(db, code);
+  if (row !== undefined) await join(db, row, userId);
+  return row !== undefined;
+}
+
+async function join(db: Reader, row: InvitationRow, userId: string): Promise<void> {
+  // Who is a member already, by another invitation, stays what it is.
+  await db.insertInto("memberships").values({
+    user_id: userId,
+    organization_id: row.organization_id,
+    roles_json: row.roles_json,
+  }).onConflict((conflict) => conflict.doNothing()).execute();
+  await db.deleteFrom("invitations").where("id", "=", row.id).execute();
 }
 
 /** Takes an invitation back, or turns it down; 404 for who does not see it. */

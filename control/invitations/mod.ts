@@ -5,9 +5,11 @@
  */
 export {
   acceptInvitation,
+  acceptLinked,
   deleteInvitation,
   invitationsQuery,
   invite,
+  linkedInvitation,
   toInvitation,
   toNewInvitation,
   visibleInvitation,

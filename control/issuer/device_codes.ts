@@ -132,7 +132,7 @@ export class DeviceCodes {
     const account = row.account_id === null
       ? undefined
       : await findAccount(this.#store.db, row.account_id);
-    return row.denied !== 0 || account === undefined
+    return row.denied !== 0 || account === undefined || account.disabled === 1
       ? { error: "access_denied" }
       : { account, scope: row.scope };
   }

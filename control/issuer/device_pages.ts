@@ -50,6 +50,7 @@ export function devicePages(
       if (signedIn.refused === "wrong") {
         return await again(401, "The user name or the password is wrong.");
       }
+      if (signedIn.refused === "disabled") return await again(403, "This account is disabled.");
       const { seconds } = signedIn;
       return await again(429, `Too many tries: wait ${seconds} seconds.`, {
         "retry-after": String(seconds),
@@ -89,7 +90,7 @@ export function addressOf(c: ApiContext): string {
  * The form carries the password itself and no cookie speaks for anybody, so another site's form can do
  * nothing that its maker could not do directly. It is refused all the same.
  */
-function refuseOtherPages(c: ApiContext): void {
+export function refuseOtherPages(c: ApiContext): void {
   const origin = c.req.header("origin"), site = c.req.header("sec-fetch-site");
   const own = origin === undefined || origin === new URL(c.req.url).origin;
   if (!own || (site !== undefined && site !== "same-origin" && site !== "none")) {
@@ -97,7 +98,8 @@ function refuseOtherPages(c: ApiContext): void {
   }
 }
 
-function html(text: string, status = 200, headers: Record<string, string> = {}): Response {
+/** A page as an answer. */
+export function html(text: string, status = 200, headers: Record<string, string> = {}): Response {
   return new Response(text, {
     status,
     headers: {

@@ -4,16 +4,24 @@
  *
  * @module
  */
-import type { UserAuthenticator } from "../auth/mod.ts";
-import type { App } from "../http/mod.ts";
-import type { Store } from "../store/mod.ts";
-import { type GateOptions, PasswordGate, userOf } from "../users/mod.ts";
+import { type App, fieldInvalid, Problem } from "../http/mod.ts";
+import { hashPassword, type UserAuthenticator } from "../auth/mod.ts";
+import type { AccountRow, Store } from "../store/mod.ts";
+import {
+  checkPassword,
+  type GateOptions,
+  PasswordGate,
+  setPassword,
+  userOf,
+} from "../users/mod.ts";
 import { DeviceCodes } from "./device_codes.ts";
 import { devicePages } from "./device_pages.ts";
+import { invitationPages } from "./invitation_pages.ts";
 import { SigningKeys } from "./keys.ts";
 import { issuerRoutes } from "./routes.ts";
-import { Tokens } from "./tokens.ts";
+import { type TokenAnswer, Tokens } from "./tokens.ts";
 
+export type { TokenAnswer } from "./tokens.ts";
 export { SCOPES } from "./tokens.ts";
 
 /** What an issuer is made of. */
@@ -34,6 +42,24 @@ export interface Issuer {
   users: UserAuthenticator;
   /** Adds its addresses, and those by which clients find it. */
   routes(app: App): void;
+  /**
+   * Gives an account another password, for who knows the old one: every session ends, and the answer
+   * begins the caller's next one. Throws a Problem: 400 for a password, 401 for the token, 429.
+   */
+  changePassword?(change: PasswordChange): Promise<TokenAnswer>;
+  /** The address of an invitation's page, where a new person makes an account. */
+  invitationLink?(code: string): string;
+}
+
+/** A person's own change of a password. */
+export interface PasswordChange {
+  account: AccountRow;
+  /** Access token of that person. */
+  bearer: string;
+  old: string;
+  next: string;
+  /** Where the request comes from, an IP address. */
+  address: string;
 }
 
 /** Opens the issuer of a database; its first key is made where there is none. */
@@ -49,9 +75,27 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
       if (good === undefined) return undefined;
       return { userId: await userOf(store, good.account), scopes: good.scopes };
     },
+    async changePassword({ account, bearer, old, next, address }) {
+      checkPassword("password", next, account.username);
+      const session = await tokens.check(bearer);
+      if (session?.account.id !== account.id) throw new Problem(401);
+      const signedIn = await gate.signIn(account.username, old, address);
+      if ("refused" in signedIn) {
+        if (signedIn.refused !== "later") throw fieldInvalid("old_password", "it is wrong");
+        const { seconds } = signedIn;
+        throw new Problem(429, {
+          error: "too many requests",
+          reason: `too many tries: wait ${seconds} s`,
+        }, { "retry-after": String(seconds) });
+      }
+      const changed = await setPassword(store, account.id, await hashPassword(next));
+      return await tokens.start(changed, session.clientId, session.scopes.join(" "));
+    },
+    invitationLink: (code) => `${url()}/invitation?code=${code}`,
     routes(app) {
       issuerRoutes(app, { url, keys, tokens, codes, gate, now });
       devicePages(app, { codes, gate, now });
+      invitationPages(app, { store, gate, now });
     },
   };
 }

@@ -1,6 +1,6 @@
 /**
- * The page on which a person lets a host in: a form of plain HTML that works without scripts, with a
- * keyboard and with a screen reader.
+ * The page on which a person lets a host in, and what all pages share: forms of plain HTML that work
+ * without scripts, with a keyboard and with a screen reader.
  */
 import { createHash } from "node:crypto";
 import type { DeviceCodeRow } from "../store/mod.ts";
@@ -79,7 +79,8 @@ export function donePage(title: string, sentence: string): string {
   return page(title, `<p role="status">${escape(sentence)}</p>`);
 }
 
-function page(title: string, content: string): string {
+/** A whole page; `content` is markup. */
+export function page(title: string, content: string): string {
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -106,6 +107,7 @@ const ENTITIES: Record<string, string> = {
   "'": "&#39;",
 };
 
-function escape(text: string): string {
+/** Text as markup that shows it. */
+export function escape(text: string): string {
   return text.replace(/[&<>"']/g, (c) => ENTITIES[c]!);
 }

@@ -117,6 +117,9 @@ export function issuerRoutes(app: App, deps: RouteDeps): void {
     if (signedIn.refused === "wrong") {
       return refusal(400, "invalid_grant", "the user name or the password is wrong");
     }
+    if (signedIn.refused === "disabled") {
+      return refusal(400, "invalid_grant", "the account is disabled");
+    }
     const { seconds } = signedIn;
     return refusal(429, "temporarily_unavailable", `too many tries: wait ${seconds} s`, {
       "retry-after": String(seconds),

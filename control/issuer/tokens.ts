@@ -59,6 +59,13 @@ export interface Session {
   since: number;
 }
 
+/** What a good access token says. */
+interface Checked {
+  account: AccountRow;
+  scopes: string[];
+  clientId: string;
+}
+
 /** Makes and checks tokens. */
 export class Tokens {
   readonly #deps: TokenDeps;
@@ -117,18 +124,20 @@ export class Tokens {
   }
 
   /** Whom an access token speaks for and what it may do, or undefined when it is not good any more. */
-  async check(token: string): Promise<{ account: AccountRow; scopes: string[] } | undefined> {
+  async check(token: string): Promise<Checked | undefined> {
     const claims = await this.#deps.keys.verify(ACCESS_TYPE, token);
     if (
       claims?.iss !== this.#deps.issuer() || !Array.isArray(claims.aud) ||
       !claims.aud.includes(AUDIENCE)
     ) return undefined;
-    const { exp, sub, sid, scope, generation } = claims;
+    const { exp, sub, sid, scope, generation, client_id } = claims;
     if (typeof exp !== "number" || exp <= this.#seconds() || typeof scope !== "string") {
       return undefined;
     }
     const account = await this.#alive(String(sub), String(sid), generation);
-    return account === undefined ? undefined : { account, scopes: scope.split(" ") };
+    return account === undefined
+      ? undefined
+      : { account, scopes: scope.split(" "), clientId: String(client_id) };
   }
 
   /** The session that a refresh token of this client goes on with, or undefined. */
@@ -167,7 +176,8 @@ export class Tokens {
   ): Promise<AccountRow | undefined> {
     const { db } = this.#deps.store;
     const account = await findAccount(db, accountId);
-    if (account === undefined || account.generation !== generation) return undefined;
+    if (account === undefined || account.disabled === 1) return undefined;
+    if (account.generation !== generation) return undefined;
     const ended = await db.selectFrom("ended_sessions").select("id").where("id", "=", sessionId)
       .executeTakeFirst();
     return ended === undefined ? account : undefined;

@@ -12,7 +12,6 @@ export {
   BUILT_IN,
   deleteRelayRegion,
   listRelayRegions,
-  mayChangeRelays,
   relayRegion,
   updateRelayRegion,
 } from "./regions.ts";

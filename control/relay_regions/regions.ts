@@ -1,6 +1,6 @@
 /** The rows: who may change them, and what may be in them. */
 import type { AddRelayRegion, UpdateRelayRegion } from "../api/types.ts";
-import type { Principal } from "../auth/mod.ts";
+import { isOperator, type Principal } from "../auth/mod.ts";
 import {
   conflict,
   fieldInvalid,
@@ -33,14 +33,6 @@ export const BUILT_IN: RelayRegionRow = {
   created_at: "1970-01-01T00:00:00.000Z",
   deleted_at: null,
 };
-
-/** Whether a caller may change the relays of all: the operator, signed in. */
-export async function mayChangeRelays(db: Reader, principal: Principal): Promise<boolean> {
-  if (principal.kind !== "user") return false;
-  const row = await db.selectFrom("users").innerJoin("accounts", "accounts.id", "users.subject")
-    .select("accounts.operator").where("users.id", "=", principal.ownerId).executeTakeFirst();
-  return row?.operator === 1;
-}
 
 /** All relays, in the order that agents have them in; the built-in one while there is none. */
 export async function listRelayRegions(db: Reader): Promise<RelayRegionRow[]> {
@@ -166,7 +158,7 @@ function live(db: Reader) {
 }
 
 async function checkOperator(db: Reader, principal: Principal): Promise<void> {
-  if (await mayChangeRelays(db, principal)) return;
+  if (await isOperator(db, principal)) return;
   throw new Problem(403, { error: "only the operator of this control plane changes its relays" });
 }
 

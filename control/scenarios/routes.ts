@@ -24,6 +24,12 @@ export const CALLS: Readonly<Record<string, Call>> = {
   "DELETE /api/users/{id}/organizations/{organization}": {
     params: (t) => [t.otherMember, t.organization],
   },
+  "GET /api/accounts": { shows: "account" },
+  "POST /api/accounts": { body: () => ({ username: "newcomer" }) },
+  "GET /api/accounts/{id}": { params: (t) => [t.account] },
+  "PATCH /api/accounts/{id}": { params: (t) => [t.account], body: () => ({ disabled: true }) },
+  "DELETE /api/accounts/{id}": { params: (t) => [t.account] },
+  "POST /api/accounts/{id}/password": { params: (t) => [t.account], body: () => ({}) },
   "GET /api/organizations": { shows: "organization" },
   "POST /api/organizations": { body: () => ({ name: "another" }) },
   "GET /api/organizations/{id}": { params: (t) => [t.organization] },

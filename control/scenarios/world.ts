@@ -9,6 +9,7 @@ export const CALLERS = [
   "co-owner",
   "member",
   "stranger",
+  "operator",
   "key",
   "other key",
   "device",
@@ -28,13 +29,15 @@ export interface Targets {
   regKey: string;
   invitation: string;
   network: string;
+  /** An account that signs in, and has not yet. */
+  account: string;
   /** A member's id, apart from the calling member's. */
   otherMember: string;
 }
 
 /**
- * `owner` owns an organization with a VPC, `co-owner` owns it as well, `member` is a member. In the VPC
- * are two devices of the owner's, one made by `key`. A guest is invited.
+ * `owner` owns an organization with a VPC, `co-owner` owns it as well, `member` is a member,
+ * `operator` runs the control plane. In the VPC are two devices of the owner's, one made by `key`. A guest is invited.
  */
 export class World {
   readonly bearers: Partial<Record<Caller, string>> = {};
@@ -63,6 +66,9 @@ export class World {
     for (const name of ["owner", "co-owner", "member", "stranger"] as const) {
       bearers[name] = `user-${name}`;
     }
+    bearers.operator = "user-operator";
+    await control.addOperator("operator", bearers.operator);
+    const account = await control.addClosedAccount("somebody");
     const make = async (path: string, body: unknown) => {
       const answer = await this.call("owner", "POST", path, body);
       assert.equal(answer.status, 201, `${path}: ${answer.text}`);
@@ -104,6 +110,7 @@ export class World {
       regKey: unused.id,
       invitation: invitation.id,
       network: network.id,
+      account,
       otherMember: ids.other!,
     };
   }
@@ -111,6 +118,7 @@ export class World {
   /** Everything in the database, for telling whether a call changed something. */
   async content(): Promise<string> {
     const tables = [
+      "accounts",
       "users",
       "organizations",
       "memberships",

@@ -6,6 +6,7 @@ import { type Kysely, sql } from "kysely";
 import { tenants } from "./migrations/0003_tenants.ts";
 import { instances } from "./migrations/0004_instances.ts";
 import { relayRegions } from "./migrations/0005_relay_regions.ts";
+import { signIn } from "./migrations/0008_sign_in.ts";
 import { devicePaths } from "./migrations/0007_device_paths.ts";
 
 /** One step. It runs in a transaction, with the others that a database misses. */
@@ -129,5 +130,6 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0003_tenants": tenants,
   "0004_instances": instances,
   "0005_relay_regions": relayRegions,
+  "0008_sign_in": signIn,
   "0007_device_paths": devicePaths,
 };

@@ -39,6 +39,7 @@ export {
 } from "./queries.ts";
 export type {
   AccountRow,
+  AuthCodeRow,
   DeviceCodeRow,
   DevicePathsRow,
   DeviceRow,

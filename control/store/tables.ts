@@ -11,6 +11,7 @@ export interface Tables {
   users: UserRow;
   signing_keys: { generation: number; created_at: string };
   device_codes: DeviceCodeRow;
+  auth_codes: AuthCodeRow;
   ended_sessions: { id: string; expires_at: string };
   organizations: OrganizationRow;
   memberships: { user_id: string; organization_id: string; roles_json: string };
@@ -64,6 +65,26 @@ export interface AccountRow {
   created_at: string;
   /** 1: runs this control plane, and changes what is common to all organizations. */
   operator: number;
+  /** 1: signs in no more, and its registration keys let nobody in. */
+  disabled: number;
+}
+
+/** A sign-in in a browser, from the password to the first tokens. */
+export interface AuthCodeRow {
+  /** SHA-256 of the code, hex. */
+  code_hash: string;
+  account_id: string;
+  client_id: string;
+  redirect_uri: string;
+  /** Of PKCE with S256. */
+  challenge: string;
+  scope: string;
+  /** `""`: none was sent. */
+  nonce: string;
+  /** The session that it became; a second use ends it. */
+  session_id: string | null;
+  created_at: string;
+  expires_at: string;
 }
 
 /** What a device told of its ways. */
@@ -127,6 +148,8 @@ export interface InvitationRow {
   roles_json: string;
   created_at: string;
   expires_at: string;
+  /** SHA-256 of the code in the link with which a new person accepts it, hex; null: no link. */
+  link_hash: string | null;
 }
 
 /** What sites of an organization would meet in. */

@@ -27,6 +27,7 @@ export async function createAccount(
     generation: 1,
     created_at: new Date().toISOString(),
     operator: account.operator ? 1 : 0,
+    disabled: 0,
   };
   await write.db.insertInto("accounts").values(row).execute();
   return row;

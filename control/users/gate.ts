@@ -29,10 +29,14 @@ const DEFAULTS: GateOptions = {
   now: Date.now,
 };
 
-/** The account, or why not: a wrong name or password alike, or too many tries. */
+/**
+ * The account, or why not: a wrong name or password alike, too many tries, or, told to who knows the
+ * password, an account that is disabled.
+ */
 export type SignedIn =
   | { account: AccountRow }
   | { refused: "wrong" }
+  | { refused: "disabled" }
   | { refused: "later"; seconds: number };
 
 /**
@@ -76,7 +80,7 @@ export class PasswordGate {
     const account = await this.#verified(username, password);
     if (account === undefined) return { refused: "wrong" };
     for (const [attempts, key] of counters) attempts.giveBack(key);
-    return { account };
+    return account.disabled === 1 ? { refused: "disabled" } : { account };
   }
 
   async #verified(username: string, password: string): Promise<AccountRow | undefined> {

@@ -1,7 +1,7 @@
 import type { Principal } from "../auth/mod.ts";
 import { notAllowed, notFound } from "../http/mod.ts";
 import { ownersOf, removeOrganization } from "../organizations/mod.ts";
-import type { Store, UserRow } from "../store/mod.ts";
+import type { Store, UserRow, Write } from "../store/mod.ts";
 
 /**
  * Deletes the calling user with its registration keys, its invitations and every organization that
@@ -14,32 +14,35 @@ export async function deleteUser(
   id: string,
 ): Promise<UserRow> {
   if (id !== principal.ownerId) throw notFound("user");
-  return await store.write(async (write) => {
-    const { db } = write;
-    const user = await db.selectFrom("users").selectAll().where("id", "=", id)
-      .where("deleted_at", "is", null).executeTakeFirst();
-    if (!user) throw notFound("user");
-    const device = await db.selectFrom("devices").select("id").where("owner_id", "=", id)
-      .where("deleted_at", "is", null).limit(1).executeTakeFirst();
-    if (device) {
-      throw notAllowed("user cannot be deleted while devices owned by the user are still attached");
-    }
-    const memberships = await db.selectFrom("memberships").select("organization_id")
-      .where("user_id", "=", id).execute();
-    for (const { organization_id } of memberships) {
-      const others = (await ownersOf(db, organization_id)).filter((owner) => owner !== id);
-      if (others.length === 0) await removeOrganization(write, organization_id);
-    }
-    await db.deleteFrom("memberships").where("user_id", "=", id).execute();
-    await db.deleteFrom("invitations")
-      .where((eb) => eb.or([eb("user_id", "=", id), eb("from_user_id", "=", id)])).execute();
-    const deleted_at = new Date().toISOString();
-    await db.updateTable("reg_keys").set({ deleted_at }).where("owner_id", "=", id)
-      .where("deleted_at", "is", null).execute();
-    write.ended(id);
-    // Its name and its subject are free from now on; the row stays for what was its own.
-    await db.updateTable("users")
-      .set({ username: id, subject: null, email: "", deleted_at }).where("id", "=", id).execute();
-    return user;
-  });
+  return await store.write((write) => dropUser(write, id));
+}
+
+/** Takes a user away; whoever calls has seen to it that the caller may. */
+export async function dropUser(write: Write, id: string): Promise<UserRow> {
+  const { db } = write;
+  const user = await db.selectFrom("users").selectAll().where("id", "=", id)
+    .where("deleted_at", "is", null).executeTakeFirst();
+  if (!user) throw notFound("user");
+  const device = await db.selectFrom("devices").select("id").where("owner_id", "=", id)
+    .where("deleted_at", "is", null).limit(1).executeTakeFirst();
+  if (device) {
+    throw notAllowed("user cannot be deleted while devices owned by the user are still attached");
+  }
+  const memberships = await db.selectFrom("memberships").select("organization_id")
+    .where("user_id", "=", id).execute();
+  for (const { organization_id } of memberships) {
+    const others = (await ownersOf(db, organization_id)).filter((owner) => owner !== id);
+    if (others.length === 0) await removeOrganization(write, organization_id);
+  }
+  await db.deleteFrom("memberships").where("user_id", "=", id).execute();
+  await db.deleteFrom("invitations")
+    .where((eb) => eb.or([eb("user_id", "=", id), eb("from_user_id", "=", id)])).execute();
+  const deleted_at = new Date().toISOString();
+  await db.updateTable("reg_keys").set({ deleted_at }).where("owner_id", "=", id)
+    .where("deleted_at", "is", null).execute();
+  write.ended(id);
+  // Its name and its subject are free from now on; the row stays for what was its own.
+  await db.updateTable("users")
+    .set({ username: id, subject: null, email: "", deleted_at }).where("id", "=", id).execute();
+  return user;
 }

@@ -45,6 +45,10 @@ const invitationSchema = z.object({
   expires_at: z.string(),
   from: userSchema.optional(),
   roles: z.array(z.string()),
+  link: z.string().optional().openapi({
+    description: "Only when it was made, for an address that nobody here has: whoever opens it " +
+      "first chooses a name and a password, and is a member",
+  }),
 }).openapi("Invitation");
 
 const unknown = answers("No invitation for the caller, or of its organizations", errorSchema);
@@ -86,7 +90,9 @@ export function invitationRoutes(app: App, deps: ApiDeps): void {
       409: answers("An invitation waits already; `id` is its id", errorSchema),
     },
   }, async (c, { body }) => {
-    return json(toNewInvitation(await invite(store, c.get("principal"), body)), 201);
+    const { row, code } = await invite(store, c.get("principal"), body);
+    const link = code === undefined ? undefined : deps.issuer?.invitationLink?.(code);
+    return json({ ...toNewInvitation(row), ...(link === undefined ? {} : { link }) }, 201);
   });
 
   endpoint(app, {
