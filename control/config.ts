@@ -1,5 +1,6 @@
 import { parseHostPort } from "../relay/net/mod.ts";
 import { ControlError } from "./errors.ts";
+import { Proxies } from "./http/mod.ts";
 import { checkPostgresUrl } from "./store/mod.ts";
 
 /** Values of the flags in `CONTROL_OPTIONS`, by name. */
@@ -16,6 +17,10 @@ export interface ControlSettings {
   certMode: "manual" | "selfsigned";
   certDir: string;
   admin: { username: string; password?: string };
+  /** Whose word on who asks is taken. */
+  proxies: Proxies;
+  /** Where clients connect, if that is another port than that of `addr`. */
+  publicPort?: number;
   /** Requests a second of one credential; 0: no limit. */
   rateLimit: number;
   /** Origins whose pages may use the API. */
@@ -43,6 +48,8 @@ export function settings(values: ControlValues): ControlSettings {
     certMode: certMode(text(values, "certmode") ?? "selfsigned"),
     certDir: text(values, "certdir") ?? `${stateDir}/certs`,
     admin: { username, ...(password === undefined ? {} : { password }) },
+    proxies: proxies(values["trusted-proxies"]),
+    ...publicPort(text(values, "public-port")),
     rateLimit: rateLimit(text(values, "rate-limit") ?? "500"),
     corsOrigins: origins(values["cors-origin"]),
   };
@@ -70,6 +77,22 @@ function rateLimit(given: string): number {
   if (given === "off") return 0;
   if (/^[1-9]\d{0,5}$/.test(given)) return Number(given);
   throw usage(`--rate-limit ${given}: use a number of requests a second, or off`);
+}
+
+function proxies(given: ControlValues[string]): Proxies {
+  try {
+    return new Proxies(Array.isArray(given) ? given : []);
+  } catch (error) {
+    const { message } = error as TypeError;
+    throw usage(`--trusted-proxies ${message}: use an address or a network, like 10.0.0.0/8`);
+  }
+}
+
+function publicPort(given: string | undefined): { publicPort?: number } {
+  if (given === undefined) return {};
+  const port = /^\d{1,5}$/.test(given) ? Number(given) : 0;
+  if (port < 1 || port > 65535) throw usage(`--public-port ${given}: use a port, 1 to 65535`);
+  return { publicPort: port };
 }
 
 function origins(given: ControlValues[string]): string[] {

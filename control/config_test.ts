@@ -13,6 +13,7 @@ Deno.test("flags left out have the defaults that the options name", () => {
   assert.equal(config.certDir, `${config.stateDir}/certs`);
   assert.deepEqual(config.admin, { username: "admin" });
   assert.deepEqual([config.rateLimit, config.corsOrigins], [500, []]);
+  assert.deepEqual([config.proxies.any, config.publicPort], [false, undefined]);
   const defaults = Object.fromEntries(
     CONTROL_OPTIONS.map((
       option,
@@ -44,6 +45,8 @@ Deno.test("flags that cannot be used are named with the remedy and exit code 2",
     [{ hostname, "rate-limit": "many" }, /--rate-limit many: use a number/],
     [{ hostname, "cors-origin": ["*"] }, /--cors-origin \*: use an origin/],
     [{ hostname, "cors-origin": ["https://a/b"] }, /--cors-origin https:\/\/a\/b: use an origin/],
+    [{ hostname, "trusted-proxies": ["10.0.0"] }, /--trusted-proxies 10\.0\.0: use an address/],
+    [{ hostname, "public-port": "https" }, /--public-port https: use a port/],
     [{ hostname, "admin-password": "x".repeat(257) }, /--admin-password: use at most 256/],
   ];
   for (const [values, message] of cases) {

@@ -48,6 +48,21 @@ export const CONTROL_OPTIONS = [
     help: "directory of the certificate files (default: certs in --state-dir)",
   },
   {
+    name: "trusted-proxies",
+    env: "NEXD_CONTROL_TRUSTED_PROXIES",
+    kind: "list",
+    placeholder: "NET,…",
+    help: "proxies in front, like 192.0.2.7 or 10.0.0.0/8: what they say in X-Forwarded-For is " +
+      "taken for the address of who asks",
+  },
+  {
+    name: "public-port",
+    env: "NEXD_CONTROL_PUBLIC_PORT",
+    kind: "string",
+    placeholder: "PORT",
+    help: "port that clients connect to, where a proxy or a router has another one than --addr",
+  },
+  {
     name: "rate-limit",
     env: "NEXD_CONTROL_RATE_LIMIT",
     kind: "string",

@@ -26,6 +26,8 @@ export async function runControl(values: ControlValues, context: ControlContext)
     databaseUrl: config.databaseUrl,
     admin: config.admin,
     rateLimit: config.rateLimit,
+    proxies: config.proxies,
+    publicPort: config.publicPort,
     corsOrigins: config.corsOrigins,
     certificate: certificateSource(config),
   });

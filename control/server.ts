@@ -2,8 +2,12 @@ import { getLogger } from "@logtape/logtape";
 import { GuestHttp } from "../relay/http/mod.ts";
 import type { Bootstrap } from "./bootstrap.ts";
 import { ControlError } from "./errors.ts";
+import type { Proxies } from "./http/mod.ts";
 import { type ControlService, openControl, type ServiceConfig } from "./service.ts";
 import type { Store } from "./store/mod.ts";
+
+/** A proxy comes with the connections of all of its clients. */
+const BEHIND_PROXIES = { perAddress: { unfinished: 8192, total: Infinity } };
 
 const log = getLogger(["nexd", "control"]);
 
@@ -11,6 +15,10 @@ const log = getLogger(["nexd", "control"]);
 export interface ControlConfig extends Omit<ServiceConfig, "port"> {
   /** Where to listen; an empty hostname is every address, port 0 any free one. */
   addr: { hostname: string; port: number };
+  /** Proxies that say who asks; none: every connection speaks for itself. */
+  proxies?: Proxies;
+  /** Where clients connect, if that is not `addr`'s port. */
+  publicPort?: number | undefined;
   /** PEM chain and key for `hostname`, and for `api.` and `auth.` before it; `caPath` names a private CA's file. */
   certificate: () => Promise<{ cert: string; key: string; caPath?: string }>;
 }
@@ -35,7 +43,7 @@ export interface Control extends Bootstrap {
  * permission, state directory, database, certificate.
  */
 export async function startControl(config: ControlConfig): Promise<Control> {
-  let port = config.addr.port;
+  let port = config.publicPort ?? config.addr.port;
   const service = await openControl({ ...config, port: () => port });
   let server: ReturnType<typeof listen> | undefined;
   const close = async () => {
@@ -45,7 +53,7 @@ export async function startControl(config: ControlConfig): Promise<Control> {
   try {
     const certificate = await config.certificate();
     server = listen(config, certificate, service);
-    port = server.address.port;
+    port = config.publicPort ?? server.address.port;
     const first = await service.bootstrap();
     log.info("listening on {hostname} port {port}", { ...server.address });
     return {
@@ -82,15 +90,18 @@ function listen(
   } catch (error) {
     throw listenError(config, error);
   }
+  const { proxies } = config;
   const http = new GuestHttp(listener, {
     async fetch(request, client) {
-      const { remoteAddress: hostname, remotePort: port } = client;
+      const { remoteAddress, remotePort: port } = client;
+      const hostname = proxies?.client(request, remoteAddress) ?? remoteAddress;
+      if (proxies?.has(remoteAddress)) client.known();
       const response = await service.fetch(request, { transport: "tcp", hostname, port });
       // All under /api/ takes credentials: who is answered there is no stranger.
       if (response.ok && new URL(request.url).pathname.startsWith("/api/")) client.known();
       return response;
     },
-  });
+  }, proxies?.any ? BEHIND_PROXIES : {});
   return {
     address: listener.addr as Deno.NetAddr,
     async close() {

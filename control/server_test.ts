@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { DatabaseSync } from "node:sqlite";
 import type { Device } from "./api/types.ts";
 import { openToken, verifyPassword } from "./auth/mod.ts";
+import { Proxies } from "./http/mod.ts";
 import { ensureSelfSigned } from "../relay/cert/mod.ts";
 import { type Control, type ControlConfig, startControl } from "./server.ts";
 import { newKey } from "./testing.ts";
@@ -57,10 +58,10 @@ class Running {
     return { status: response.status, body: text ? JSON.parse(text) : undefined };
   }
 
-  fetch(method: string, path: string, bearer: string, body?: unknown): Promise<Response> {
+  fetch(method: string, path: string, bearer: string, body?: unknown, passed = "") {
     return fetch(`https://localhost:${this.control.address.port}${path}`, {
       method,
-      headers: { authorization: `Bearer ${bearer}` },
+      headers: { authorization: `Bearer ${bearer}`, "x-forwarded-for": passed },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       client: this.#client,
     });
@@ -378,4 +379,19 @@ Deno.test("a reader that stops reading is cut off while others go on", async () 
   await drain;
   stuck.close();
   reader.close();
+});
+
+Deno.test("behind a proxy clients are told apart by its word, and told the port that it has", async () => {
+  using place = new Place();
+  const config = { proxies: new Proxies(["127.0.0.1"]), publicPort: 443, rateLimit: 1 };
+  await using running = await place.start(config);
+  assert.equal(running.control.serviceUrl, `https://${HOST}`);
+  const ask = async (from: string) => {
+    const response = await running.fetch("GET", "/api/fflags", "nobody", undefined, from);
+    await response.body?.cancel();
+    return response.status;
+  };
+  const many = await Promise.all(Array.from({ length: 25 }, () => ask("192.0.2.1")));
+  assert.deepEqual([...new Set(many)].sort(), [401, 429]);
+  assert.equal(await ask("192.0.2.2"), 401);
 });

@@ -18,8 +18,8 @@ function uuidText(emptyToo: boolean) {
     context.addIssue({ code: "custom", message, params: { json: true } });
   }).transform((text) => text.toLowerCase()).openapi(
     emptyToo
-      ? { type: "string", maxLength: 36, description: "A UUID, or empty for none" }
-      : { type: "string", format: "uuid" },
+      ? { type: ["string", "null"], maxLength: 36, description: "A UUID, or empty for none" }
+      : { type: ["string", "null"], format: "uuid" },
   );
 }
 

@@ -19,4 +19,5 @@ export {
   Problem,
   unavailableFor,
 } from "./problem.ts";
+export { Proxies } from "./proxies.ts";
 export { MAX_BODY, readForm } from "./body.ts";
