@@ -84,18 +84,23 @@ Deno.test("dashboard's script is what its source makes", async () => {
 });
 
 Deno.test("dashboard's picture has every node inside and apart, and stays as it is when nothing changes", () => {
-  const size = { width: 380, height: 480 };
-  const ids = Array.from({ length: 12 }, (_, i) => `node-${i}`);
-  const lines = ids.slice(1).map((id) => [ids[0]!, id] as const);
-  const places = layout(ids, [...lines, ["node-1", "unknown"]], new Map(), size);
-  for (const [id, { x, y }] of places) {
-    ok(x >= 0 && x <= size.width && y >= 0 && y <= size.height, id);
-    for (const [other, place] of places) {
-      ok(id === other || Math.hypot(place.x - x, place.y - y) > 20, `${id} ${other}`);
+  for (const size of [{ width: 380, height: 460 }, { width: 800, height: 520 }]) {
+    for (const count of [1, 2, 12, 60]) {
+      const ids = Array.from({ length: count }, (_, i) => `node-${i}`);
+      const places = layout(ids, ["relay 1", "relay 2"], size);
+      equal(places.size, count + 2);
+      for (const [id, { x, y }] of places) {
+        ok(x >= 0 && x <= size.width && y >= 0 && y <= size.height, id);
+        for (const [other, place] of places) {
+          // Sixty on a phone touch each other.
+          const far = count === 60 ? 8 : 30;
+          ok(id === other || Math.hypot(place.x - x, place.y - y) > far, `${id} ${other}`);
+        }
+      }
+      deepEqual(layout(ids, ["relay 1", "relay 2"], size), places);
     }
+    deepEqual(layout([], [], size), new Map());
   }
-  deepEqual(layout(ids, lines, new Map(), size), layout(ids, lines, new Map(), size));
-  deepEqual(layout([], [], places, size), new Map());
 });
 
 Deno.test("dashboard reads the ports of a rule as it writes them, and refuses what are none", () => {

@@ -147,7 +147,7 @@ function remove(device: Device): void {
 }
 
 /** A device's name, or what stands for it. */
-export function nameOf({ hostname, id }: Device): string {
+export function nameOf({ hostname, id }: Pick<Device, "hostname" | "id">): string {
   return hostname.trim() === "" ? id.slice(0, 8) : hostname;
 }
 
