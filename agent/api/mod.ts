@@ -3,15 +3,20 @@
  *
  * @module
  */
-export { Backoff, pause } from "./backoff.ts";
-export { WatchCache } from "./cache.ts";
 export { type Api, ApiClient } from "./client.ts";
-export { DecodeError, JsonObjectDecoder } from "./decoder.ts";
 export { ApiFailure } from "./failure.ts";
 export { chunksOf } from "./body.ts";
 export { type Transport, unverifiedTransport } from "./transport.ts";
-export { learnRelayRegions } from "./relay_regions.ts";
-export { runWatch, type WatchState } from "./watch.ts";
+export {
+  Backoff,
+  DecodeError,
+  JsonObjectDecoder,
+  learnRelayRegions,
+  pause,
+  runWatch,
+  WatchCache,
+  type WatchState,
+} from "./watch/mod.ts";
 export {
   isObject,
   parseDevice,

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { AgentError } from "../errors.ts";
+import { AgentError } from "../../errors.ts";
 
 /** The stream is not a sequence of JSON objects, or one of them is too large. */
 export class DecodeError extends AgentError {

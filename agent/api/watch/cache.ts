@@ -14,15 +14,15 @@ import type {
   SecurityGroup,
   Watch,
   WatchKind,
-} from "../../control/api/types.ts";
-import { cleanText } from "../errors.ts";
+} from "../../../control/api/types.ts";
+import { cleanText } from "../../errors.ts";
 import {
   isObject,
   parseDevice,
   parseMetadata,
   parseRelayRegion,
   parseSecurityGroup,
-} from "./wire.ts";
+} from "../wire.ts";
 
 /** Most rows kept of a kind; a VPC of the default range could name more, an agent cannot use them. */
 const DEFAULT_MAX_ROWS = 16_384;

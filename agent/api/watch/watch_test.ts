@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { ensureSelfSigned } from "../../relay/cert/mod.ts";
-import { FakeControl, fakeDevice, json, VPC_ID } from "../testing/fake_control.ts";
-import { until } from "../testing/wait.ts";
+import { ensureSelfSigned } from "../../../relay/cert/mod.ts";
+import { FakeControl, fakeDevice, json, VPC_ID } from "../../testing/fake_control.ts";
+import { until } from "../../testing/wait.ts";
 import {
   ApiClient,
   ApiFailure,
@@ -11,7 +11,7 @@ import {
   runWatch,
   WatchCache,
   type WatchState,
-} from "./mod.ts";
+} from "../mod.ts";
 import type { WatchTimes } from "./watch.ts";
 
 interface Watching extends AsyncDisposable {

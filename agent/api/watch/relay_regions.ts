@@ -5,8 +5,8 @@
  * @module
  */
 import type { WatchCache } from "./cache.ts";
-import type { Api } from "./client.ts";
-import { ApiFailure } from "./failure.ts";
+import type { Api } from "../client.ts";
+import { ApiFailure } from "../failure.ts";
 
 /**
  * Puts the public relays into the cache, or that there are none to be told of. Asks only where the

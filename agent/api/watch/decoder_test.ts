@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { DecodeError, JsonObjectDecoder } from "./mod.ts";
+import { DecodeError, JsonObjectDecoder } from "../mod.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { Device } from "../../control/api/types.ts";
-import { WatchCache } from "./mod.ts";
+import type { Device } from "../../../control/api/types.ts";
+import { WatchCache } from "../mod.ts";
 
 const VPC = "vpc-1";
 
