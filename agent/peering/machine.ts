@@ -9,6 +9,15 @@
  * @module
  */
 import {
+  besideRelay,
+  conversation,
+  isApart,
+  landBeside,
+  stepAcross,
+  wakeAcross,
+  yieldToRelay,
+} from "./crossing/mod.ts";
+import {
   assess,
   type Health,
   NEVER_HEALTHY_LIMIT,
@@ -18,14 +27,8 @@ import {
   SUSPECT_AFTER,
   withEvent,
 } from "./health/mod.ts";
-import {
-  type Method,
-  type MethodContext,
-  methodOf,
-  METHODS,
-  nameOf,
-  type Verdict,
-} from "./methods.ts";
+import type { Situation } from "./situation.ts";
+import type { MethodId, PathEventCode, PathProbes, PeerHistory } from "./types.ts";
 import {
   type Confirmed,
   confirmed,
@@ -33,20 +36,15 @@ import {
   holdAfter,
   isBetter,
   isLoopback,
+  type Method,
   methodAt,
+  type MethodContext,
+  methodOf,
+  METHODS,
+  nameOf,
   probesFor,
-} from "./probed.ts";
-import {
-  besideRelay,
-  conversation,
-  isApart,
-  landBeside,
-  stepAcross,
-  wakeAcross,
-  yieldToRelay,
-} from "./cross.ts";
-import type { Situation } from "./situation.ts";
-import type { MethodId, PathEventCode, PathProbes, PeerHistory } from "./types.ts";
+  type Verdict,
+} from "./ways/mod.ts";
 
 /**
  * How long a better method may take to show life, ms. Short, because what is sent meanwhile is lost

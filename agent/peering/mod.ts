@@ -4,7 +4,7 @@
  * @module
  */
 export { HANDSHAKE_LIFE, NEVER_HEALTHY_LIMIT, WAS_HEALTHY_LIMIT } from "./health/mod.ts";
-export { type BetterWay, explainer } from "./explain.ts";
+export { type BetterWay, explainer } from "./ways/mod.ts";
 export { SteadyClock } from "./clock.ts";
 export { plan } from "./plan.ts";
 export {
@@ -27,7 +27,7 @@ export {
   rangesOf,
   type RelayTarget,
 } from "./published/mod.ts";
-export type { Alias } from "./crossing.ts";
+export type { Alias } from "./crossing/mod.ts";
 export type {
   Crossing,
   Observed,

@@ -3,13 +3,20 @@
  *
  * @module
  */
+import { aliasesOf, decodeTold, type Heard } from "./crossing/mod.ts";
 import { followTraffic, slotOf } from "./health/mod.ts";
 import { PeerMachine } from "./machine.ts";
-import { METHODS, nameOf, type VpcRelay } from "./methods.ts";
-import { aliasesOf, decodeTold, type Heard } from "./crossing.ts";
 import { rangesOf } from "./published/mod.ts";
 import type { Crossing, Observed, Peer, PeerHistory, PeerPlan, Probed, Self } from "./types.ts";
-import { chooseCarrier, relayedPrefixes, type RelayState, viewOf } from "./vpc_relay.ts";
+import {
+  chooseCarrier,
+  METHODS,
+  nameOf,
+  relayedPrefixes,
+  type RelayState,
+  viewOf,
+  type VpcRelay,
+} from "./ways/mod.ts";
 
 /** Persistent keepalive of every peer, seconds. */
 export const KEEPALIVE_SECONDS = 20;
@@ -31,7 +38,7 @@ interface PlanInput {
   observed: ReadonlyMap<string, Observed>;
   /** What probes have found out by public key; no entry: the peer does not know them. */
   probed?: ReadonlyMap<string, Probed>;
-  /** Addresses can have stand-ins on this host (`crossing.ts`). */
+  /** Addresses can have stand-ins on this host (`crossing/`). */
   crosses?: boolean;
   /** Of a relay: where it met its peers before it was started again, by public key. */
   seenAt?: ReadonlyMap<string, string>;

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { Heard } from "./crossing.ts";
-import type { VpcRelay } from "./methods.ts";
+import type { Heard } from "./crossing/mod.ts";
 import type { Observed, Peer, Probed, Self } from "./types.ts";
+import type { VpcRelay } from "./ways/mod.ts";
 
 /** What does not change while one peer is planned. */
 export interface Situation {

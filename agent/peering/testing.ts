@@ -1,5 +1,5 @@
 /** For tests of the planner: two hosts, and passes against a scripted WireGuard. */
-import { encodeTold, markOf, type Stage, type Told } from "./crossing.ts";
+import { encodeTold, type Stage, type Told } from "./crossing/mod.ts";
 import { slotOf } from "./health/mod.ts";
 import {
   type Observed,
@@ -10,6 +10,7 @@ import {
   type Probed,
   type Self,
 } from "./mod.ts";
+import { markOf } from "./ways/mod.ts";
 
 export const SELF_KEY: string = "A".repeat(43) + "=",
   PEER_KEY: string = "B".repeat(43) + "=",

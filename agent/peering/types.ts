@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Alias, Stage } from "./crossing.ts";
+import type { Alias, Stage } from "./crossing/mod.ts";
 
 /** This host, as the planner needs to know it. */
 export interface Self {
@@ -126,7 +126,7 @@ export interface Probed {
   answered: ReadonlyMap<string, { at: number; rttMs: number }>;
   /** Endpoints that were asked in vain since then, while the peer was heard on another way. */
   silent: ReadonlyMap<string, number>;
-  /** The last word of the peer on itself (`crossing.ts`), when it was first said, and when last. */
+  /** The last word of the peer on itself (`crossing/`), when it was first said, and when last. */
   told?: { word: number; since: number; at: number };
 }
 

@@ -23,7 +23,7 @@
  *
  * @module
  */
-import { contains, parsePrefix, type Prefix } from "./published/mod.ts";
+import { contains, parsePrefix, type Prefix } from "../published/mod.ts";
 
 /** How far from behind the relay (0) to a way of the peer's own (5). */
 export type Stage = 0 | 1 | 2 | 3 | 4 | 5;
@@ -33,7 +33,7 @@ export interface Told {
   stage: Stage;
   /** It can go through the stages between the first and the last one. */
   crosses: boolean;
-  /** {@linkcode markOf} the relay that it reaches; 0: none. */
+  /** `markOf` the relay that it reaches; 0: none. */
   carrier: number;
 }
 
@@ -66,13 +66,6 @@ export function decodeTold(word: number): Told | undefined {
   const stage = (word & 7) - 1;
   if (stage < 0 || stage > 5 || word >= 1 << 12) return undefined;
   return { stage: stage as Stage, crosses: (word & 8) !== 0, carrier: word >> 4 };
-}
-
-/** One of 255 numbers for a public key, so that two hosts can tell whether they mean one relay. */
-export function markOf(publicKey: string): number {
-  let hash = 0x811c9dc5;
-  for (const char of publicKey) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193);
-  return (hash >>> 0) % 255 + 1;
 }
 
 /** True when two hosts take what the other one sends. */

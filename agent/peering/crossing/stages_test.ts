@@ -8,12 +8,12 @@ import {
   FRESH,
   type Heard,
   LOST,
-  markOf,
   nextStage,
   type Stage,
   understand,
-} from "./crossing.ts";
-import { rangesOf } from "./published/mod.ts";
+} from "./stages.ts";
+import { rangesOf } from "../published/mod.ts";
+import { markOf } from "../ways/mod.ts";
 
 const STAGES: Stage[] = [0, 1, 2, 3, 4, 5];
 
@@ -124,7 +124,7 @@ class World {
   }
 }
 
-/** By the table at the top of `crossing.ts`. */
+/** By the table at the top of `stages.ts`. */
 function takes(receiver: Stage, sender: Stage): boolean {
   const kind = sender <= 1 ? "relay" : sender <= 3 ? "stand-ins" : "own";
   return {

@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { encodeTold, FRESH, nextStage, type Stage, understand } from "./crossing.ts";
-import type { Health } from "./health/mod.ts";
-import { type Method, methodOf } from "./methods.ts";
-import type { Situation } from "./situation.ts";
-import type { MethodId, PathEventCode, PathProbes, PeerHistory } from "./types.ts";
+import { encodeTold, FRESH, nextStage, type Stage, understand } from "./stages.ts";
+import type { Health } from "../health/mod.ts";
+import { type Method, methodOf } from "../ways/mod.ts";
+import type { Situation } from "../situation.ts";
+import type { MethodId, PathEventCode, PathProbes, PeerHistory } from "../types.ts";
 
 /** A way beside the relay that has no handshake by then is given up, ms: two tries of WireGuard's. */
 export const BESIDE_LIMIT = 10_000;

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { BESIDE_LIMIT } from "./cross.ts";
-import { decodeTold, DRAIN, markOf } from "./crossing.ts";
-import { LOOPBACK, PEER, PEER_KEY, RELAY_KEY, Run, VPC_RELAY } from "./testing.ts";
-import { STABLE_AFTER } from "./vpc_relay.ts";
+import { BESIDE_LIMIT } from "./steps.ts";
+import { decodeTold, DRAIN } from "./stages.ts";
+import { LOOPBACK, PEER, PEER_KEY, RELAY_KEY, Run, VPC_RELAY } from "../testing.ts";
+import { markOf } from "../ways/mod.ts";
+import { STABLE_AFTER } from "../ways/vpc_relay.ts";
 
 const OUTSIDE = PEER.reflexive!;
 const MARK = markOf(RELAY_KEY);

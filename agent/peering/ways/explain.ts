@@ -4,7 +4,7 @@
  * @module
  */
 import { type MethodContext, METHODS, nameOf, type VpcRelay } from "./methods.ts";
-import type { PathEvent, PeerPlan, Self } from "./types.ts";
+import type { PathEvent, PeerPlan, Self } from "../types.ts";
 
 /** A better way, and why it is not the one in use. */
 export interface BetterWay {

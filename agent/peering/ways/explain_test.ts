@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { explainer } from "./explain.ts";
-import type { PathEvent, Peer, PeerPlan, Self } from "./types.ts";
+import type { PathEvent, Peer, PeerPlan, Self } from "../types.ts";
 
 const NOW = 1_000_000;
 

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { ipOf } from "./published/mod.ts";
-import type { MethodId, MethodName, PathCode, Peer, Probed, Self } from "./types.ts";
+import { ipOf } from "../published/mod.ts";
+import type { MethodId, MethodName, PathCode, Peer, Probed, Self } from "../types.ts";
 
 /** The WireGuard relay that forwards for the VPC, as this host sees it. */
 export interface VpcRelay {
@@ -201,7 +201,7 @@ export const METHODS: readonly Method[] = [
       if (apart) return no(`the peer does not reach the VPC's relay ${vpcRelay.hostname}`);
       return yes("vpc-relay", `through the VPC's relay ${vpcRelay.hostname}`);
     },
-    // Its prefixes are the relay's; the peer itself is in WireGuard only beside it (`crossing.ts`).
+    // Its prefixes are the relay's; the peer itself is in WireGuard only beside it (`crossing/`).
     endpoint: () => undefined,
   },
   {

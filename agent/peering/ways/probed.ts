@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { PROBE_INTERVAL } from "./health/mod.ts";
+import { PROBE_INTERVAL } from "../health/mod.ts";
 import { type MethodContext, METHODS, sharedNat } from "./methods.ts";
-import type { MethodId, PathProbes, Peer, PeerHistory, Probed } from "./types.ts";
+import type { MethodId, PathProbes, Peer, PeerHistory, Probed } from "../types.ts";
 
 /** An answer older than this says nothing of now, ms. */
 const ANSWER_LIFE = 6_000;

@@ -3,10 +3,9 @@
  *
  * @module
  */
-import { markOf } from "./crossing.ts";
 import type { VpcRelay } from "./methods.ts";
-import { contains, parsePrefix, rangesOf } from "./published/mod.ts";
-import type { Peer, PeerHistory, Self } from "./types.ts";
+import { contains, parsePrefix, rangesOf } from "../published/mod.ts";
+import type { Peer, PeerHistory, Self } from "../types.ts";
 
 /** How long a relay's first handshake is waited for before ways around it are tried, ms. */
 export const PENDING_LIMIT = 5_000;
@@ -30,6 +29,13 @@ export function chooseCarrier(relays: readonly RelayState[]): RelayState | undef
   const inUse = ordered.find(({ h }) => h.carrier);
   if (inUse?.healthy) return inUse;
   return ordered.find(({ healthy }) => healthy) ?? inUse ?? ordered[0];
+}
+
+/** One of 255 numbers for a public key, so that two hosts can tell whether they mean one relay. */
+export function markOf(publicKey: string): number {
+  let hash = 0x811c9dc5;
+  for (const char of publicKey) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193);
+  return (hash >>> 0) % 255 + 1;
 }
 
 /** The relay as methods look at it. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { NEVER_HEALTHY_LIMIT, type Peer, type PeerHistory, plan } from "./mod.ts";
-import { LOOPBACK, PEER, PEER_KEY, RELAY_KEY, Run, SELF, VPC_RELAY } from "./testing.ts";
+import { NEVER_HEALTHY_LIMIT, type Peer, type PeerHistory, plan } from "../mod.ts";
+import { LOOPBACK, PEER, PEER_KEY, RELAY_KEY, Run, SELF, VPC_RELAY } from "../testing.ts";
 import { chooseCarrier, PENDING_LIMIT, STABLE_AFTER } from "./vpc_relay.ts";
 
 const VPC = ["100.64.0.0/10", "200::/64"];
