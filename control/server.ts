@@ -101,7 +101,7 @@ function listen(
       if (response.ok && new URL(request.url).pathname.startsWith("/api/")) client.known();
       return response;
     },
-  }, proxies?.any ? BEHIND_PROXIES : {});
+  }, proxies?.any ? { gate: BEHIND_PROXIES } : {});
   return {
     address: listener.addr as Deno.NetAddr,
     async close() {

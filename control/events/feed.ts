@@ -3,22 +3,53 @@ import type { Store } from "../store/mod.ts";
 import { type Page, readPage, REVISIONS, type Topic } from "./source.ts";
 import { Ticker } from "./ticker.ts";
 
-/** Different metadata filters remembered for one VPC; stock agents use one. */
-const MAX_FILTERS = 16;
+/** Topics of one VPC whose last page is kept; stock agents have one of each kind. */
+const MAX_KEPT = 16;
+/** Watches that are given a page at a time; then it is somebody else's turn. */
+const SLICE = 500;
 /**
  * A change wakes its watches at once; those that follow wait until each of the watches may have taken
  * that long, ms, and go together. Fewer watches than a handful of ms are not held up.
  */
 const WATCH_MS = 0.05, UNNOTICED_MS = 10, LONGEST_MS = 500;
 
+/** Who follows a topic. Nothing of it may throw. */
+export interface Watcher {
+  /** There may be something new. */
+  changed(): void;
+  /** The page that was asked for. */
+  came(page: Page): void;
+  /** It could not be read. */
+  failed(error: unknown): void;
+}
+
+/** Watches of one kind in one VPC. */
 interface Channel {
+  name: string;
   /** Counts changes, so that what was read before one is not used after it. */
   version: number;
-  wakes: Set<() => void>;
+  watches: number;
+  topics: Map<string, Followed>;
   /** Before this time of `performance.now()` nobody is woken again. */
   quietUntil: number;
   later: ReturnType<typeof setTimeout> | undefined;
-  latest: Map<string, { after: number; version: number; page: Promise<Page> }>;
+}
+
+/** Rows after a revision; `waiting` for them until there is a page. */
+interface Reading {
+  after: number;
+  version: number;
+  page: Page | undefined;
+  waiting: Watcher[];
+}
+
+/** A topic and all who follow it: one object for all of them, as there may be many thousands. */
+export interface Followed {
+  readonly topic: Topic;
+  readonly channel: Channel;
+  readonly watchers: Set<Watcher>;
+  /** What was read last. */
+  latest: Reading | undefined;
 }
 
 /**
@@ -44,37 +75,67 @@ export class Feed {
     });
   }
 
-  /** Calls `wake` after each change of this kind in the VPC; returns how to stop that. */
-  subscribe(topic: Topic, wake: () => void): () => void {
-    const name = channelName(topic);
+  /** Tells a watcher of each change of the topic's kind in its VPC, until it is unsubscribed. */
+  subscribe(topic: Topic, watcher: Watcher): Followed {
+    const name = `${REVISIONS[topic.kind]} ${topic.vpcId}`;
     const channel = this.#channels.get(name) ??
-      { version: 0, wakes: new Set(), latest: new Map(), quietUntil: 0, later: undefined };
+      { name, version: 0, watches: 0, topics: new Map(), quietUntil: 0, later: undefined };
     this.#channels.set(name, channel);
-    channel.wakes.add(wake);
-    return () => {
-      channel.wakes.delete(wake);
-      if (channel.wakes.size > 0) return;
-      clearTimeout(channel.later);
-      if (this.#channels.get(name) === channel) this.#channels.delete(name);
-    };
+    const filter = filterName(topic);
+    const followed = channel.topics.get(filter) ??
+      { topic, channel, watchers: new Set(), latest: undefined };
+    channel.topics.set(filter, followed);
+    followed.watchers.add(watcher);
+    channel.watches++;
+    return followed;
   }
 
-  /** Rows after a revision, deletes included; shared between streams that ask for the same. */
-  tail(topic: Topic, after: number): Promise<Page> {
-    const read = () => readPage(this.#store.db, topic, { after, deletesAfter: after });
-    const channel = this.#channels.get(channelName(topic));
-    if (!channel) return read();
-    const filter = JSON.stringify(topic.filter ?? {});
-    const known = channel.latest.get(filter);
-    if (known?.after === after && known.version === channel.version) return known.page;
-    const page = read();
-    if (channel.latest.size >= MAX_FILTERS && !known) channel.latest.clear();
-    const latest = { after, version: channel.version, page };
-    channel.latest.set(filter, latest);
-    page.catch(() => {
-      if (channel.latest.get(filter) === latest) channel.latest.delete(filter);
-    });
-    return page;
+  unsubscribe({ topic, channel, watchers }: Followed, watcher: Watcher): void {
+    if (!watchers.delete(watcher)) return;
+    channel.watches--;
+    if (watchers.size > 0) return;
+    channel.topics.delete(filterName(topic));
+    if (channel.topics.size > 0) return;
+    clearTimeout(channel.later);
+    if (this.#channels.get(channel.name) === channel) this.#channels.delete(channel.name);
+  }
+
+  /**
+   * Rows after a revision, deletes included; shared between streams that ask for the same. While they
+   * are being read it is undefined, and the watcher is told what came.
+   */
+  tail(followed: Followed, after: number, watcher: Watcher): Page | undefined {
+    const { latest, channel: { version } } = followed;
+    if (latest?.after === after && latest.version === version) {
+      if (latest.page === undefined) latest.waiting.push(watcher);
+      return latest.page;
+    }
+    const reading: Reading = { after, version, page: undefined, waiting: [watcher] };
+    followed.latest = reading;
+    void this.#read(followed, reading);
+    return undefined;
+  }
+
+  async #read(followed: Followed, reading: Reading): Promise<void> {
+    const { topic, channel } = followed;
+    const { after, waiting } = reading;
+    let tell: (watcher: Watcher) => void;
+    try {
+      const page = await readPage(this.#store.db, topic, { after, deletesAfter: after });
+      reading.page = page;
+      reading.waiting = [];
+      tell = (watcher) => watcher.came(page);
+    } catch (error) {
+      if (followed.latest === reading) followed.latest = undefined;
+      tell = (watcher) => watcher.failed(error);
+    }
+    for (const [i, watcher] of waiting.entries()) {
+      if (i > 0 && i % SLICE === 0) await new Promise((resolve) => setImmediate(resolve));
+      tell(watcher);
+    }
+    // Where nobody else will ask for it, or everybody asks for something else.
+    const alone = followed.watchers.size < 2 || channel.topics.size > MAX_KEPT;
+    if (alone && followed.latest === reading) followed.latest = undefined;
   }
 
   /** A page of the rows that a new watch starts with; see {@linkcode readPage}. */
@@ -108,11 +169,13 @@ function changed(channel: Channel): void {
 }
 
 function wakeAll(channel: Channel): void {
-  for (const wake of channel.wakes) wake();
-  const busy = Math.min(channel.wakes.size * WATCH_MS, LONGEST_MS);
+  for (const { watchers } of channel.topics.values()) {
+    for (const watcher of watchers) watcher.changed();
+  }
+  const busy = Math.min(channel.watches * WATCH_MS, LONGEST_MS);
   channel.quietUntil = busy < UNNOTICED_MS ? 0 : performance.now() + busy;
 }
 
-function channelName(topic: Topic): string {
-  return `${REVISIONS[topic.kind]} ${topic.vpcId}`;
+function filterName(topic: Topic): string {
+  return JSON.stringify(topic.filter ?? {});
 }

@@ -14,7 +14,7 @@ export const DEFAULT_STREAM_LIMITS: StreamLimits = { perCaller: 8, total: 16_384
 export class StreamRegistry {
   readonly #limits: StreamLimits;
   readonly #online: OnlineTracker;
-  readonly #byCaller = new Map<string, Set<EventStream>>();
+  readonly #byCaller = new Map<string, EventStream[]>();
   #size = 0;
 
   constructor(limits: StreamLimits, online: OnlineTracker) {
@@ -50,17 +50,21 @@ export class StreamRegistry {
       throw error;
     }
     const stream = open();
-    const mine = this.#byCaller.get(caller) ?? new Set();
+    const mine = this.#byCaller.get(caller) ?? [];
     this.#byCaller.set(caller, mine);
-    mine.add(stream);
-    if (mine.size > this.#limits.perCaller) mine.values().next().value?.abort();
-    stream.closed.then(() => {
-      this.#size--;
-      mine.delete(stream);
-      if (mine.size === 0 && this.#byCaller.get(caller) === mine) this.#byCaller.delete(caller);
-      if (deviceId !== undefined) this.#online.closed(deviceId);
-    });
+    mine.push(stream);
+    stream.ended = () => this.#left(stream, caller, deviceId);
+    if (mine.length > this.#limits.perCaller) mine[0]!.abort();
     return stream;
+  }
+
+  #left(stream: EventStream, caller: string, deviceId: string | undefined): void {
+    this.#size--;
+    const mine = this.#byCaller.get(caller) ?? [];
+    const at = mine.indexOf(stream);
+    if (at >= 0) mine.splice(at, 1);
+    if (mine.length === 0) this.#byCaller.delete(caller);
+    if (deviceId !== undefined) this.#online.closed(deviceId);
   }
 
   /** Who has streams: ids of devices and users. */
@@ -70,7 +74,7 @@ export class StreamRegistry {
 
   /** Ends the streams of a caller that may no longer listen, after what is due to them. */
   finish(caller: string): void {
-    for (const stream of this.#byCaller.get(caller) ?? []) stream.finish();
+    for (const stream of [...this.#byCaller.get(caller) ?? []]) stream.finish();
   }
 
   /** Cuts all streams off. */

@@ -1,6 +1,8 @@
 import { getLogger } from "@logtape/logtape";
+import { type BodySink, type BodySource, LongBody } from "../../relay/http/mod.ts";
 import type { Feed } from "./feed.ts";
-import { type Decorate, Watch, type WatchRequest } from "./watch.ts";
+import type { Ticking } from "./ticker.ts";
+import { type Decorate, Watch, type Watching, type WatchRequest } from "./watch.ts";
 
 const log = getLogger(["nexd", "control", "events"]);
 
@@ -25,65 +27,80 @@ export class StreamEnded extends Error {
   override name = "StreamEnded";
 }
 
-const encoder = new TextEncoder();
-const NOTHING = new Uint8Array(0);
-const HEARTBEAT = encoder.encode("\n");
+const HEARTBEAT = new TextEncoder().encode("\n");
+const FAILURE = new TextEncoder().encode(
+  `${JSON.stringify({ type: "error", value: { error: "internal server error" } })}\n\n`,
+);
 
 /**
  * The body of a watch response. It holds no queue: a page of rows is read from the database only
- * when the reader wants bytes, so a slow reader costs one page and later gets the latest rows.
- * It never ends cleanly: agents take a broken stream calmly, and a clean end as an error.
+ * when the reader has taken what came before, so a slow reader costs one page and later gets the latest
+ * rows. It never ends cleanly: agents take a broken stream calmly, and a clean end as an error.
+ *
+ * There may be ten thousand of them that wait, so that nothing waits with them: whatever happens calls
+ * {@linkcode EventStream.changed} or one of the others, and those return.
  */
-export class EventStream {
-  readonly body: ReadableStream<Uint8Array>;
-  /** Resolves when the stream is over, from whichever side. */
-  readonly closed: Promise<void>;
-  readonly #watches: Watch[];
+export class EventStream implements BodySource, Ticking, Watching {
+  readonly feed: Feed;
+  readonly decorate: Decorate;
+  /** Called when the stream is over, from whichever side. */
+  ended: (() => void) | undefined;
+  readonly #watches: readonly Watch[];
   readonly #times: StreamTimes;
-  readonly #unsubscribe: (() => void)[];
-  readonly #resolveClosed: () => void;
-  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
-  #wake: () => void = () => {};
+  #sink: BodySink | undefined;
+  /** Rows are being read. */
+  #reading = false;
+  /** The reader has not taken what it was given. */
+  #writing = false;
   /** When the reader has taken nothing for too long: times of `performance.now()`. */
-  #stallAt = Infinity;
-  /** When whoever sleeps goes on without a change. */
-  #sleepUntil = Infinity;
+  #stallAt: number;
+  /** When something is to be done without a change: a heartbeat, or the end after a failure. */
+  #dueAt = Infinity;
   #next = 0;
-  #state: "open" | "finishing" | "over" = "open";
+  #state: "open" | "finishing" | "failed" | "over" = "open";
 
   constructor(
     requests: readonly WatchRequest[],
     options: { feed: Feed; decorate: Decorate; times: StreamTimes },
   ) {
-    const closed = Promise.withResolvers<void>();
-    this.closed = closed.promise;
-    this.#resolveClosed = closed.resolve;
+    this.feed = options.feed;
+    this.decorate = options.decorate;
     this.#times = options.times;
-    this.#stallAt = performance.now() + this.#times.stallMs;
-    this.#watches = requests.map((request) => new Watch(request, options.feed, options.decorate));
-    this.#unsubscribe = requests.map((request, i) =>
-      options.feed.subscribe(request.topic, () => {
-        this.#watches[i]!.dirty = true;
-        this.#wake();
-      })
-    );
     const { heartbeatMs, stallMs, failureMs } = this.#times;
-    const shortest = Math.min(heartbeatMs, stallMs, failureMs);
-    this.#unsubscribe.push(options.feed.ticker.add((now) => this.#tick(now), shortest));
-    this.body = new ReadableStream<Uint8Array>({
-      start: (controller) => {
-        this.#controller = controller;
-      },
-      pull: (controller) => this.#pull(controller),
-      cancel: () => this.#over(),
-    }, { highWaterMark: 0 });
+    this.#stallAt = performance.now() + stallMs;
+    this.#watches = requests.map((request) => new Watch(request, this));
+    this.feed.ticker.add(this, Math.min(heartbeatMs, stallMs, failureMs));
+  }
+
+  /** The stream as the body of a response; to be asked for once. */
+  body(): LongBody {
+    return new LongBody(this);
+  }
+
+  open(sink: BodySink): void {
+    this.#sink = sink;
+    if (this.#state === "over") this.#cut();
+    else this.taken();
+  }
+
+  taken(): void {
+    this.#writing = false;
+    this.#stallAt = Infinity;
+    if (this.#state === "failed") return;
+    // Not all of them at once, though one change was told to all of them at once.
+    this.#dueAt = performance.now() + this.#times.heartbeatMs * (1 - Math.random() / 8);
+    this.#goOn();
+  }
+
+  gone(): void {
+    this.#end();
   }
 
   /** Cuts the stream off without its final chunk. */
   abort(): void {
     if (this.#state === "over") return;
-    this.#over();
-    this.#controller?.error(new StreamEnded("the event stream was ended"));
+    this.#end();
+    this.#cut();
   }
 
   /** Cuts the stream off once everything that is due has been sent. */
@@ -91,73 +108,73 @@ export class EventStream {
     if (this.#state === "open") this.#state = "finishing";
     // What it is to hear of may not have been told yet.
     for (const watch of this.#watches) watch.dirty = true;
-    this.#wake();
+    this.#goOn();
   }
 
-  async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-    this.#stallAt = Infinity;
-    // Not all of them at once, though one change was told to all of them at once.
-    const beat = performance.now() + this.#times.heartbeatMs * (1 - Math.random() / 8);
-    while (this.#state !== "over") {
-      const bytes = await this.#due();
-      if (this.#isOver()) return;
-      if (bytes === undefined) return await this.#fail(controller);
-      if (bytes.length > 0 || performance.now() >= beat) {
-        controller.enqueue(bytes.length > 0 ? bytes : HEARTBEAT);
-        this.#stallAt = performance.now() + this.#times.stallMs;
+  changed(): void {
+    this.#goOn();
+  }
+
+  ready(bytes: Uint8Array): void {
+    this.#reading = false;
+    if (this.#state === "over") return;
+    if (bytes.length > 0) this.#write(bytes);
+    else this.#goOn();
+  }
+
+  failed(error: unknown): void {
+    this.#reading = false;
+    if (this.#state === "over") return;
+    log.error("cannot read events: {error}", { error });
+    this.#state = "failed";
+    this.#dueAt = performance.now() + this.#times.failureMs;
+    this.#write(FAILURE);
+  }
+
+  tick(now: number): void {
+    if (now >= this.#stallAt) return this.abort();
+    if (now < this.#dueAt) return;
+    if (this.#state === "failed") this.abort();
+    else if (this.#sink && !this.#reading && !this.#writing) this.#write(HEARTBEAT);
+  }
+
+  /** Sends the events of the next watch that has any, unless something is under way. */
+  #goOn(): void {
+    if (!this.#sink || this.#reading || this.#writing) return;
+    if (this.#state === "failed" || this.#state === "over") return;
+    for (let clean = 0; clean < this.#watches.length;) {
+      const watch = this.#watches[this.#next]!;
+      this.#next = (this.#next + 1) % this.#watches.length;
+      if (!watch.dirty) {
+        clean++;
+        continue;
+      }
+      clean = 0;
+      const bytes = watch.next();
+      if (bytes === undefined) {
+        this.#reading = true;
         return;
       }
-      if (this.#state === "finishing") return this.abort();
-      await this.#sleep(beat);
+      if (bytes.length > 0) return this.#write(bytes);
     }
+    if (this.#state === "finishing") this.abort();
   }
 
-  /** Events of the next watch that has any; undefined when they could not be read. */
-  async #due(): Promise<Uint8Array | undefined> {
-    try {
-      for (let i = 0; i < this.#watches.length; i++) {
-        const watch = this.#watches[this.#next]!;
-        this.#next = (this.#next + 1) % this.#watches.length;
-        const bytes = watch.dirty ? await watch.next() : NOTHING;
-        if (bytes.length > 0) return bytes;
-      }
-      return this.#watches.some((watch) => watch.dirty) ? await this.#due() : NOTHING;
-    } catch (error) {
-      if (!this.#isOver()) log.error("cannot read events: {error}", { error });
-      return undefined;
-    }
+  #write(bytes: Uint8Array): void {
+    this.#writing = true;
+    this.#stallAt = performance.now() + this.#times.stallMs;
+    this.#sink!.write(bytes);
   }
 
-  async #fail(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-    const event = { type: "error", value: { error: "internal server error" } };
-    controller.enqueue(encoder.encode(`${JSON.stringify(event)}\n\n`));
-    const until = performance.now() + this.#times.failureMs;
-    while (!this.#isOver() && performance.now() < until) await this.#sleep(until);
-    this.abort();
+  #cut(): void {
+    this.#sink?.cut(new StreamEnded("the event stream was ended"));
   }
 
-  /** Resolves at a time of `performance.now()` or a little later, or when something changed. */
-  #sleep(until: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#sleepUntil = until;
-      this.#wake = resolve;
-    });
-  }
-
-  #tick(now: number): void {
-    if (now >= this.#stallAt) this.abort();
-    else if (now >= this.#sleepUntil) this.#wake();
-  }
-
-  #isOver(): boolean {
-    return this.#state === "over";
-  }
-
-  #over(): void {
+  #end(): void {
     if (this.#state === "over") return;
     this.#state = "over";
-    for (const unsubscribe of this.#unsubscribe) unsubscribe();
-    this.#wake();
-    this.#resolveClosed();
+    for (const watch of this.#watches) watch.close();
+    this.feed.ticker.remove(this);
+    this.ended?.();
   }
 }

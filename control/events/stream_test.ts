@@ -4,8 +4,8 @@ import type { Device, Watch, WatchEvent } from "../api/types.ts";
 import { openToken } from "../auth/mod.ts";
 import { createVpc } from "../tenants.ts";
 import { newKey, TestControl, type TestStream } from "../testing.ts";
-import { Feed } from "./feed.ts";
-import { PAGE_SIZE } from "./source.ts";
+import { Feed, type Watcher } from "./feed.ts";
+import { type Page, PAGE_SIZE } from "./source.ts";
 
 const device = (vpc: string, more: Partial<Watch> = {}): Watch => ({
   kind: "device",
@@ -97,16 +97,37 @@ Deno.test("watchers of one VPC get each row with nobody's token but their own", 
 Deno.test("a change is read once for all streams that wait for it", async () => {
   await using control = await TestControl.start();
   const feed = new Feed(control.store);
-  const topic = { kind: "device", vpcId: control.userId } as const;
-  const stop = feed.subscribe(topic, () => {});
-  const page = feed.tail(topic, 0);
-  assert.equal(feed.tail(topic, 0), page);
-  assert.notEqual(feed.tail({ ...topic, filter: { key: "x" } }, 0), page);
-  assert.notEqual(feed.tail(topic, 1), page);
-  await page;
+  /** Follows devices, and says what page came. */
+  const follower = (filter?: { key: string }) => {
+    const came: PromiseWithResolvers<Page>[] = [];
+    const watcher: Watcher = {
+      changed: () => {},
+      came: (page) => came.shift()!.resolve(page),
+      failed: (error) => came.shift()!.reject(error),
+    };
+    const topic = { kind: "device", vpcId: control.userId, ...(filter ? { filter } : {}) } as const;
+    const followed = feed.subscribe(topic, watcher);
+    return {
+      followed,
+      ask(after: number): Promise<Page> {
+        const page = feed.tail(followed, after, watcher);
+        if (page) return Promise.resolve(page);
+        came.push(Promise.withResolvers<Page>());
+        return came.at(-1)!.promise;
+      },
+      stop: () => feed.unsubscribe(followed, watcher),
+    };
+  };
+  const [one, two, other] = [follower(), follower(), follower({ key: "x" })];
+  assert.equal(one.followed, two.followed, "one topic");
+  const [first, second, third] = await Promise.all([one.ask(0), two.ask(0), other.ask(0)]);
+  assert.equal(first, second);
+  assert.notEqual(first, third, "another filter");
+  assert.equal(await one.ask(0), first, "read already");
+  assert.notEqual(await one.ask(1), first);
   await control.register();
-  assert.equal((await feed.tail(topic, 0)).entries.length, 1, "nothing old after a change");
-  stop();
+  assert.equal((await one.ask(0)).entries.length, 1, "nothing old after a change");
+  for (const { stop } of [one, two, other]) stop();
   feed.close();
 });
 

@@ -13,6 +13,7 @@ import {
   farewell,
   type Guest,
   HeadError,
+  type Holding,
   isFor,
   plain,
   refuse,
@@ -55,6 +56,7 @@ export class Front implements Taker {
   readonly #gate: Gate;
   readonly #derp: boolean;
   readonly #guest: Guest | undefined;
+  readonly #holding: Holding;
   readonly #intakes = new Set<Intake>();
   #closed = false;
   /** Connections that are neither DERP streams nor ended. */
@@ -71,6 +73,7 @@ export class Front implements Taker {
     this.#gate = new Gate(relay.counters, relay.sweep, options);
     this.#derp = options.derp ?? true;
     this.#guest = options.guest;
+    this.#holding = { limits: relay.limits, sweep: relay.sweep, held: new Set() };
     this.#intakes.add(new Intake(listener, this));
   }
 
@@ -124,8 +127,9 @@ export class Front implements Taker {
         // Not one of the relay's few connections for pages.
         this.#responder.leave(conn);
         entered = false;
-        if (await answerByGuest(guest, conn, head, input, visit, this.#relay)) continue;
-        return await farewell(conn, NOTHING, this.#relay.sweep);
+        const then = await answerByGuest(guest, conn, head, input, visit, this.#holding);
+        if (then === "next") continue;
+        return then === "held" ? undefined : await farewell(conn, NOTHING, this.#relay.sweep);
       }
       if (!entered && !this.#responder.enter(conn)) {
         return await refuse(conn, 503, this.#relay.sweep);
@@ -252,6 +256,7 @@ export class Front implements Taker {
     this.#closed = true;
     for (const intake of this.#intakes) intake.close();
     for (const conn of this.#speaking) close(conn);
+    for (const answer of this.#holding.held) answer.end();
     this.#gate.hangUpNow();
     await Promise.all([...this.#intakes].map((intake) => intake.done));
     this.#intakes.clear();

@@ -1,7 +1,7 @@
 /**
  * A listener all of whose requests are another application's, as the relay's listener answers those
- * of its guest. A connection costs a sixth of one of `Deno.serve`, which counts where answers last
- * for hours.
+ * of its guest: one opinion about where a request ends, and limits for strangers. An answer that lasts
+ * for hours costs a fraction of one of `Deno.serve`, whose connections know no limits besides.
  */
 import { DEFAULT_LIMITS, type Limits, Sweep } from "../server/mod.ts";
 import { Gate, type GateOptions, isTls, type Visit } from "./limits/mod.ts";
@@ -12,6 +12,7 @@ import {
   farewell,
   type Guest,
   HeadError,
+  type Holding,
   refuse,
   RequestInput,
 } from "./wire/mod.ts";
@@ -21,21 +22,35 @@ const NOTHING = new Uint8Array(0);
 /** Connections ended when the process has no descriptor left for the next one. */
 const STARVED_END = 16;
 
+/** How a listener may differ from the ordinary. */
+export interface GuestHttpOptions {
+  /** Connections at a time; by default as at the relay's own listener. */
+  gate?: GateOptions | undefined;
+  /** Overrides of the relay's limits. */
+  limits?: Partial<Limits> | undefined;
+}
+
 export class GuestHttp implements Taker {
   readonly #guest: Pick<Guest, "fetch">;
-  readonly #limits: Limits = DEFAULT_LIMITS;
+  readonly #limits: Limits;
   readonly #intake: Intake;
   readonly #sweep: Sweep;
+  readonly #holding: Holding;
   readonly #gate: Gate;
   readonly #conns = new Set<Deno.Conn>();
   readonly #running = new Set<Promise<void>>();
   #closed = false;
 
-  /** @param gate connections at a time; by default as at the relay's own listener */
-  constructor(listener: Deno.Listener, guest: Pick<Guest, "fetch">, gate: GateOptions = {}) {
+  constructor(
+    listener: Deno.Listener,
+    guest: Pick<Guest, "fetch">,
+    options: GuestHttpOptions = {},
+  ) {
     this.#guest = guest;
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#sweep = new Sweep(this.#limits.sweepMs, () => {});
-    this.#gate = new Gate({ acceptLimited: 0, addressLimited: 0 }, this.#sweep, gate);
+    this.#holding = { limits: this.#limits, sweep: this.#sweep, held: new Set() };
+    this.#gate = new Gate({ acceptLimited: 0, addressLimited: 0 }, this.#sweep, options.gate);
     this.#intake = new Intake(listener, this);
   }
 
@@ -54,20 +69,22 @@ export class GuestHttp implements Taker {
 
   async #serve(conn: Deno.Conn, visit: Visit): Promise<void> {
     this.#conns.add(conn);
+    let held = false;
     try {
       const input = new RequestInput(conn);
-      const shared = { limits: this.#limits, sweep: this.#sweep };
       for (let first = true; !this.#closed; first = false) {
         const head = await this.#head(conn, input, first ? visit : undefined);
         if (head === undefined) return;
-        if (await answerByGuest(this.#guest, conn, head, input, visit, shared)) continue;
-        return await farewell(conn, NOTHING, this.#sweep);
+        const then = await answerByGuest(this.#guest, conn, head, input, visit, this.#holding);
+        if (then === "next") continue;
+        held = then === "held";
+        return held ? undefined : await farewell(conn, NOTHING, this.#sweep);
       }
     } catch (error) {
       // A failed handshake, a reset, an answer that was cut off, or a head that is no head.
       if (error instanceof HeadError) await refuse(conn, error.status, this.#sweep);
     } finally {
-      close(conn);
+      if (!held) close(conn);
       this.#conns.delete(conn);
     }
   }
@@ -89,6 +106,7 @@ export class GuestHttp implements Taker {
     this.#closed = true;
     this.#intake.close();
     for (const conn of this.#conns) close(conn);
+    for (const answer of this.#holding.held) answer.end();
     this.#gate.hangUpNow();
     await Promise.all([this.#intake.done, ...this.#running]);
     this.#sweep.close();

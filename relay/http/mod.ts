@@ -16,4 +16,11 @@ export {
 } from "./metrics/mod.ts";
 export { checkDebugKeyFile, DebugRule, parseHome } from "./pages/mod.ts";
 export { PlainHttp } from "./plain_http.ts";
-export { type Guest, type GuestClient, Responder } from "./wire/mod.ts";
+export {
+  type BodySink,
+  type BodySource,
+  type Guest,
+  type GuestClient,
+  LongBody,
+  Responder,
+} from "./wire/mod.ts";

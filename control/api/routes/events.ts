@@ -63,20 +63,26 @@ async function stream(
       times: deps.streamTimes,
     });
   const events = await deps.streams.open(deviceId ?? principal.ownerId, deviceId, open);
-  return new Response(events.body, {
+  return new Response(events.body(), {
     headers: { "content-type": "application/json;stream=watch" },
   });
 }
 
 /** Rows are read once for all callers, so a token is added here, and only to the caller's own row. */
 function decorateFor(deps: ApiDeps, principal: Principal): Decorate {
-  if (principal.kind !== "device") return (_topic, entry) => entry.value;
-  const own = principal.device;
+  if (principal.kind !== "device" || !mayHaveToken(principal, principal.device)) return asItIs;
+  const { id, token_generation } = principal.device;
+  return withToken(deps.secret, id, token_generation);
+}
+
+const asItIs: Decorate = (_topic, entry) => entry.value;
+
+/** What it returns is kept for as long as the stream, so that it holds on to no more than it needs. */
+function withToken(secret: Uint8Array, id: string, generation: number): Decorate {
   return (topic, entry) => {
-    if (topic.kind !== "device" || entry.id !== own.id || entry.deleted) return entry.value;
-    if (!mayHaveToken(principal, own)) return entry.value;
-    const token = deviceToken(deps.secret, own.id, own.token_generation);
+    if (topic.kind !== "device" || entry.id !== id || entry.deleted) return entry.value;
     const device = entry.value as Device;
+    const token = deviceToken(secret, id, generation);
     return { ...device, bearer_token: sealToken(token, device.public_key) };
   };
 }

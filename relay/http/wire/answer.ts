@@ -4,6 +4,7 @@
 import type { Socket, Sweep } from "../../server/mod.ts";
 import { farewell, writeAll } from "./farewell.ts";
 import type { RequestHead } from "./head.ts";
+import { type BodySource, LongBody } from "./long_body.ts";
 
 /** Reason phrases of the answers that are given here. */
 const REASONS: Record<number, string> = {
@@ -86,23 +87,10 @@ export async function writeResponse(
   void gone?.then(() => reader?.cancel()).catch(() => {}); // it has failed by itself
   try {
     const begun = await begin(reader);
-    const bare = head.method === "HEAD" || response.status === 204 || response.status === 304;
-    const chunked = !begun.whole && head.minor !== 0;
-    const lines = [`HTTP/1.${head.minor === 0 ? 0 : 1} ${statusText(response.status)}`];
-    for (const [name, value] of response.headers) {
-      if (!OURS.includes(name)) lines.push(`${capitalized(name)}: ${value}`);
-    }
-    const upgrade = response.status === 426 ? response.headers.get("upgrade") : null;
-    const options = [...keep ? [] : ["close"], ...upgrade === null ? [] : ["Upgrade"]];
-    if (upgrade !== null) lines.push(`Upgrade: ${upgrade}`);
-    if (options.length > 0) lines.push(`Connection: ${options.join(", ")}`);
-    lines.push(`Date: ${new Date().toUTCString()}`);
-    if (begun.whole && response.status !== 204 && response.status !== 304) {
-      // The answer to HEAD may name the length of a body that it does not have.
-      const named = head.method === "HEAD" ? response.headers.get("content-length") : null;
-      lines.push(`Content-Length: ${named ?? begun.length}`);
-    } else if (chunked && !bare) lines.push("Transfer-Encoding: chunked");
-    const parts: Uint8Array[] = [encoder.encode(lines.join("\r\n") + "\r\n\r\n")];
+    const bare = isBare(head, response);
+    const chunked = !begun.whole && isChunked(head);
+    const length = begun.whole ? begun.length : undefined;
+    const parts: Uint8Array[] = [headOf(head, response, keep, length)];
     if (!bare) {
       if (chunked) parts.push(...begun.chunks.flatMap(chunk));
       else parts.push(...begun.chunks);
@@ -114,6 +102,68 @@ export async function writeResponse(
     // A reader that is done takes this as well; one that is not tells the application.
     reader?.cancel().catch(() => {});
   }
+}
+
+/** Whether an answer has no body, whatever the application gave it. */
+function isBare(head: RequestHead, response: Response): boolean {
+  return head.method === "HEAD" || response.status === 204 || response.status === 304;
+}
+
+/** Whether a body of unknown length is sent in chunks; a client of old takes it as it comes. */
+export function isChunked(head: RequestHead): boolean {
+  return head.minor !== 0;
+}
+
+/**
+ * The head of an answer.
+ *
+ * @param keep whether the connection is kept for the next request
+ * @param length bytes of the body, where that is known
+ */
+function headOf(
+  head: RequestHead,
+  response: Response,
+  keep: boolean,
+  length: number | undefined,
+): Uint8Array {
+  const lines = [`HTTP/1.${head.minor === 0 ? 0 : 1} ${statusText(response.status)}`];
+  for (const [name, value] of response.headers) {
+    if (!OURS.includes(name)) lines.push(`${capitalized(name)}: ${value}`);
+  }
+  const upgrade = response.status === 426 ? response.headers.get("upgrade") : null;
+  const options = [...keep ? [] : ["close"], ...upgrade === null ? [] : ["Upgrade"]];
+  if (upgrade !== null) lines.push(`Upgrade: ${upgrade}`);
+  if (options.length > 0) lines.push(`Connection: ${options.join(", ")}`);
+  lines.push(`Date: ${new Date().toUTCString()}`);
+  if (length !== undefined && response.status !== 204 && response.status !== 304) {
+    // The answer to HEAD may name the length of a body that it does not have.
+    const named = head.method === "HEAD" ? response.headers.get("content-length") : null;
+    lines.push(`Content-Length: ${named ?? length}`);
+  } else if (length === undefined && isChunked(head) && !isBare(head, response)) {
+    lines.push("Transfer-Encoding: chunked");
+  }
+  return encoder.encode(lines.join("\r\n") + "\r\n\r\n");
+}
+
+/**
+ * Writes the head of an answer whose body is long, and gives where that comes from; undefined, with
+ * nothing written, for every other answer.
+ */
+export async function writeLongHead(
+  conn: Socket,
+  head: RequestHead,
+  response: Response,
+  keep: boolean,
+): Promise<BodySource | undefined> {
+  if (!(response.body instanceof LongBody) || isBare(head, response)) return undefined;
+  const { source } = response.body;
+  try {
+    await writeAll(conn, headOf(head, response, keep, undefined));
+  } catch (error) {
+    source.gone();
+    throw error;
+  }
+  return source;
 }
 
 /** Reads what a body has to give without waiting for anything outside this process. */

@@ -3,13 +3,14 @@
  * other requests to. It may read bodies, and answer for hours.
  */
 import { getLogger } from "@logtape/logtape";
-import type { Limits, Socket, Sweep } from "../../server/mod.ts";
+import type { Socket, Sweep } from "../../server/mod.ts";
 import type { Visit } from "../limits/mod.ts";
-import { writeResponse } from "./answer.ts";
+import { isChunked, writeLongHead, writeResponse } from "./answer.ts";
 import { RequestBody } from "./body.ts";
 import { writeAll } from "./farewell.ts";
 import type { RequestHead } from "./head.ts";
 import type { RequestInput } from "./input.ts";
+import { HeldAnswer, type Holding } from "./long_body.ts";
 import { plain, requestOf, unspeakableOf } from "./request.ts";
 
 const logger = getLogger(["nexd", "relay"]);
@@ -32,7 +33,10 @@ export interface Guest {
    * @param path percent-decoded, without query
    */
   owns(host: string, path: string): boolean;
-  /** Answers. A body that fails ends the connection without the end of an answer. */
+  /**
+   * Answers. A body that fails ends the connection without the end of an answer; a `LongBody` is not
+   * read but lets itself be written.
+   */
   fetch(request: Request, client: GuestClient): Response | Promise<Response>;
 }
 
@@ -48,7 +52,8 @@ export function isFor(guest: Guest | undefined, head: RequestHead): guest is Gue
 /**
  * Has the guest answer one request, and reads past its body.
  *
- * @returns whether another request may follow; if not, the connection is to be closed
+ * @returns whether another request may follow; `last`: the connection is to be closed; `held`: the
+ *   answer goes on for as long as it likes, and closes the connection itself
  * @throws any error of the connection or of the answer's body
  */
 export async function answerByGuest(
@@ -57,8 +62,9 @@ export async function answerByGuest(
   head: RequestHead,
   input: RequestInput,
   visit: Visit,
-  { limits, sweep }: { limits: Limits; sweep: Sweep },
-): Promise<boolean> {
+  holding: Holding,
+): Promise<"next" | "last" | "held"> {
+  const { limits, sweep } = holding;
   const patient = boundedWrites(conn, limits.httpIdleMs, sweep);
   const body = new RequestBody(input, head.framing);
   let waits = head.get("expect")?.toLowerCase() === "100-continue";
@@ -70,10 +76,16 @@ export async function answerByGuest(
   // One that still waits for leave to send its body may send it or not: nobody can tell.
   const keep = !head.last && !(waits && !body.done) &&
     response.headers.get("connection")?.toLowerCase() !== "close";
+  const source = await writeLongHead(patient, head, response, keep);
+  if (source !== undefined) {
+    const silent = body.done && input.rest().length === 0;
+    new HeldAnswer(conn, source, isChunked(head), holding).begin(silent);
+    return "held";
+  }
   await writeResponse(patient, head, response, keep, body.done ? input.ended() : undefined);
-  if (!keep) return false;
+  if (!keep) return "last";
   const deadline = sweep.deadline(limits.httpIdleMs, () => conn.close());
-  return await body.skip().finally(() => deadline.end());
+  return await body.skip().finally(() => deadline.end()) ? "next" : "last";
 }
 
 async function respond(
