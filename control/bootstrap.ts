@@ -16,6 +16,8 @@ export interface Bootstrap {
   /** A registration key that joins hosts, if it is still known and still good. */
   regKey?: string;
   first: boolean;
+  /** Where users sign in, if that is not here: then there is no first user. */
+  issuer?: string;
 }
 
 /** What is kept of the first start, beside the database, which holds hashes only. */
@@ -72,6 +74,18 @@ export async function bootstrap(
   });
   if (userId === undefined) return await bootstrap({ store, secret, stateDir }, admin);
   return { userId, username: admin.username, password, regKey, first: true };
+}
+
+/** What a control plane whose users sign in elsewhere has to say: a key of before, if there was any. */
+export async function withoutUser(
+  { store, stateDir }: { store: Store; stateDir: string },
+  issuer: string,
+): Promise<Bootstrap> {
+  const regKey = await keptRegKey(store, `${stateDir}/bootstrap.json`);
+  return {
+    ...{ userId: "", username: "", first: false, issuer },
+    ...(regKey === undefined ? {} : { regKey }),
+  };
 }
 
 async function firstAccount(db: Reader): Promise<AccountRow | undefined> {

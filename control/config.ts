@@ -1,6 +1,7 @@
 import { parseHostPort } from "../relay/net/mod.ts";
 import { ControlError } from "./errors.ts";
 import { Proxies } from "./http/mod.ts";
+import type { OidcSettings } from "./oidc/mod.ts";
 import { checkPostgresUrl } from "./store/mod.ts";
 
 /** Values of the flags in `CONTROL_OPTIONS`, by name. */
@@ -25,6 +26,8 @@ export interface ControlSettings {
   rateLimit: number;
   /** Origins whose pages may use the API. */
   corsOrigins: string[];
+  /** Another issuer in the place of our own. */
+  oidc?: OidcSettings & { caFile?: string };
 }
 
 /** Checks the flags; ControlError or AddressError, exit code 2, for one that cannot be used. */
@@ -52,7 +55,69 @@ export function settings(values: ControlValues): ControlSettings {
     ...publicPort(text(values, "public-port")),
     rateLimit: rateLimit(text(values, "rate-limit") ?? "500"),
     corsOrigins: origins(values["cors-origin"]),
+    ...oidc(values),
   };
+}
+
+function oidc(values: ControlValues): Pick<ControlSettings, "oidc"> {
+  const issuer = text(values, "oidc-issuer");
+  const operators = [values["oidc-operator"] ?? []].flat().map(String);
+  const caFile = text(values, "oidc-ca");
+  if (issuer === undefined) {
+    for (const name of ["oidc-web-client-id", "oidc-operator", "oidc-ca"]) {
+      const value = values[name];
+      if (value === undefined || value.toString() === "") continue;
+      throw usage(
+        `--${name} means nothing without --oidc-issuer; add that, or leave it out`,
+      );
+    }
+    return {};
+  }
+  const url = URL.canParse(issuer) ? new URL(issuer) : undefined;
+  const odd = url === undefined || url.protocol !== "https:" ||
+    url.username !== "" ||
+    url.search !== "" || url.hash !== "" || /[?#]/.test(issuer);
+  if (odd) {
+    throw usage(
+      `--oidc-issuer ${issuer}: use an https URL as the issuer writes it, like ` +
+        "https://auth.example/realms/nexodus",
+    );
+  }
+  const clientId = text(values, "oidc-client-id") ?? "nexodus-cli";
+  return {
+    oidc: {
+      ...{ issuer, clientId, operators },
+      webClientId: text(values, "oidc-web-client-id") ?? clientId,
+      audience: text(values, "oidc-audience") ?? "account",
+      ...(caFile === undefined ? {} : { caFile }),
+    },
+  };
+}
+
+/** The issuer's settings with its authorities read; ControlError for a file that cannot be. */
+export async function readOidc(
+  given: ControlSettings["oidc"],
+): Promise<OidcSettings | undefined> {
+  if (given?.caFile === undefined) return given;
+  const { caFile, ...settings } = given;
+  let pem: string | undefined;
+  try {
+    pem = await Deno.readTextFile(caFile);
+  } catch (cause) {
+    throw new ControlError(
+      `Cannot read --oidc-ca ${caFile}; check path and permissions`,
+      {
+        cause,
+        exitCode: 2,
+      },
+    );
+  }
+  const caCerts = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ??
+    [];
+  if (caCerts.length === 0) {
+    throw usage(`--oidc-ca ${caFile} holds no certificate in PEM`);
+  }
+  return { ...settings, caCerts };
 }
 
 function hostname(given: string | undefined): string {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { settings } from "./config.ts";
+import { readOidc, settings } from "./config.ts";
 import { ControlError } from "./errors.ts";
 import { CONTROL_OPTIONS } from "./options.ts";
 import { asProse } from "./run.ts";
@@ -47,6 +47,9 @@ Deno.test("flags that cannot be used are named with the remedy and exit code 2",
     [{ hostname, "cors-origin": ["https://a/b"] }, /--cors-origin https:\/\/a\/b: use an origin/],
     [{ hostname, "trusted-proxies": ["10.0.0"] }, /--trusted-proxies 10\.0\.0: use an address/],
     [{ hostname, "public-port": "https" }, /--public-port https: use a port/],
+    [{ hostname, "oidc-issuer": "http://idp.test" }, /--oidc-issuer http:.*: use an https URL/],
+    [{ hostname, "oidc-issuer": "https://idp.test/?a=1" }, /use an https URL/],
+    [{ hostname, "oidc-operator": ["kim"] }, /--oidc-operator means nothing without --oidc-issuer/],
     [{ hostname, "admin-password": "x".repeat(257) }, /--admin-password: use at most 256/],
   ];
   for (const [values, message] of cases) {
@@ -56,6 +59,39 @@ Deno.test("flags that cannot be used are named with the remedy and exit code 2",
       return error instanceof ControlError;
     });
   }
+});
+
+Deno.test("an issuer elsewhere has the defaults of Nexodus, and its authorities are read from a file", async () => {
+  const given = settings({
+    hostname: "control.example",
+    "oidc-issuer": "https://idp.test/realm",
+  });
+  assert.deepEqual(given.oidc, {
+    issuer: "https://idp.test/realm",
+    clientId: "nexodus-cli",
+    operators: [],
+    webClientId: "nexodus-cli",
+    audience: "account",
+  });
+  assert.equal(await readOidc(given.oidc), given.oidc);
+  assert.equal(await readOidc(undefined), undefined);
+  const file = await Deno.makeTempFile();
+  try {
+    const asked = { ...given.oidc!, caFile: file };
+    await assert.rejects(readOidc(asked), /holds no certificate in PEM/);
+    const pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
+    await Deno.writeTextFile(file, `# one\n${pem}\n# two\n${pem}\n`);
+    assert.deepEqual(await readOidc(asked), {
+      ...given.oidc,
+      caCerts: [pem, pem],
+    });
+  } finally {
+    await Deno.remove(file);
+  }
+  await assert.rejects(
+    readOidc({ ...given.oidc!, caFile: file }),
+    (error: ControlError) => /check path/.test(error.message) && error.exitCode === 2,
+  );
 });
 
 Deno.test("the terminal shows how to join a host and how to trust the authority", () => {
@@ -75,4 +111,8 @@ Deno.test("the terminal shows how to join a host and how to trust the authority"
   const again = asProse({ ...later, first: false } as Control, { stateDir: "/state" }).join("\n");
   assert.match(again, /shown at the first start/);
   assert.doesNotMatch(again, /undefined|--ca/);
+  const issuer = "https://idp.test/realm";
+  const elsewhere = asProse({ ...later, username: "", issuer } as Control, { stateDir: "/state" });
+  assert.match(elsewhere.join("\n"), /Users sign in at https:\/\/idp\.test\/realm\n/);
+  assert.doesNotMatch(elsewhere.join("\n"), /First user|undefined/);
 });

@@ -5,7 +5,7 @@
  * @module
  */
 export { runBackup, runRestore } from "./backup/mod.ts";
-export { type ControlSettings, settings as controlSettings } from "./config.ts";
+export { type ControlSettings, readOidc, settings as controlSettings } from "./config.ts";
 export { newPassword } from "./auth/mod.ts";
 export { ControlError } from "./errors.ts";
 export { type ControlContext, runControl } from "./run.ts";

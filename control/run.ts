@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { ensureSelfSigned, loadManual, reasonOf } from "../relay/cert/mod.ts";
-import { type ControlSettings, type ControlValues, settings } from "./config.ts";
+import { type ControlSettings, type ControlValues, readOidc, settings } from "./config.ts";
 import { type Control, type ControlConfig, startControl } from "./server.ts";
 
 const log = getLogger(["nexd", "control"]);
@@ -29,6 +29,7 @@ export async function runControl(values: ControlValues, context: ControlContext)
     proxies: config.proxies,
     publicPort: config.publicPort,
     corsOrigins: config.corsOrigins,
+    oidc: await readOidc(config.oidc),
     certificate: certificateSource(config),
   });
   try {
@@ -62,7 +63,7 @@ function certificateSource(config: ControlSettings): ControlConfig["certificate"
 function asJson(control: Control): string {
   return JSON.stringify({
     service_url: control.serviceUrl,
-    username: control.username,
+    ...(control.issuer === undefined ? { username: control.username } : { issuer: control.issuer }),
     ...(control.password === undefined ? {} : { password: control.password }),
     ...(control.regKey === undefined ? {} : { reg_key: control.regKey }),
     ...(control.caPath === undefined ? {} : { ca: control.caPath }),
@@ -74,13 +75,17 @@ export function asProse(control: Control, config: Pick<ControlSettings, "stateDi
   const lines = [
     `Control plane is up at ${control.serviceUrl}, its state is in ${config.stateDir}`,
   ];
-  if (control.first) {
+  if (control.issuer !== undefined) {
+    lines.push(`Users sign in at ${control.issuer}`);
+  } else if (control.first) {
     lines.push(`First user: ${control.username}, password: ${control.password} (shown only now)`);
   } else {
     lines.push(`First user: ${control.username}; the password was shown at the first start`);
   }
   const ca = control.caPath === undefined ? "" : ` --ca ${control.caPath}`;
-  if (control.regKey === undefined) {
+  if (control.regKey === undefined && control.issuer !== undefined) {
+    lines.push("Registration keys are made by users: nexd reg-key create, or the dashboard");
+  } else if (control.regKey === undefined) {
     lines.push("The registration key was shown at the first start, only its hash is kept");
   } else {
     lines.push("Join a host with:");

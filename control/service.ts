@@ -1,5 +1,5 @@
 import { type ApiDeps, createApp, Rates } from "./api/mod.ts";
-import { type Bootstrap, bootstrap } from "./bootstrap.ts";
+import { type Bootstrap, bootstrap, withoutUser } from "./bootstrap.ts";
 import { keepClean } from "./cleanup/mod.ts";
 import {
   DEFAULT_ONLINE_TIMES,
@@ -12,8 +12,10 @@ import {
   StreamRegistry,
   type StreamTimes,
 } from "./events/mod.ts";
+import { DASHBOARD_PATH } from "./dashboard/mod.ts";
 import { DEFAULT_HOLD, Holder, type HoldOptions } from "./http/mod.ts";
 import { type Issuer, openIssuer } from "./issuer/mod.ts";
+import { type OidcSettings, openExternalIssuer } from "./oidc/mod.ts";
 import { type OwnRelay, publishOwnRelay, RelayProber } from "./relay_regions/mod.ts";
 import { loadSecret, openStateDir } from "./state_dir.ts";
 import { Store } from "./store/mod.ts";
@@ -34,6 +36,8 @@ export interface ServiceConfig {
   admin?: { username?: string; password?: string | undefined };
   /** Requests a second of one credential; an address may send twice as many. 0 or absent: no limit. */
   rateLimit?: number;
+  /** Another issuer in the place of our own. */
+  oidc?: OidcSettings | undefined;
   /** Origins whose pages may use the API: `https://HOST`. */
   corsOrigins?: readonly string[];
   hold?: Partial<HoldOptions>;
@@ -96,7 +100,17 @@ async function open(
     const port = config.port();
     return `https://${name}${port === 443 ? "" : `:${port}`}`;
   };
-  const issuer = await openIssuer({ store, secret, url: () => url(`auth.${hostname}`) });
+  const dashboard = () => `${url(hostname)}${DASHBOARD_PATH}`;
+  const { oidc } = config;
+  let issuer: Issuer;
+  if (oidc === undefined) {
+    issuer = await openIssuer({ store, secret, dashboard, url: () => url(`auth.${hostname}`) });
+  } else {
+    const external = openExternalIssuer({ ...oidc, store, dashboard });
+    closers.push(() => external.close());
+    void external.tryOut();
+    issuer = external;
+  }
   const deps = dependencies(config, { store, secret, issuer });
   closers.push(() => {
     deps.online.close();
@@ -130,10 +144,12 @@ async function open(
       }
     },
     bootstrap: () =>
-      bootstrap({ store, secret, stateDir: dir.path }, {
-        username: admin?.username ?? "admin",
-        password: admin?.password,
-      }),
+      oidc !== undefined
+        ? withoutUser({ store, stateDir: dir.path }, oidc.issuer)
+        : bootstrap({ store, secret, stateDir: dir.path }, {
+          username: admin?.username ?? "admin",
+          password: admin?.password,
+        }),
     publishRelay: (own) => publishOwnRelay(store, own),
     streams: () => deps.streams.size,
     finish,

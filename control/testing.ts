@@ -19,7 +19,8 @@ import {
 } from "./events/mod.ts";
 import { hashPassword, openToken, regKeyToken } from "./auth/mod.ts";
 import { DEFAULT_HOLD, Holder, type HoldOptions } from "./http/mod.ts";
-import { openIssuer } from "./issuer/mod.ts";
+import { type Issuer, openIssuer } from "./issuer/mod.ts";
+import { type OidcOptions, openExternalIssuer } from "./oidc/mod.ts";
 import type { Store } from "./store/mod.ts";
 import { openTestStore } from "./store/testing.ts";
 import { createRegKey, createUser } from "./tenants.ts";
@@ -27,6 +28,9 @@ import { createAccount, type GateOptions } from "./users/mod.ts";
 
 /** URL of the issuer. */
 export const ISSUER = "https://auth.control.test";
+
+/** URL of the dashboard. */
+export const DASHBOARD = "https://control.test/ui/";
 
 /** An answer, read. */
 export interface Answer {
@@ -45,6 +49,8 @@ export interface TestOptions {
   gate?: Partial<GateOptions>;
   rates?: RateOptions;
   origins?: readonly string[];
+  /** Another issuer in the place of our own. */
+  oidc?: Omit<OidcOptions, "store" | "dashboard">;
   /** Of the issuer, ms since the epoch. */
   now?: () => number;
 }
@@ -57,6 +63,7 @@ export class TestControl {
   userId = "";
   readonly #users = new Map<string, string>();
   readonly #streams = new Set<TestStream>();
+  #close: () => void = () => {};
 
   private constructor(readonly deps: ApiDeps, readonly app: ReturnType<typeof createApp>) {}
 
@@ -64,9 +71,14 @@ export class TestControl {
     const store = await openTestStore();
     const online = new OnlineTracker(store, { graceMs: 20, startGraceMs: 20, ...options.online });
     const secret = randomBytes(32);
-    const issuer = await openIssuer({
-      store,
-      secret,
+    const dashboard = () => DASHBOARD;
+    const external = options.oidc && openExternalIssuer({
+      ...{ store, dashboard },
+      ...(options.now ? { now: options.now } : {}),
+      ...options.oidc,
+    });
+    const issuer: Issuer = external ?? await openIssuer({
+      ...{ store, secret, dashboard },
       url: () => ISSUER,
       ...(options.gate ? { gate: options.gate } : {}),
       ...(options.now ? { now: options.now } : {}),
@@ -88,6 +100,7 @@ export class TestControl {
       },
     };
     const control = new TestControl(deps, createApp(deps));
+    control.#close = () => external?.close();
     control.userId = await control.addUser("ada", control.user);
     control.regKey = await control.addRegKey();
     return control;
@@ -206,6 +219,7 @@ export class TestControl {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const stream of this.#streams) await stream.close();
+    this.#close();
     this.deps.streams.abortAll();
     this.deps.online.close();
     this.deps.holder.releaseAll();

@@ -13,6 +13,8 @@ export interface Started {
   /** Where the line that joins a host is, where it is not to be shown. */
   joinFile?: string;
   first: boolean;
+  /** Where users sign in, if that is not here. */
+  issuer?: string;
   relay: { hostname: string; port: number; stunPort: number | undefined; publicKey: string };
   /** Where the private CA's certificate is, and its SHA-256 fingerprint in hex. */
   ca: { path: string; fingerprint: string } | undefined;
@@ -36,7 +38,7 @@ export function announceJson(said: Started): string {
   return JSON.stringify({
     service_url: serviceUrl,
     dashboard: `${serviceUrl}/ui/`,
-    username,
+    ...(said.issuer === undefined ? { username } : { issuer: said.issuer }),
     ...(password === undefined ? {} : { password }),
     ...(regKey === undefined ? {} : { reg_key: regKey, join: joinLine(said) }),
     ...(ca === undefined ? {} : { ca: ca.path, ca_fingerprint: `sha256:${ca.fingerprint}` }),
@@ -57,6 +59,9 @@ export function announceText(said: Started): string[] {
   const join = joinLine(said);
   const stun = relay.stunPort === undefined ? "" : `, STUN on UDP port ${relay.stunPort}`;
   const lines = [`nexd serves ${serviceUrl} and its relay${stun}; its state is in ${stateDir}`];
+  if (said.issuer !== undefined) {
+    lines.push(`Users sign in at ${said.issuer}; the dashboard is at ${serviceUrl}/ui/`);
+  }
   if (said.joinFile !== undefined) {
     return [...lines, `The line that joins a host is in ${said.joinFile}`];
   }

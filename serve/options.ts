@@ -13,6 +13,8 @@ const FROM_RELAY = [
 
 const FROM_CONTROL = [
   ...["database-url", "rate-limit", "cors-origin", "admin-username", "admin-password"],
+  ...["oidc-issuer", "oidc-client-id", "oidc-web-client-id", "oidc-audience", "oidc-operator"],
+  "oidc-ca",
 ];
 
 /** What reads otherwise here. */

@@ -1,5 +1,5 @@
 /** From the flags of `nexd serve` to its two halves in one process. */
-import { openControl } from "../control/mod.ts";
+import { openControl, readOidc } from "../control/mod.ts";
 import { type CommandContext, type Relay, runRelay, type Values } from "../relay/mod.ts";
 import { announceJson, announceText, joinLine, type Started } from "./announce.ts";
 import { fingerprintOf } from "./fingerprint.ts";
@@ -21,7 +21,8 @@ export async function runServe(values: Values, context: ServeContext): Promise<v
   const { control: settings, names, relay: relayValues, ...place } = serveSettings(values);
   const { hostname, stateDir } = place;
   let port = 443;
-  const control = await openControl({ ...place, ...settings, port: () => port });
+  const oidc = await readOidc(settings.oidc);
+  const control = await openControl({ ...place, ...settings, oidc, port: () => port });
   const share = shareOf(control, hostname);
   const started = async (relay: Relay, caPath: string | undefined) => {
     port = relay.address.port;

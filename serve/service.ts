@@ -12,7 +12,7 @@ import { serveSettings } from "./settings.ts";
 export async function prepareService(
   values: Values,
 ): Promise<{ variables: Map<string, string>; lines: string[] }> {
-  const { stateDir, control: { admin }, relay } = serveSettings(values);
+  const { stateDir, control: { admin, oidc }, relay } = serveSettings(values);
   checkRelayFlags(relay);
   const variables = new Map<string, string>();
   const lines = [
@@ -20,7 +20,7 @@ export async function prepareService(
     `The line that joins a host is in ${joinFile(stateDir)} once it is up`,
   ];
   const first = !await exists(`${stateDir}/control.db`);
-  if (first && admin.password === undefined) {
+  if (first && admin.password === undefined && oidc === undefined) {
     const password = newPassword();
     variables.set("NEXD_SERVE_ADMIN_PASSWORD", password);
     lines.push(`Sign in as ${admin.username} with password ${password}`);

@@ -20,4 +20,4 @@ export {
   unavailableFor,
 } from "./problem.ts";
 export { Proxies } from "./proxies.ts";
-export { MAX_BODY, readForm } from "./body.ts";
+export { isPlainText, MAX_BODY, readForm } from "./body.ts";

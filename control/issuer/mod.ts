@@ -22,7 +22,7 @@ import { issuerRoutes } from "./routes.ts";
 import { type TokenAnswer, Tokens } from "./tokens.ts";
 
 export type { TokenAnswer } from "./tokens.ts";
-export { SCOPES } from "./tokens.ts";
+export { SCOPES, WEB_SCOPE } from "./tokens.ts";
 
 /** What an issuer is made of. */
 export interface IssuerOptions {
@@ -31,6 +31,8 @@ export interface IssuerOptions {
   secret: Uint8Array;
   /** Its URL, without a slash at the end; asked for when it is needed, as the port may be chosen late. */
   url: () => string;
+  /** Address of the dashboard, the one place that browsers are sent back to. */
+  dashboard: () => string;
   gate?: Partial<GateOptions>;
   /** ms since the epoch */
   now?: () => number;

@@ -32,6 +32,9 @@ export const SCOPES = [
   "write:devices",
 ] as const;
 
+/** What the dashboard asks for: all but the e-mail address. */
+export const WEB_SCOPE: string = SCOPES.filter((scope) => scope !== "email").join(" ");
+
 /** Of a text with scopes those that there are; without any, to know who it is and nothing more. */
 export function knownScopes(text: string): string {
   const asked = new Set(text.split(" "));
