@@ -4,7 +4,7 @@ import { Lab } from "../scripts/lab/mod.ts";
 import { cannotMesh } from "../scripts/lab/support.ts";
 import { Mesh } from "../scripts/mesh/mod.ts";
 import { answers, at, inLab, look } from "./routing_support.ts";
-import { pingOn } from "./support.ts";
+import { pause, pingOn } from "./support.ts";
 
 /** Counts, on a host's router, the packets that go out to anything but the servers. */
 const COUNTING = `nft -f - <<END
@@ -95,4 +95,92 @@ Deno.test("everything but the agent's own connections goes through the exit node
   await mesh.kill("a", "SIGTERM");
   await at(lab, "a", "for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$f; done");
   equal(await look(lab, "a"), clean);
+});
+
+Deno.test("connections to a relay of the VPC stay outside the exit node's tunnel, new ones as well", async () => {
+  if (await cannotMesh()) return;
+  await using lab = await Lab.create({ hosts: 3, nat: ["open", "symmetric", "open"] });
+  await inLab(lab, "ip address add 203.0.113.200/24 dev wan");
+  const relayAt = lab.host("c").publicAddress;
+  await at(lab, "router-a", COUNTING.replaceAll("203.0.113.3", relayAt));
+  const mesh = await Mesh.start(lab, {
+    agents: [],
+    agentArgs: ["--relay-only"],
+    hosts: { b: { mode: "router", args: ["--exit-node"] } },
+  });
+  await mesh.startVpcRelay("c");
+  for (const host of ["a", "b"]) await mesh.startAgent(host);
+  await mesh.waitForPath("a", "b", "via-derp-relay", 20_000);
+  const home = async () => {
+    const { relay } = await mesh.status("a");
+    return relay?.host === "c" && relay.state === "connected";
+  };
+  for (const end = Date.now() + 15_000; !await home(); await pause(100)) {
+    ok(Date.now() < end, "the VPC's relay is not used");
+  }
+
+  await callAgent(mesh.socketOf("a"), "EnableExitNodeClient");
+  await answers(lab, "a", "203.0.113.200");
+  match(await at(lab, "a", `ip route get ${relayAt}`), /dev eth0/);
+  match(await at(lab, "a", "ip route get 203.0.113.200"), /dev wg0/);
+  const before = await counts(lab, "a");
+  equal((await mesh.ping("a", "b", { count: 50, intervalMs: 10 })).received, 50);
+  const after = await counts(lab, "a");
+  ok(after.relay! > before.relay!, "the relay's connection moved");
+
+  // A connection made while everything goes to the exit node, which itself is behind that relay.
+  await mesh.kill("relay-c");
+  await mesh.startVpcRelay("c");
+  for (const end = Date.now() + 70_000; !await home(); await pause(100)) {
+    ok(Date.now() < end, "the VPC's relay is not used again");
+  }
+  await answers(lab, "a", "203.0.113.200");
+  const last = await counts(lab, "a");
+  ok(last.relay! > after.relay!);
+  await callAgent(mesh.socketOf("a"), "DisableExitNodeClient");
+  match(await at(lab, "a", "ip route get 203.0.113.200"), /dev eth0/);
+});
+
+Deno.test("an exit node is reached through the VPC's WireGuard relay, which does not use it itself", async () => {
+  if (await cannotMesh()) return;
+  await using lab = await Lab.create({ hosts: 3, nat: ["cone", "symmetric", "open"] });
+  await inLab(lab, "ip address add 203.0.113.200/24 dev wan");
+  await at(lab, "router-b", COUNTING);
+  const mesh = await Mesh.start(lab, {
+    agents: ["c"],
+    hosts: {
+      a: { args: ["--relay-only"] },
+      b: { mode: "router", args: ["--exit-node", "--relay-only"] },
+      c: { mode: "relay" },
+    },
+  });
+  await Promise.all(["a", "b"].map((host) => mesh.startAgent(host)));
+  await mesh.waitForPath("a", "c", "relay-node-peer", 20_000);
+  await mesh.waitForPath("b", "c", "relay-node-peer", 20_000);
+  await answers(lab, "a", (await mesh.status("b")).tunnel_ipv4, 20_000);
+  equal(
+    (await mesh.status("a")).peers.find(({ hostname }) => hostname === "b")!.method,
+    "via-relay",
+  );
+
+  await callAgent(mesh.socketOf("a"), "EnableExitNodeClient");
+  const before = await counts(lab, "b");
+  await answers(lab, "a", "203.0.113.200");
+  ok((await counts(lab, "b")).other! > before.other!, "the exit node sent nothing");
+  match(await at(lab, "a", "ip route get 203.0.113.200"), /dev wg0/);
+  for (const outside of ["203.0.113.2", "203.0.113.3"]) {
+    match(await at(lab, "a", `ip route get ${outside}`), /dev eth0/, outside);
+  }
+  match(await at(lab, "c", "ip route get 203.0.113.200"), /dev eth0/);
+  const between = await counts(lab, "b");
+  await answers(lab, "c", "203.0.113.200");
+  equal(
+    (await counts(lab, "b")).other,
+    between.other,
+    "the relay's own packets took the exit node",
+  );
+  await callAgent(mesh.socketOf("a"), "DisableExitNodeClient");
+  match(await at(lab, "a", "ip route get 203.0.113.200"), /dev eth0/);
+  // Peers are reached as before.
+  await answers(lab, "a", (await mesh.status("b")).tunnel_ipv4);
 });
