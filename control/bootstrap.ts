@@ -1,5 +1,11 @@
 import { getLogger } from "@logtape/logtape";
-import { hashPassword, hashToken, newPassword, regKeyToken } from "./auth/mod.ts";
+import {
+  hashPassword,
+  hashToken,
+  newPassword,
+  type PasswordCost,
+  regKeyToken,
+} from "./auth/mod.ts";
 import { readText, writePrivate } from "./state_dir.ts";
 import type { AccountRow, Reader, Store } from "./store/mod.ts";
 import { createRegKey, createUser } from "./tenants.ts";
@@ -37,7 +43,7 @@ interface Kept {
  */
 export async function bootstrap(
   { store, secret, stateDir }: { store: Store; secret: Uint8Array; stateDir: string },
-  admin: { username: string; password?: string | undefined },
+  admin: { username: string; password?: string | undefined; cost?: PasswordCost | undefined },
 ): Promise<Bootstrap> {
   const file = `${stateDir}/bootstrap.json`;
   const account = await firstAccount(store.db);
@@ -52,7 +58,7 @@ export async function bootstrap(
   }
   const password = admin.password ?? newPassword();
   if (password.length < 8) log.warn("the password of the first user is short: it is easy to guess");
-  const passwordHash = await hashPassword(password);
+  const passwordHash = await hashPassword(password, admin.cost);
   const keyId = crypto.randomUUID();
   const regKey = regKeyToken(secret, keyId);
   const kept: Kept = {

@@ -4,7 +4,7 @@ import { skip } from "../scripts/lab/support.ts";
 import type { Device } from "./api/types.ts";
 import { openToken } from "./auth/mod.ts";
 import { type ControlService, openControl } from "./service.ts";
-import { newKey, TestStream } from "./testing.ts";
+import { newKey, QUICK, TestStream } from "./testing.ts";
 
 const ADMIN = { username: "ada", password: "a password of ada" };
 const FROM: Deno.NetAddr = { transport: "tcp", hostname: "192.0.2.1", port: 1 };
@@ -20,7 +20,7 @@ class Member {
       port: () => 443,
       stateDir: dir,
       databaseUrl: url,
-      admin: ADMIN,
+      admin: { ...ADMIN, cost: QUICK },
       hold: { delayMs: [0, 0] },
       online: { graceMs: 50, startGraceMs: 500 },
     });

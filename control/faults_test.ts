@@ -4,7 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { sql } from "kysely";
 import { skip } from "../scripts/lab/support.ts";
 import { type ControlService, openControl } from "./service.ts";
-import { newKey, TestControl } from "./testing.ts";
+import { newKey, QUICK, TestControl } from "./testing.ts";
 import { Attempts } from "./users/attempts.ts";
 
 const FROM: Deno.NetAddr = { transport: "tcp", hostname: "192.0.2.1", port: 1 };
@@ -21,7 +21,7 @@ async function withService(
     hostname: "control.test",
     port: () => 443,
     stateDir: dir,
-    admin: { password: "a password" },
+    admin: { password: "a password", cost: QUICK },
   });
   try {
     const { userId, regKey } = await service.bootstrap();

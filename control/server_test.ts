@@ -6,7 +6,7 @@ import { openToken, verifyPassword } from "./auth/mod.ts";
 import { Proxies } from "./http/mod.ts";
 import { ensureSelfSigned } from "../relay/cert/mod.ts";
 import { type Control, type ControlConfig, startControl } from "./server.ts";
-import { newKey } from "./testing.ts";
+import { newKey, QUICK } from "./testing.ts";
 
 const HOST = "control.test";
 
@@ -35,6 +35,7 @@ class Place {
       stateDir: this.stateDir,
       certificate: () => Promise.resolve(certificate),
       ...config,
+      admin: { cost: QUICK, ...config.admin },
     });
     return new Running(control, certificate.ca);
   }

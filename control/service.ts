@@ -1,4 +1,5 @@
 import { type ApiDeps, createApp, Rates } from "./api/mod.ts";
+import type { PasswordCost } from "./auth/mod.ts";
 import { type Bootstrap, bootstrap, withoutUser } from "./bootstrap.ts";
 import { keepClean } from "./cleanup/mod.ts";
 import {
@@ -32,8 +33,8 @@ export interface ServiceConfig {
   stateDir: string;
   /** `postgres://` URL of the database; by default it is a file in the state directory. */
   databaseUrl?: string | undefined;
-  /** Of the first user, where there is none yet. */
-  admin?: { username?: string; password?: string | undefined };
+  /** Of the first user, where there is none yet; `cost` of its password in tests. */
+  admin?: { username?: string; password?: string | undefined; cost?: PasswordCost };
   /** Requests a second of one credential; an address may send twice as many. 0 or absent: no limit. */
   rateLimit?: number;
   /** Another issuer in the place of our own. */
@@ -149,6 +150,7 @@ async function open(
         : bootstrap({ store, secret, stateDir: dir.path }, {
           username: admin?.username ?? "admin",
           password: admin?.password,
+          cost: admin?.cost,
         }),
     publishRelay: (own) => publishOwnRelay(store, own),
     streams: () => deps.streams.size,

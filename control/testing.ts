@@ -17,7 +17,7 @@ import {
   StreamRegistry,
   type StreamTimes,
 } from "./events/mod.ts";
-import { hashPassword, openToken, regKeyToken } from "./auth/mod.ts";
+import { hashPassword, openToken, type PasswordCost, regKeyToken } from "./auth/mod.ts";
 import { DEFAULT_HOLD, Holder, type HoldOptions } from "./http/mod.ts";
 import { type Issuer, openIssuer } from "./issuer/mod.ts";
 import { type OidcOptions, openExternalIssuer } from "./oidc/mod.ts";
@@ -31,6 +31,9 @@ export const ISSUER = "https://auth.control.test";
 
 /** URL of the dashboard. */
 export const DASHBOARD = "https://control.test/ui/";
+
+/** Hashes the passwords of tests in no time. */
+export const QUICK: PasswordCost = { N: 16, r: 8, p: 1 };
 
 /** An answer, read. */
 export interface Answer {
@@ -137,7 +140,7 @@ export class TestControl {
 
   /** Makes an account that signs in with a password; its user is made when it is first seen. */
   async addAccount(username: string, password: string): Promise<string> {
-    const passwordHash = await hashPassword(password);
+    const passwordHash = await hashPassword(password, QUICK);
     const { id } = await this.store.write((write) =>
       createAccount(write, { username, passwordHash, fullName: "Ada Ferrer" })
     );

@@ -1,14 +1,17 @@
 /**
- * `deno task test`: sets the machine up, runs the tests and ends with a line `N passed, N failed`.
- * Further arguments go to `deno test`; paths among them stand instead of the whole tree.
+ * `deno task test`: sets the machine up, runs the tests and ends with what took longest and a line
+ * `N passed, N failed`. `--suite=NAME` runs a part of them, see {@linkcode SUITES}. Further arguments
+ * go to `deno test`; paths among them stand instead of the whole tree.
  *
  * ```sh
  * deno task test --filter NAT
  * deno task test scripts/lab
+ * deno task test:rooms
  * ```
  *
- * The rooms' own tests run first, in two processes side by side. Then those that build labs, one file
- * after the other: they have real traffic and time limits, which two cores cannot carry at once.
+ * Each job (some files, see scripts/testing/suites.ts) is a process of its own, as a umask or a working
+ * directory is a process's, and runs beside others as far as the machine carries them. What it says
+ * is shown when it has ended.
  *
  * The tests get a temporary directory of their own, which is removed with all they left in it, and
  * of the `NEXD_…` variables only `NEXD_TEST_…`.
@@ -21,39 +24,50 @@
 import { environmentWithoutNexd } from "./environment.ts";
 import { isHeld, makeTestDir, removeStaleDirs } from "./lab/dirs.ts";
 import { setUp, SetupError } from "./setup/mod.ts";
+import {
+  capacityOf,
+  countTests,
+  fileTimes,
+  type Job,
+  jobsOf,
+  schedule,
+  slowest,
+  type Suite,
+  SUITES,
+} from "./testing/mod.ts";
 
 /** Longest wait for what the tests started to end with them, in ms. */
 const END_MS = 2_000;
 /** Becomes the tests, whose processes all hold the directory's lock. */
 const HOLDING = 'exec 9<"$1/lock"; flock -s 9; shift; exec "$@"';
+/** So many files are told at the end as those that took longest. */
+const TOLD = 10;
 
-/**
- * Two runs side by side, about as long as each other, whose tests bear that; each in a process of its
- * own, as a umask or a working directory is a process's.
- */
-const ROOMS = [
-  ["relay", "proxy", "client", "serve", "command_line"],
-  ["agent", "control"],
-];
-/** What comes after them, a file at a time. */
-const LABS = ["scripts", "tests"];
+const writeBytes = (bytes: Uint8Array) => {
+  for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
+};
+const write = (line: string) => writeBytes(new TextEncoder().encode(line + "\n"));
 
-const write = (line: string) => void Deno.stdout.writeSync(new TextEncoder().encode(line + "\n"));
-
-/** How a run ended. */
-interface Count {
-  passed: number;
-  failed: number;
-  code: number;
+/** What is asked for: parts of the tests, and what `deno test` gets. */
+interface Asked {
+  suites: Suite[];
+  args: string[];
+  /** Whether the arguments name files: then these are the tests. */
+  own: boolean;
 }
 
-/** Passed and failed tests of a JUnit report. */
-export function countTests(junit: string): { passed: number; failed: number } {
-  const suites = junit.match(/<testsuites\b[^>]*>/)?.[0] ?? "";
-  const number = (name: string) =>
-    Number(suites.match(new RegExp(`\\b${name}="(\\d+)"`))?.[1] ?? 0);
-  const failed = number("failures") + number("errors");
-  return { passed: number("tests") - failed - (junit.match(/<skipped\b/g)?.length ?? 0), failed };
+function parse(given: string[]): Asked {
+  const names = given.filter((arg) => arg.startsWith("--suite=")).map((arg) => arg.slice(8));
+  const unknown = names.find((name) => !SUITES.some((suite) => suite === name));
+  if (unknown !== undefined) {
+    throw new SetupError(`--suite=${unknown}: there are ${SUITES.join(", ")}`);
+  }
+  const args = given.filter((arg) => !arg.startsWith("--suite="));
+  return {
+    suites: names.length > 0 ? SUITES.filter((suite) => names.includes(suite)) : [...SUITES],
+    args,
+    own: args.some((arg) => !arg.startsWith("-") && exists(arg.split("#")[0]!)),
+  };
 }
 
 function exists(path: string): boolean {
@@ -64,10 +78,80 @@ function exists(path: string): boolean {
   }
 }
 
+/** The processes of one run of the tests, and what came of them. */
+class Run {
+  passed = 0;
+  failed = 0;
+  code = 0;
+  readonly times = new Map<string, number>();
+  readonly #dir: string;
+  readonly #args: string[];
+  /** Of each running process, what it has said. */
+  readonly #running = new Map<Deno.ChildProcess, { name: string; said: Uint8Array[] }>();
+  #ended = false;
+  #reports = 0;
+
+  constructor(dir: string, args: string[]) {
+    this.#dir = dir;
+    this.#args = args;
+  }
+
+  /** Starts nothing more, and ends what runs. */
+  end(signal?: Deno.Signal): void {
+    this.#ended = true;
+    if (signal !== undefined) { for (const child of this.#running.keys()) child.kill(signal); }
+  }
+
+  /** Runs a job to its end; shows it as it goes on where nothing runs beside it. */
+  async job({ name, paths }: Omit<Job, "kind">, live = false): Promise<void> {
+    if (this.#ended) return;
+    const report = `${this.#dir}/report-${this.#reports++}.xml`;
+    const began = performance.now();
+    const argv = [Deno.execPath(), "test", "-A", "--no-check", `--junit-path=${report}`];
+    const child = new Deno.Command("sh", {
+      args: ["-c", HOLDING, "sh", this.#dir, ...argv, ...this.#args, ...paths],
+      clearEnv: true,
+      env: { ...environmentWithoutNexd("NEXD_TEST_"), TMPDIR: this.#dir },
+      stdin: "null",
+      ...(live ? {} : { stdout: "piped", stderr: "piped" }),
+    }).spawn();
+    const said: Uint8Array[] = [];
+    this.#running.set(child, { name, said });
+    if (!live) {
+      await Promise.all([child.stdout, child.stderr].map(async (stream) => {
+        for await (const bytes of stream) said.push(bytes);
+      }));
+    }
+    const { code } = await child.status;
+    this.#running.delete(child);
+    const junit = exists(report) ? Deno.readTextFileSync(report) : "";
+    const { passed, failed } = countTests(junit);
+    for (const [path, seconds] of fileTimes(junit)) this.times.set(path, seconds);
+    this.passed += passed;
+    // A file that does not load fails the run without being a test.
+    this.failed += code !== 0 ? Math.max(1, failed) : failed;
+    this.code ||= code;
+    if (live || (code === 0 && passed === 0)) return;
+    const seconds = Math.round((performance.now() - began) / 1000);
+    write(`\n-- ${name}: ${code === 0 ? "ok" : "FAILED"} after ${seconds} s`);
+    for (const bytes of said) writeBytes(bytes);
+  }
+
+  /** Shows what the running jobs have said so far. */
+  tell(): void {
+    for (const { name, said } of this.#running.values()) {
+      if (said.length > 0) write(`\n-- ${name}: cut off`);
+      for (const bytes of said.splice(0)) writeBytes(bytes);
+    }
+  }
+}
+
 /** Runs the tests; returns the exit code. */
-async function main(args: string[]): Promise<number> {
+async function main(given: string[]): Promise<number> {
   Deno.chdir(new URL("..", import.meta.url).pathname);
+  let asked: Asked;
   try {
+    asked = parse(given);
     await setUp((line) => write(`set-up: ${line}`), { tests: true });
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
@@ -75,65 +159,28 @@ async function main(args: string[]): Promise<number> {
     write("0 passed, 1 failed");
     return error.exitCode;
   }
+  const { suites, args, own } = asked;
   removeStaleDirs(); // of runs that were killed
   const { dir, lock } = makeTestDir();
-  const own = args.some((arg) => !arg.startsWith("-") && exists(arg.split("#")[0]!));
-  const running = new Set<Deno.ChildProcess>();
+  const run = new Run(dir, args);
   // A terminal's Ctrl-C reaches the children by itself; a kill is meant for them as well.
-  let ended = false;
   Deno.addSignalListener("SIGTERM", () => {
-    ended = true;
-    for (const child of running) child.kill("SIGTERM");
+    run.tell();
+    run.end("SIGTERM");
   });
-  Deno.addSignalListener("SIGINT", () => {
-    ended = true;
-  });
-  const run = async (name: string, paths: readonly string[], shown: boolean): Promise<Count> => {
-    if (ended) return { passed: 0, failed: 0, code: 0 };
-    const report = `${dir}/${name}.xml`;
-    const child = new Deno.Command("sh", {
-      args: [
-        ...["-c", HOLDING, "sh", dir],
-        ...[
-          Deno.execPath(),
-          "test",
-          "-A",
-          "--no-check",
-          `--junit-path=${report}`,
-          ...args,
-          ...paths,
-        ],
-      ],
-      clearEnv: true,
-      env: { ...environmentWithoutNexd("NEXD_TEST_"), TMPDIR: dir },
-      stdin: "null",
-      ...(shown ? {} : { stdout: "piped", stderr: "piped" }),
-    }).spawn();
-    running.add(child);
-    let code: number;
-    if (shown) code = (await child.status).code;
-    else {
-      const output = await child.output();
-      code = output.code;
-      for (const bytes of [output.stdout, output.stderr]) {
-        for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
-      }
-    }
-    running.delete(child);
-    const { passed, failed } = countTests(exists(report) ? Deno.readTextFileSync(report) : "");
-    // A file that does not load fails the run without being a test.
-    return { passed, failed: code !== 0 ? Math.max(1, failed) : failed, code };
-  };
+  Deno.addSignalListener("SIGINT", () => run.end());
   try {
-    const counts = own ? [await run("own", [], true)] : [
-      ...await Promise.all(
-        ROOMS.map((rooms, i) => run(`rooms-${i}`, rooms.filter(exists), i === 0)),
-      ),
-      await run("labs", LABS.filter(exists), true),
-    ];
-    const sum = (of: "passed" | "failed") => counts.reduce((all, count) => all + count[of], 0);
-    write(`${sum("passed")} passed, ${sum("failed")} failed`);
-    return counts.find(({ code }) => code !== 0)?.code ?? 0;
+    if (own) await run.job({ name: "own", paths: [] }, true);
+    else {
+      await schedule(
+        jobsOf(suites),
+        (job) => run.job(job),
+        capacityOf(navigator.hardwareConcurrency),
+      );
+      write(`\nThe files whose tests took longest:\n${slowest(run.times, TOLD).join("\n")}\n`);
+    }
+    write(`${run.passed} passed, ${run.failed} failed`);
+    return run.code;
   } finally {
     lock.close();
     await removeWhenFree(dir);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { Device } from "../../control/api/types.ts";
 import { type Control, startControl } from "../../control/mod.ts";
+import { QUICK } from "../../control/testing.ts";
 import { ensureSelfSigned } from "../../relay/cert/mod.ts";
 import { generatePrivateKey, keyToHex, publicKeyOf } from "../../relay/derp/mod.ts";
 import { until } from "../testing/wait.ts";
@@ -48,7 +49,7 @@ export class TestVpc implements AsyncDisposable {
       addr: { hostname: "127.0.0.1", port: this.port },
       stateDir: `${this.dir}/control`,
       certificate: () => Promise.resolve(this.certificate),
-      admin: { password: PASSWORD },
+      admin: { password: PASSWORD, cost: QUICK },
       hold: { delayMs: [0, 0] },
     });
     this.control = control;

@@ -70,6 +70,7 @@ Deno.test("a device token depends on secret, device and generation", () => {
 
 Deno.test("a password is verified against its hash alone", async () => {
   const stored = await hashPassword("correct horse");
+  assert.match(stored, /^scrypt\$32768\$8\$3\$/);
   assert.ok(!stored.includes("horse"));
   assert.equal(await verifyPassword("correct horse", stored), true);
   assert.equal(await verifyPassword("correct horses", stored), false);

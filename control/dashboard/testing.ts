@@ -5,7 +5,7 @@ import { ensureSelfSigned } from "../../relay/cert/mod.ts";
 import type { AddDevice, Device, PathReport } from "../api/types.ts";
 import { openToken } from "../auth/mod.ts";
 import { type Control, startControl } from "../server.ts";
-import { newKey } from "../testing.ts";
+import { newKey, QUICK } from "../testing.ts";
 
 const CHROMIUM = "/usr/bin/chromium";
 /** Longest wait for anything on the page, ms. */
@@ -49,6 +49,7 @@ export class Bench implements AsyncDisposable {
       hostname: "localhost",
       addr: { hostname: "127.0.0.1", port: 0 },
       stateDir: `${dir}/state`,
+      admin: { cost: QUICK },
       certificate: () => Promise.resolve(certificate),
     });
     closers.unshift(() => control.close());

@@ -7,6 +7,7 @@
 import { equal } from "node:assert/strict";
 import type { Device } from "../../control/api/types.ts";
 import { hashPassword } from "../../control/auth/mod.ts";
+import { QUICK } from "../../control/testing.ts";
 import { type Control, startControl } from "../../control/server.ts";
 import { newKey } from "../../control/testing.ts";
 import { createAccount } from "../../control/users/mod.ts";
@@ -41,9 +42,9 @@ export class NexctlHost {
       addr: { hostname: "127.0.0.1", port: 0 },
       stateDir: `${dir}/state`,
       certificate: () => Promise.resolve(certificate),
-      admin: { username: "ada", password: PASSWORD },
+      admin: { username: "ada", password: PASSWORD, cost: QUICK },
     });
-    const passwordHash = await hashPassword(PASSWORD);
+    const passwordHash = await hashPassword(PASSWORD, QUICK);
     await control.store.write((write) =>
       createAccount(write, { username: "sol", passwordHash, email: "Sol@control.test" })
     );
