@@ -238,6 +238,8 @@ export interface RelayRegion {
   revision: number;
   /** Known to agents without being told, and used while there is no other. */
   built_in?: true;
+  /** In lists: the caller may change relays. */
+  editable?: true;
   health?: RelayHealth;
 }
 

@@ -9,7 +9,7 @@ import { newKey, QUICK } from "../testing.ts";
 
 const CHROMIUM = "/usr/bin/chromium";
 /** Longest wait for anything on the page, ms. */
-const PATIENCE = 8_000;
+const PATIENCE = 20_000;
 
 /** A device of which the bench speaks to the control plane, as its agent would. */
 export interface Joined {

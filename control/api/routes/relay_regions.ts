@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi";
+import { isOperator, type Principal } from "../../auth/mod.ts";
 import { answers, type App, endpoint, json } from "../../http/mod.ts";
 import {
   addRelayRegion,
@@ -46,6 +47,9 @@ const regionSchema = z.object({
   drained: z.boolean(),
   revision: z.number().int(),
   built_in: z.literal(true).optional(),
+  editable: z.literal(true).optional().openapi({
+    description: "In lists: the caller may change relays",
+  }),
   health: z.object({
     state: z.enum(["up", "down"]),
     latency_ms: z.number().optional(),
@@ -63,11 +67,13 @@ const twin = answers("There is one of that name, or at that place", errorSchema)
 /** Public relays: everybody sees them, the operator of the control plane changes them. */
 export function relayRegionRoutes(app: App, deps: ApiDeps): void {
   const { store, relayHealth } = deps;
-  const present = (row: RelayRegionRow): RelayRegion => {
+  const mayEdit = (principal: Principal) => isOperator(store.db, principal);
+  const present = (row: RelayRegionRow, editable = false): RelayRegion => {
     const health = relayHealth?.(row.id);
     return {
       ...toRelayRegion(row),
       ...(row === BUILT_IN ? { built_in: true } : {}),
+      ...(editable ? { editable } : {}),
       ...(health === undefined ? {} : { health }),
     };
   };
@@ -77,7 +83,10 @@ export function relayRegionRoutes(app: App, deps: ApiDeps): void {
     path: "/api/relay-regions",
     summary: "The public relays, in the order that agents have them in",
     responses: { 200: answers("The relays", z.array(regionSchema)) },
-  }, async () => json((await listRelayRegions(store.db)).map(present)));
+  }, async (c) => {
+    const editable = await mayEdit(c.get("principal"));
+    return json((await listRelayRegions(store.db)).map((row) => present(row, editable)));
+  });
 
   endpoint(app, {
     method: "get",

@@ -9,7 +9,8 @@ import { People } from "./people.tsx";
 import { Relays } from "./relays.tsx";
 import { session, signOut } from "./session.ts";
 import { SignIn } from "./sign_in.tsx";
-import { clear, follow, live, load, me, vpcId, vpcs } from "./state.ts";
+import { clear, follow, live, load, me, organizations, vpcId, vpcs } from "./state.ts";
+import { vpcName, Vpcs } from "./vpcs.tsx";
 
 const PAGES = [
   { id: "devices", title: "Devices", Page: Devices },
@@ -18,6 +19,7 @@ const PAGES = [
   { id: "groups", title: "Security groups", Page: Groups },
   { id: "relays", title: "Relays", Page: Relays },
   { id: "people", title: "People", Page: People },
+  { id: "vpcs", title: "Organizations", Page: Vpcs },
 ] as const;
 
 const page = signal(location.hash.slice(1));
@@ -78,10 +80,12 @@ function Signed(): JSX.Element {
         <label>
           VPC
           <select value={vpcId.value} onChange={(e) => vpcId.value = e.currentTarget.value}>
-            {vpcs.value.map(({ id, description, ipv4_cidr }) => (
-              <option key={id} value={id}>
-                {`${description || id.slice(0, 8)} (${ipv4_cidr})`}
-              </option>
+            {organizations.value.map((organization) => (
+              <optgroup key={organization.id} label={organization.name}>
+                {vpcs.value.filter((vpc) =>
+                  vpc.organization_id === organization.id
+                ).map((vpc) => <option key={vpc.id} value={vpc.id}>{vpcName(vpc)}</option>)}
+              </optgroup>
             ))}
           </select>
         </label>

@@ -42,7 +42,7 @@ export function Devices(): JSX.Element {
         </label>
       )}
       {found.length === 0 && <p role="status">None has this in its name or addresses.</p>}
-      <ul class="cards">
+      <ul class="rows">
         {found.slice(0, shown.value).map((device) => <Card key={device.id} device={device} />)}
       </ul>
       {found.length > shown.value && (
@@ -68,26 +68,47 @@ function Card({ device }: { device: Device }): JSX.Element {
   const group = groups.value.get(device.security_group_id);
   const addresses = [...device.ipv4_tunnel_ips, ...device.ipv6_tunnel_ips]
     .map(({ address }) => address);
+  const networks = advertise_cidrs ?? [];
   return (
-    <li class="card" aria-labelledby={`name-${id}`}>
-      <h2 id={`name-${id}`}>{name}</h2>
-      <p class="state" data-online={online}>
-        {online ? "Online" : "Offline"}
-        {online_at !== null && <small>{` since ${when(online_at)}`}</small>}
-      </p>
+    <li class="card device" aria-labelledby={`name-${id}`}>
+      <div>
+        <h2 id={`name-${id}`}>{name}</h2>
+        <p class="state" data-online={online}>
+          {online ? "Online" : "Offline"}
+          <small>
+            {[os, relay ? "relay of this VPC" : ""].filter(Boolean).map((x) => `, ${x}`)}
+          </small>
+          {online_at !== null && <small>{` since ${when(online_at)}`}</small>}
+        </p>
+        <details>
+          <summary>Endpoints</summary>
+          <ul>
+            {(endpoints ?? []).map(({ address, source }) => (
+              <li key={`${source} ${address}`}>{`${address} (${source.replace(/:$/, "")})`}</li>
+            ))}
+            {(endpoints ?? []).length === 0 && <li>It tells none.</li>}
+          </ul>
+        </details>
+      </div>
       <dl>
         <Row name="Addresses" values={addresses} />
-        <Row name="Endpoints" values={(endpoints ?? []).map((e) => `${e.address} (${e.source})`)} />
-        <Row name="NAT" values={[natOf(device)]} />
-        <Row name="Networks" values={advertise_cidrs ?? []} />
-        <Row name="System" values={os === "" ? [] : [os]} />
-        <Row name="Relay" values={relay ? ["yes, for this VPC"] : []} />
+      </dl>
+      <dl>
         <Row
-          name="Security group"
-          values={group === undefined ? [] : [group.description || group.id]}
+          name="Group"
+          values={group === undefined ? [] : [group.description || group.id.slice(0, 8)]}
         />
+        <Row name="NAT" values={[natOf(device)]} />
+        <Row name="Networks" values={networks} />
       </dl>
       <div class="actions">
+        <button
+          type="button"
+          aria-label={`Security group of ${name}`}
+          onClick={() => assign(device)}
+        >
+          Group
+        </button>
         <button type="button" aria-label={`Rename ${name}`} onClick={() => rename(device)}>
           Rename
         </button>
@@ -105,13 +126,44 @@ function Card({ device }: { device: Device }): JSX.Element {
 }
 
 function Row({ name, values }: { name: string; values: string[] }): JSX.Element | null {
-  if (values.length === 0) return null;
+  const shown = values.filter((value) => value !== "");
+  if (shown.length === 0) return null;
   return (
     <div>
       <dt>{name}</dt>
-      {values.map((value, i) => <dd key={i}>{value}</dd>)}
+      {shown.map((value, i) => <dd key={i}>{value}</dd>)}
     </div>
   );
+}
+
+function assign(device: Device): void {
+  const all = [...groups.value.values()].filter(({ vpc_id }) => vpc_id === device.vpc_id)
+    .sort((a, b) => a.description.localeCompare(b.description) || a.id.localeCompare(b.id));
+  ask({
+    title: `Security group of ${nameOf(device)}`,
+    content: (
+      <>
+        <label>
+          Group
+          <select name="group" autoFocus>
+            {all.map(({ id, description }) => (
+              <option key={id} value={id} selected={id === device.security_group_id}>
+                {description || id.slice(0, 8)}
+              </option>
+            ))}
+          </select>
+        </label>
+        <p>The host lets through what the rules of the group allow, from now on.</p>
+      </>
+    ),
+    verb: "Assign",
+    act: async (form) => {
+      const id = String(form.get("group"));
+      await call("PATCH", `/api/devices/${device.id}`, { security_group_id: id });
+      const name = groups.value.get(id)?.description || id.slice(0, 8);
+      return `${nameOf(device)} is in the group ${name}`;
+    },
+  });
 }
 
 function rename(device: Device): void {

@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import type { Invitation, Member } from "../../api/types.ts";
 import { when } from "./devices.tsx";
 import { ask, tell } from "./dialog.tsx";
-import { call, sentence } from "./session.ts";
+import { call, request, sentence } from "./session.ts";
 import { load, me, organizations, vpcId, vpcs } from "./state.ts";
 
 const members = signal<Member[]>([]);
@@ -63,12 +63,7 @@ export function People(): JSX.Element {
             </div>
           </li>
         ))}
-        {members.value.map(({ user, user_id, roles }) => (
-          <li class="card" key={user_id}>
-            <h2>{user.username}</h2>
-            <p>{[user.full_name, roles.join(", ")].filter((text) => text !== "").join(": ")}</p>
-          </li>
-        ))}
+        {members.value.map((member) => <Person key={member.user_id} member={member} />)}
         {sent.map((invitation) => (
           <li class="card" key={invitation.id}>
             <h2>{invitation.email || "A user"}</h2>
@@ -83,6 +78,49 @@ export function People(): JSX.Element {
   );
 }
 
+/** Whether the user owns the organization, and so may change who is in it. */
+const owns = computed(() =>
+  members.value.some(({ user_id, roles }) => user_id === me.value?.id && roles.includes("owner"))
+);
+
+function Person({ member: { user, user_id, roles } }: { member: Member }): JSX.Element {
+  const remove = () =>
+    ask({
+      title: `Remove ${user.username}?`,
+      content: (
+        <p>
+          {`${user.username} loses every VPC of ${organization.value?.name}. `}
+          The devices that this user has joined stay; delete them on the page Devices.
+        </p>
+      ),
+      verb: "Remove",
+      danger: true,
+      act: async () => {
+        await request("DELETE", `/api/organizations/${organization.value?.id}/users/${user_id}`);
+        await refresh();
+        return `${user.username} is removed`;
+      },
+    });
+  return (
+    <li class="card">
+      <h2>{user.username}</h2>
+      <p>{[user.full_name, roles.join(", ")].filter((text) => text !== "").join(": ")}</p>
+      {owns.value && user_id !== me.value?.id && (
+        <div class="actions">
+          <button
+            type="button"
+            class="danger"
+            aria-label={`Remove ${user.username}`}
+            onClick={remove}
+          >
+            Remove
+          </button>
+        </div>
+      )}
+    </li>
+  );
+}
+
 function Withdraw({ invitation, verb }: { invitation: Invitation; verb: string }): JSX.Element {
   const click = () =>
     ask({
@@ -91,7 +129,7 @@ function Withdraw({ invitation, verb }: { invitation: Invitation; verb: string }
       verb,
       danger: true,
       act: async () => {
-        await call("DELETE", `/api/invitations/${invitation.id}`);
+        await request("DELETE", `/api/invitations/${invitation.id}`);
         await refresh();
       },
     });
@@ -118,6 +156,13 @@ function invite(): void {
           E-mail address
           <input name="email" type="email" required maxLength={254} autoFocus />
         </label>
+        <label>
+          As
+          <select name="role">
+            <option value="member">member: sees the VPCs, joins hosts</option>
+            <option value="owner">owner: changes everything</option>
+          </select>
+        </label>
         <p>Nothing is sent: whoever signs in with this address is asked.</p>
       </>
     ),
@@ -126,6 +171,7 @@ function invite(): void {
       await call("POST", "/api/invitations", {
         organization_id: organization.value?.id,
         email: String(form.get("email")),
+        roles: [String(form.get("role"))],
       });
       await refresh();
       return "The invitation waits";

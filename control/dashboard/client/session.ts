@@ -126,6 +126,7 @@ function take(tokens: Tokens): void {
 /** What an error answer says, as one sentence. */
 async function reason(response: Response): Promise<string> {
   const text = await response.text().catch(() => "");
+  if (response.status === 409) return "there is one of that name, or at that place, already";
   try {
     const { error, error_description, field, reason } = JSON.parse(text) as Record<string, string>;
     const said = [error_description ?? error, field, reason].filter((part) => part);
