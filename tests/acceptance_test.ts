@@ -155,6 +155,13 @@ for (const second of ["ours", "the Go agent"] as const) {
         if (!both) await stage.startVpcRelay();
         await stage.pings();
         equal(await stage.path(), `via-derp-relay ${CUSTOM}`);
+        // Everybody on the host finds the relay by its name, until the agent ends.
+        const { lab } = stage.mesh, look = () => lab.host("a").run(["getent", "hosts", CUSTOM]);
+        equal((await look()).stdout.split(/\s+/)[0], lab.host("c").publicAddress);
+        const { host = [] } = await stage.mesh.status("a");
+        ok(host.some((line) => line.includes(CUSTOM)), host.join("\n"));
+        await stage.mesh.kill("a", "SIGTERM");
+        notEqual((await look()).code, 0);
       });
     });
   }
