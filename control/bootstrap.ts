@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { record, SYSTEM } from "./audit/mod.ts";
 import {
   hashPassword,
   hashToken,
@@ -76,6 +77,10 @@ export async function bootstrap(
     const id = await createUser(write, { username: account.username, subject: account.id });
     const description = "made at the first start";
     await createRegKey(write, { id: keyId, ownerId: id, vpcId: id, description, token: regKey });
+    const { username: name } = account;
+    record(write, SYSTEM, { action: "user.create", organizationId: id, id, name });
+    const key = { id: keyId, name: description };
+    record(write, SYSTEM, { action: "reg-key.create", organizationId: id, ...key });
     return id;
   });
   if (userId === undefined) return await bootstrap({ store, secret, stateDir }, admin);

@@ -1,4 +1,5 @@
 import { parseHostPort } from "../relay/net/mod.ts";
+import { type AuditLimits, DEFAULT_AUDIT_LIMITS } from "./audit/mod.ts";
 import { ControlError } from "./errors.ts";
 import { Proxies } from "./http/mod.ts";
 import type { OidcSettings } from "./oidc/mod.ts";
@@ -28,6 +29,8 @@ export interface ControlSettings {
   corsOrigins: string[];
   /** Another issuer in the place of our own. */
   oidc?: OidcSettings & { caFile?: string };
+  /** How much of the audit log is kept. */
+  audit: AuditLimits;
 }
 
 /** Checks the flags; ControlError or AddressError, exit code 2, for one that cannot be used. */
@@ -56,6 +59,7 @@ export function settings(values: ControlValues): ControlSettings {
     rateLimit: rateLimit(text(values, "rate-limit") ?? "500"),
     corsOrigins: origins(values["cors-origin"]),
     ...oidc(values),
+    audit: auditLimits(values),
   };
 }
 
@@ -158,6 +162,17 @@ function publicPort(given: string | undefined): { publicPort?: number } {
   const port = /^\d{1,5}$/.test(given) ? Number(given) : 0;
   if (port < 1 || port > 65535) throw usage(`--public-port ${given}: use a port, 1 to 65535`);
   return { publicPort: port };
+}
+
+function auditLimits(values: ControlValues): AuditLimits {
+  const days = text(values, "audit-days") ?? "365", rows = text(values, "audit-rows") ?? "100000";
+  if (days !== "off" && !/^[1-9]\d{0,4}$/.test(days)) {
+    throw usage(`--audit-days ${days}: use a number of days, or off`);
+  }
+  if (!/^[1-9]\d{1,7}$/.test(rows)) {
+    throw usage(`--audit-rows ${rows}: use a number of entries, 10 or more`);
+  }
+  return { ...DEFAULT_AUDIT_LIMITS, days: days === "off" ? 0 : Number(days), rows: Number(rows) };
 }
 
 function origins(given: ControlValues[string]): string[] {

@@ -124,6 +124,22 @@ export const CONTROL_OPTIONS = [
     help: "PEM file of authorities that its certificate may come from, besides those of the system",
   },
   {
+    name: "audit-days",
+    env: "NEXD_CONTROL_AUDIT_DAYS",
+    kind: "string",
+    default: "365",
+    placeholder: "DAYS",
+    help: "how long the audit log keeps what was done (off: as long as there is room)",
+  },
+  {
+    name: "audit-rows",
+    env: "NEXD_CONTROL_AUDIT_ROWS",
+    kind: "string",
+    default: "100000",
+    placeholder: "N",
+    help: "how many entries of one organization the audit log keeps, the newest",
+  },
+  {
     name: "admin-username",
     env: "NEXD_ADMIN_USERNAME",
     kind: "string",

@@ -30,6 +30,7 @@ export async function runControl(values: ControlValues, context: ControlContext)
     publicPort: config.publicPort,
     corsOrigins: config.corsOrigins,
     oidc: await readOidc(config.oidc),
+    audit: config.audit,
     certificate: certificateSource(config),
   });
   try {

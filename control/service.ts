@@ -1,4 +1,5 @@
 import { type ApiDeps, createApp, Rates } from "./api/mod.ts";
+import type { AuditLimits } from "./audit/mod.ts";
 import type { PasswordCost } from "./auth/mod.ts";
 import { type Bootstrap, bootstrap, withoutUser } from "./bootstrap.ts";
 import { keepClean } from "./cleanup/mod.ts";
@@ -41,6 +42,8 @@ export interface ServiceConfig {
   oidc?: OidcSettings | undefined;
   /** Origins whose pages may use the API: `https://HOST`. */
   corsOrigins?: readonly string[];
+  /** How much of the audit log is kept; by default a year, and 100,000 entries an organization. */
+  audit?: AuditLimits;
   hold?: Partial<HoldOptions>;
   stream?: Partial<StreamTimes>;
   streamLimits?: Partial<StreamLimits>;
@@ -122,7 +125,7 @@ async function open(
   closers.push(() => prober.close());
   prober.start();
   deps.relayHealth = (id) => prober.health(id);
-  closers.push(keepClean(store));
+  closers.push(keepClean(store, config.audit));
   const app = createApp(deps);
   let busy = 0;
   const finish = async () => {

@@ -12,7 +12,8 @@ const FROM_RELAY = [
 ];
 
 const FROM_CONTROL = [
-  ...["database-url", "rate-limit", "cors-origin", "admin-username", "admin-password"],
+  ...["database-url", "rate-limit", "cors-origin", "audit-days", "audit-rows"],
+  ...["admin-username", "admin-password"],
   ...["oidc-issuer", "oidc-client-id", "oidc-web-client-id", "oidc-audience", "oidc-operator"],
   "oidc-ca",
 ];

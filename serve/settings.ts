@@ -7,7 +7,7 @@ export interface ServeSettings {
   hostname: string;
   stateDir: string;
   databaseUrl: string | undefined;
-  control: Pick<ControlSettings, "admin" | "rateLimit" | "corsOrigins" | "oidc">;
+  control: Pick<ControlSettings, "admin" | "rateLimit" | "corsOrigins" | "oidc" | "audit">;
   /** Names of the certificate beside the hostname. */
   names: string[];
   /** Flags of the relay. */
@@ -21,7 +21,7 @@ export interface ServeSettings {
  */
 export function serveSettings(values: Values): ServeSettings {
   const stateDir = text(values["state-dir"]) ?? defaultStateDir();
-  const { hostname, admin, databaseUrl, rateLimit, corsOrigins, oidc } = controlSettings({
+  const { hostname, admin, databaseUrl, rateLimit, corsOrigins, oidc, audit } = controlSettings({
     ...values,
     "state-dir": stateDir,
     // The relay sees to certificates, and knows more ways to one.
@@ -32,7 +32,7 @@ export function serveSettings(values: Values): ServeSettings {
     hostname,
     stateDir,
     databaseUrl,
-    control: { admin, rateLimit, corsOrigins, ...(oidc === undefined ? {} : { oidc }) },
+    control: { admin, rateLimit, corsOrigins, audit, ...(oidc === undefined ? {} : { oidc }) },
     names: [`api.${hostname}`, `auth.${hostname}`, ...Array.isArray(also) ? also : []],
     relay: {
       ...values,

@@ -8,10 +8,11 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import { authenticate, type Refusal, verdict } from "../auth/mod.ts";
 import { dashboardRoutes } from "../dashboard/mod.ts";
-import { type App, type Env, noRoute, Problem, unavailableFor } from "../http/mod.ts";
+import { type App, type Env, noRoute, originOf, Problem, unavailableFor } from "../http/mod.ts";
 import { unavailable } from "../store/mod.ts";
 import type { ApiDeps } from "./context.ts";
 import { accountRoutes } from "./routes/accounts.ts";
+import { auditRoutes } from "./routes/audit.ts";
 import { deviceMetadataRoutes } from "./routes/device_metadata.ts";
 import { deviceRoutes } from "./routes/devices.ts";
 import { eventRoutes } from "./routes/events.ts";
@@ -77,6 +78,7 @@ export function createApp(deps: ApiDeps): App {
   serviceNetworkRoutes(app, deps);
   featureRoutes(app);
   relayRegionRoutes(app, deps);
+  auditRoutes(app, deps);
   eventRoutes(app, deps);
   healthRoutes(app, deps);
   openApiRoutes(app);
@@ -180,7 +182,7 @@ function authorized(deps: ApiDeps): MiddlewareHandler<Env> {
     if (scope === "refuse") throw new Problem(403);
     if (scope === "unknown") throw noRoute();
     deps.rates?.countCaller(principal);
-    c.set("principal", principal);
+    c.set("principal", { ...principal, from: originOf(c) });
     await next();
   };
 }

@@ -313,8 +313,37 @@ export interface RelayView {
   worst_ms?: number;
 }
 
+/** One entry of the audit log. Our own addition: stock servers have none. */
+export interface AuditEntry {
+  /** Rises with each entry. */
+  id: number;
+  at: string;
+  /** Of the answer's `X-Request-Id`; `""`: no request. */
+  request_id: string;
+  /** Who it was, by the name of then. */
+  actor: { kind: "user" | "device" | "reg-key" | "system"; id: string; name: string };
+  /** `""`: of the whole service. */
+  organization_id: string;
+  /** Resource and verb: `vpc.create`. */
+  action: string;
+  resource: { kind: string; id: string; name: string };
+  /** IP address that the request came from; `""`: none. */
+  address: string;
+  outcome: "done" | "refused";
+  /** Fields with what they were and what they became, long values cut. */
+  changes: Record<string, { old?: AuditValue; new?: AuditValue }>;
+}
+
+type AuditValue = string | number | boolean | null;
+
 /** What a watch may ask for. */
-export type WatchKind = "device" | "security-group" | "device-metadata" | "vpc" | "relay-region";
+export type WatchKind =
+  | "device"
+  | "security-group"
+  | "device-metadata"
+  | "vpc"
+  | "relay-region"
+  | "audit-log";
 
 /** One entry of the body of `POST /api/events`. */
 export interface Watch {
@@ -331,6 +360,7 @@ export type WatchEvent =
   | { kind: "device-metadata"; type: "change" | "delete"; value: DeviceMetadata }
   | { kind: "vpc"; type: "change" | "delete"; value: Vpc }
   | { kind: "relay-region"; type: "change" | "delete"; value: RelayRegion }
+  | { kind: "audit-log"; type: "change"; value: AuditEntry }
   | { kind: WatchKind; type: "tail" }
   | { kind?: undefined; type: "error"; value: { error: string } };
 

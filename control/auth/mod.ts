@@ -6,7 +6,7 @@
 export { authenticate, type Refusal, type UserAuthenticator } from "./authenticate.ts";
 export { isOperator } from "./operator.ts";
 export { hashPassword, type PasswordCost, verifyPassword } from "./password.ts";
-export { confinedTo, mayChange, mayHaveToken, type Principal } from "./principal.ts";
+export { confinedTo, mayChange, mayHaveToken, type Origin, type Principal } from "./principal.ts";
 export { verdict } from "./scope.ts";
 export { isPublicKey, openToken, sealToken } from "./seal.ts";
 export {

@@ -1,7 +1,20 @@
 import type { DeviceRow, RegKeyRow } from "../store/mod.ts";
 
+/** Which request something came with, for the audit log. */
+export interface Origin {
+  /** Of the answer's `X-Request-Id`. */
+  requestId: string;
+  /** IP address; `""` where the server does not know it. */
+  address: string;
+}
+
 /** Who makes a request, once the bearer value has been checked. */
-export type Principal =
+export type Principal = Caller & {
+  /** The request, where there is one. */
+  from?: Origin;
+};
+
+type Caller =
   | { kind: "reg-key"; ownerId: string; regKey: RegKeyRow; token: string }
   | { kind: "device"; ownerId: string; device: DeviceRow }
   /** `scopes`: what the user's token may do, where it is limited to that. */

@@ -22,6 +22,7 @@ const RESOURCES: ReadonlyMap<string, string | null> = new Map([
   ["users", "users"],
   ["accounts", "users"],
   ["relay-regions", "organizations"],
+  ["audit", "organizations"],
   ["fflags", null],
   ["events", null],
   ["ca", null],

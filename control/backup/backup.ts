@@ -1,4 +1,5 @@
-import { openSnapshot, type Snapshot } from "../store/mod.ts";
+import { type Deed, noteOf, SYSTEM } from "../audit/mod.ts";
+import { noteIn, openSnapshot, type Snapshot } from "../store/mod.ts";
 import { readFiles, type StateFile } from "./files.ts";
 import { type Entry, readEntries, VERSION, writeBackup } from "./format.ts";
 import { ControlError } from "../errors.ts";
@@ -32,7 +33,10 @@ export async function backUp(
   path: string,
   version: string,
 ): Promise<Contents & { bytes: number; createdAt: string }> {
-  const snapshot = await openSnapshot(databaseUrl ?? `${stateDir}/control.db`);
+  const where = databaseUrl ?? `${stateDir}/control.db`;
+  // Whoever has the file can act as the control plane, so that it was made is told first.
+  await noteIn(where, noteOf(SYSTEM, deedOf("backup.start", path)));
+  const snapshot = await openSnapshot(where);
   const contents: Contents = { tables: {}, files: [], rows: 0 };
   const createdAt = new Date().toISOString();
   try {
@@ -51,6 +55,11 @@ export async function backUp(
   } finally {
     await snapshot.close();
   }
+}
+
+/** What the audit log tells of a backup's file. */
+export function deedOf(action: "backup.start" | "restore.start", path: string): Deed {
+  return { action, organizationId: "", id: "", name: path };
 }
 
 async function* entries(

@@ -6,6 +6,7 @@ import type { Device } from "../api/types.ts";
 import { openToken } from "../auth/mod.ts";
 import { openControl } from "../service.ts";
 import { openStateDir } from "../state_dir.ts";
+import { Store } from "../store/mod.ts";
 import { newKey, TestStream } from "../testing.ts";
 import { backUp, type Place } from "./backup.ts";
 import { runBackup, runRestore } from "./commands.ts";
@@ -333,6 +334,18 @@ Deno.test("nexd backup and restore say what they did, and what is missing", asyn
     const again = runRestore({ "state-dir": `${dir}/b` }, context);
     await assert.rejects(again, /there is a database already, .*--force replaces it/);
     await runRestore({ "state-dir": `${dir}/b`, force: true }, context);
+    // Who made copies of everything, and from what a state was made, is in its log.
+    const store = await Store.open(`${dir}/b/control.db`);
+    try {
+      const rows = await store.db.selectFrom("audit_log").select(["action", "actor_kind"])
+        .where("resource_name", "=", `${dir}/f`).orderBy("id").execute();
+      assert.deepEqual(rows.map((row) => [row.action, row.actor_kind]), [
+        ["backup.start", "system"],
+        ["restore.start", "system"],
+      ]);
+    } finally {
+      await store.close();
+    }
     await assert.rejects(runBackup({ "state-dir": `${dir}/none` }, context), /there is none; name/);
     await assert.rejects(runBackup({}, { ...context, args: [] }), { exitCode: 2 });
     const full = { ...context, args: ["/dev/full/x"] };

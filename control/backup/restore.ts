@@ -1,7 +1,8 @@
+import { noteOf, SYSTEM } from "../audit/mod.ts";
 import { ControlError } from "../errors.ts";
 import { openStateDir } from "../state_dir.ts";
 import { type Insert, loadPostgres, loadSqlite } from "../store/mod.ts";
-import { type Contents, type Place, SECRET_FILE, SECRET_ROW } from "./backup.ts";
+import { type Contents, deedOf, type Place, SECRET_FILE, SECRET_ROW } from "./backup.ts";
 import { type StateFile, writeFile } from "./files.ts";
 import { type Header, readEntries, readHeader } from "./format.ts";
 import { makeDraft, replaceState } from "./swap.ts";
@@ -39,6 +40,10 @@ export async function restore(
     const secret = files.find(({ file }) => file === SECRET_FILE);
     const content = {
       migrations: header.migrations,
+      note: noteOf(SYSTEM, {
+        ...deedOf("restore.start", path),
+        changes: { made_at: { new: header.created_at } },
+      }),
       load: async (insert: Insert) => {
         await loadRows(path, insert, contents);
         if (databaseUrl === undefined || secret === undefined) return;

@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { type AuditLimits, DEFAULT_AUDIT_LIMITS, trimAuditLog } from "../audit/mod.ts";
 import type { Reader, Store } from "../store/mod.ts";
 
 const log = getLogger(["nexd", "control", "cleanup"]);
@@ -122,13 +123,19 @@ async function vpcs(db: Reader, time: string): Promise<{ numDeletedRows: bigint 
 }
 
 /** Cleans up now and then, until it is stopped. Returns how to stop it. */
-export function keepClean(store: Store): () => void {
+export function keepClean(store: Store, audit: AuditLimits = DEFAULT_AUDIT_LIMITS): () => void {
   const timer = setInterval(() => {
     cleanUp(store, new Date(Date.now() - RETENTION)).then(
       (count) => {
         if (count > 0) log.info("removed {count} rows that were deleted long ago", { count });
       },
       (error) => log.warn("cannot remove what was deleted long ago: {error}", { error }),
+    );
+    trimAuditLog(store, audit).then(
+      (count) => {
+        if (count > 0) log.info("removed {count} old rows of the audit log", { count });
+      },
+      (error) => log.warn("cannot remove old rows of the audit log: {error}", { error }),
     );
   }, EVERY);
   return () => clearInterval(timer);

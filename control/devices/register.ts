@@ -10,6 +10,7 @@ import {
   type Store,
   type Write,
 } from "../store/mod.ts";
+import { recordDevice } from "./deed.ts";
 import { refusals, setAdvertised } from "./refusals.ts";
 
 /** What the device service needs. */
@@ -74,6 +75,7 @@ export async function registerDevice(
         deleted_at: null,
       };
       await write.db.insertInto("devices").values(device).execute();
+      recordDevice(write, principal, "create", { vpc, after: device });
       if (body.advertise_cidrs?.length) await setAdvertised(write, id, vpc, body.advertise_cidrs);
       return {
         device,

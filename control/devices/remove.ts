@@ -1,8 +1,10 @@
+import type { Actor } from "../audit/mod.ts";
 import type { Principal } from "../auth/mod.ts";
 import { releaseAddress, withdraw } from "../ipam/mod.ts";
 import { type DeviceRow, vpcById, type Write } from "../store/mod.ts";
 import type { DeviceDeps } from "./register.ts";
 import { changeable } from "./access.ts";
+import { recordDevice } from "./deed.ts";
 
 /**
  * Deletes a device: its addresses, networks and metadata go with it, its token ends, and its public
@@ -14,12 +16,16 @@ export async function removeDevice(
   id: string,
 ): Promise<DeviceRow> {
   return await deps.store.write(async (write) =>
-    await dropDevice(write, await changeable(write.db, principal, id))
+    await dropDevice(write, await changeable(write.db, principal, id), principal)
   );
 }
 
 /** Takes a device away; whoever calls has seen to it that the caller may. */
-export async function dropDevice(write: Write, device: DeviceRow): Promise<DeviceRow> {
+export async function dropDevice(
+  write: Write,
+  device: DeviceRow,
+  by: Principal | Actor,
+): Promise<DeviceRow> {
   const { id } = device;
   const vpc = await vpcById(write.db, device.vpc_id);
   await releaseAddress(write, vpc, device.ipv4_address);
@@ -42,6 +48,7 @@ export async function dropDevice(write: Write, device: DeviceRow): Promise<Devic
     revision: await write.revision("devices", vpc.id),
   };
   await write.db.updateTable("devices").set(deleted).where("id", "=", id).execute();
+  recordDevice(write, by, "delete", { vpc, before: device });
   write.ended(id);
   return deleted;
 }

@@ -1,8 +1,9 @@
 import { deviceToken, hashToken, type Principal } from "../auth/mod.ts";
 import { Problem } from "../http/mod.ts";
-import type { DeviceRow } from "../store/mod.ts";
+import { type DeviceRow, vpcById } from "../store/mod.ts";
 import type { DeviceDeps } from "./register.ts";
 import { changeable } from "./access.ts";
+import { recordDevice } from "./deed.ts";
 
 /**
  * Gives a device another token; the one that it had, wherever it may be by now, ends. The device gets
@@ -22,6 +23,8 @@ export async function rotateToken(
     const revision = await write.revision("devices", device.vpc_id);
     const change = { token_generation, token_hash, revision };
     await write.db.updateTable("devices").set(change).where("id", "=", id).execute();
+    const vpc = await vpcById(write.db, device.vpc_id);
+    recordDevice(write, principal, "rotate-token", { vpc, before: device, after: device });
     write.ended(id);
     return { ...device, ...change };
   });

@@ -12,6 +12,7 @@ import {
   type Write,
 } from "../store/mod.ts";
 import { changeable } from "./access.ts";
+import { recordUpdate } from "./deed.ts";
 import type { DeviceDeps } from "./register.ts";
 import { refusals, setAdvertised } from "./refusals.ts";
 
@@ -47,6 +48,7 @@ export async function updateDevice(
       if (JSON.stringify(after) === JSON.stringify(before)) return before;
       after.revision = await write.revision("devices", after.vpc_id);
       await write.db.updateTable("devices").set(after).where("id", "=", id).execute();
+      await recordUpdate(write, principal, before, after);
       return after;
     })
   );

@@ -1,10 +1,12 @@
 /** Rows of one kind in one VPC, in the order of their revisions. */
 import type { Device, WatchKind } from "../api/types.ts";
 import {
+  EVERY_ORGANIZATION,
   type MetadataFilter,
   metadataQuery,
   type Reader,
   type RevisionName,
+  toAuditEntry,
   toDevice,
   toMetadata,
   toRelayRegion,
@@ -15,6 +17,7 @@ import {
 /** What a watch follows; two watches with the same topic can share what is read. */
 export interface Topic {
   kind: WatchKind;
+  /** Of the audit log: the organization's id, or `EVERY_ORGANIZATION`. */
   vpcId: string;
   /** Of metadata only: narrows the rows. It always comes on top of the VPC, never in its place. */
   filter?: Omit<MetadataFilter, "vpcId">;
@@ -51,6 +54,7 @@ export const REVISIONS: Readonly<Record<WatchKind, RevisionName>> = {
   "security-group": "security_groups",
   "vpc": "vpcs",
   "relay-region": "relay_regions",
+  "audit-log": "audit_log",
 };
 
 /**
@@ -126,6 +130,19 @@ const READERS: Record<WatchKind, PageReader> = {
       .where((eb) => eb.or([eb("deleted_at", "is", null), eb("revision", ">", deletesAfter)]))
       .orderBy("revision").limit(limit).execute();
     return rows.map((row) => entry(row.id, row, toRelayRegion(row)));
+  },
+  // Rows never change, and those that were cleaned away are no news.
+  "audit-log": async (db, { vpcId }, { after, upTo, limit }) => {
+    let query = db.selectFrom("audit_log").selectAll().where("id", ">", after)
+      .where("id", "<=", upTo);
+    if (vpcId !== EVERY_ORGANIZATION) query = query.where("organization_id", "=", vpcId);
+    const rows = await query.orderBy("id").limit(limit).execute();
+    return rows.map((row) => ({
+      id: String(row.id),
+      revision: row.id,
+      deleted: false,
+      value: toAuditEntry(row),
+    }));
   },
 };
 

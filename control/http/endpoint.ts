@@ -1,6 +1,6 @@
 import { OpenAPIHono, type RouteConfig, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import type { Principal } from "../auth/mod.ts";
+import type { Origin, Principal } from "../auth/mod.ts";
 import { isPlainText, readJson } from "./body.ts";
 import { fieldInvalid, fieldMissing, JSON_TYPE, jsonInvalid, Problem } from "./problem.ts";
 
@@ -65,6 +65,11 @@ export function endpoint<
     const body = route.body ? parseBody(route.body, await readJson(c.req.raw)) : undefined;
     return await handle(c, { params, query, body } as Input<P, Q, B>);
   });
+}
+
+/** Which request this is, for the audit log. */
+export function originOf(c: ApiContext): Origin {
+  return { requestId: c.get("requestId"), address: c.env?.remoteAddr?.hostname ?? "" };
 }
 
 /** A JSON answer. */

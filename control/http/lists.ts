@@ -38,6 +38,8 @@ export interface ListSpec {
   fields: Readonly<Record<string, ListField>>;
   /** The field, or a column with its table, that it is ordered by unless asked otherwise. */
   order: string;
+  /** Ordered by that from the last to the first, unless asked otherwise. */
+  descending?: true;
   /** Columns that tell any two entries apart. */
   key: readonly string[];
 }
@@ -157,7 +159,7 @@ function stored({ kind }: ListField, value: Value): string | number | undefined 
 
 /** Columns that order a list, and whether from the last to the first. */
 function order(spec: ListSpec, options: ListOptions): { column: string; descending: boolean }[] {
-  const descending = options.sort?.descending ?? false;
+  const descending = options.sort?.descending ?? spec.descending ?? false;
   const by = options.sort?.field ?? spec.order;
   const column = spec.fields[by]?.column ?? by;
   return [column, ...spec.key.filter((key) => key !== column)]

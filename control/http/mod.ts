@@ -4,7 +4,15 @@
  *
  * @module
  */
-export { answers, type ApiContext, type App, endpoint, type Env, json } from "./endpoint.ts";
+export {
+  answers,
+  type ApiContext,
+  type App,
+  endpoint,
+  type Env,
+  json,
+  originOf,
+} from "./endpoint.ts";
 export { DEFAULT_HOLD, Holder, type HoldOptions } from "./hold.ts";
 export { listAnswer, type ListOptions, listOptions, listQuery, type ListSpec } from "./lists.ts";
 export { textField } from "./lists.ts";

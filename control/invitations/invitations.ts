@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
 import type { SelectQueryBuilder } from "kysely";
 import type { AddInvitation, Invitation } from "../api/types.ts";
+import { type Actor, record } from "../audit/mod.ts";
 import { hashToken, type Principal } from "../auth/mod.ts";
 import { conflict, fieldInvalid, fieldMissing, notFound, Problem } from "../http/mod.ts";
 import { ownedOrganization, type Role, roleMark, ROLES } from "../organizations/mod.ts";
-import type { InvitationRow, Reader, Store, Tables } from "../store/mod.ts";
+import type { InvitationRow, Reader, Store, Tables, Write } from "../store/mod.ts";
 
 /** How long an invitation is good, ms. */
 const LIFE = 7 * 24 * 3600 * 1000;
@@ -144,7 +145,8 @@ export async function invite(
   const organizationId = body.organization_id;
   if (!organizationId) throw fieldMissing("organization_id");
   const roles = rolesOf(body.roles);
-  return await store.write(async ({ db }) => {
+  return await store.write(async (write) => {
+    const { db } = write;
     await ownedOrganization(db, principal, organizationId);
     const now = new Date();
     await db.deleteFrom("invitations").where("expires_at", "<=", now.toISOString()).execute();
@@ -174,6 +176,7 @@ export async function invite(
       link_hash: code === undefined ? null : hashToken(code),
     };
     await db.insertInto("invitations").values(row).execute();
+    recordInvitation(write, principal, "create", row);
     return { row, ...(code === undefined ? {} : { code }) };
   });
 }
@@ -225,12 +228,14 @@ export async function acceptInvitation(
   principal: Principal,
   id: string,
 ): Promise<void> {
-  await store.write(async ({ db }) => {
+  await store.write(async (write) => {
+    const { db } = write;
     const row = await db.selectFrom("invitations").selectAll().where("id", "=", id)
       .where("expires_at", ">", new Date().toISOString())
       .where((eb) => isFor(eb, principal.ownerId)).executeTakeFirst();
     if (!row) throw notFound("invitation");
     await join(db, row, principal.ownerId);
+    recordInvitation(write, principal, "accept", row);
   });
 }
 
@@ -244,10 +249,12 @@ export async function linkedInvitation(
 }
 
 /** Makes a user a member by a link's code, once; false: the code is good no more. */
-export async function acceptLinked(db: Reader, code: string, userId: string): Promise<boolean> {
-  const row = await linkedInvitation(db, code);
-  if (row !== undefined) await join(db, row, userId);
-  return row !== undefined;
+export async function acceptLinked(write: Write, code: string, user: Actor): Promise<boolean> {
+  const row = await linkedInvitation(write.db, code);
+  if (row === undefined) return false;
+  await join(write.db, row, user.id);
+  recordInvitation(write, user, "accept", row);
+  return true;
 }
 
 async function join(db: Reader, row: InvitationRow, userId: string): Promise<void> {
@@ -266,8 +273,24 @@ export async function deleteInvitation(
   principal: Principal,
   id: string,
 ): Promise<void> {
-  await store.write(async ({ db }) => {
-    await visibleInvitation(db, principal, id);
-    await db.deleteFrom("invitations").where("id", "=", id).execute();
+  await store.write(async (write) => {
+    const row = await visibleInvitation(write.db, principal, id);
+    await write.db.deleteFrom("invitations").where("id", "=", id).execute();
+    recordInvitation(write, principal, "delete", row);
+  });
+}
+
+function recordInvitation(
+  write: Write,
+  by: Principal | Actor,
+  action: "create" | "accept" | "delete",
+  row: InvitationRow,
+): void {
+  record(write, by, {
+    action: `invitation.${action}`,
+    organizationId: row.organization_id,
+    id: row.id,
+    name: row.email ?? row.user_id ?? "",
+    changes: { roles: action === "delete" ? { old: row.roles_json } : { new: row.roles_json } },
   });
 }

@@ -3,7 +3,8 @@
  * the host, which keeps asking, gets its tokens once.
  */
 import { randomBytes, randomInt } from "node:crypto";
-import { hashToken } from "../auth/mod.ts";
+import { recordOfAccount } from "../audit/mod.ts";
+import { hashToken, type Origin } from "../auth/mod.ts";
 import type { AccountRow, DeviceCodeRow, Store } from "../store/mod.ts";
 import { Attempts, findAccount, networkOf } from "../users/mod.ts";
 
@@ -100,14 +101,27 @@ export class DeviceCodes {
   }
 
   /** Lets the host of a waiting code in as this account, or turns it away; false: it waits no more. */
-  async decide(row: DeviceCodeRow, account: AccountRow, allow: boolean): Promise<boolean> {
+  async decide(
+    row: DeviceCodeRow,
+    account: AccountRow,
+    allow: boolean,
+    from: Origin,
+  ): Promise<boolean> {
     const change = allow ? { account_id: account.id } : { denied: 1 };
-    const { numUpdatedRows } = await this.#store.write(({ db }) =>
-      db.updateTable("device_codes").set(change).where("code_hash", "=", row.code_hash)
+    return await this.#store.write(async (write) => {
+      const { numUpdatedRows } = await write.db.updateTable("device_codes").set(change)
+        .where("code_hash", "=", row.code_hash)
         .where("denied", "=", 0).where("account_id", "is", null)
-        .where("expires_at", ">", new Date(this.#now()).toISOString()).executeTakeFirstOrThrow()
-    );
-    return numUpdatedRows > 0n;
+        .where("expires_at", ">", new Date(this.#now()).toISOString()).executeTakeFirstOrThrow();
+      if (numUpdatedRows === 0n) return false;
+      await recordOfAccount(write, account, from, {
+        action: `device-login.${allow ? "allow" : "deny"}`,
+        id: "",
+        name: row.device_name,
+        changes: { address: { new: row.address }, scope: { new: row.scope } },
+      });
+      return true;
+    });
   }
 
   /** A host asks. Once it got an answer other than to wait, its code is gone. */

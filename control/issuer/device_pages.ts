@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import { type ApiContext, type App, Problem, readForm } from "../http/mod.ts";
+import { type ApiContext, type App, originOf, Problem, readForm } from "../http/mod.ts";
 import { Attempts, networkOf, type PasswordGate } from "../users/mod.ts";
 import { type DeviceCodes, userCode } from "./device_codes.ts";
 import { donePage, formPage, type FormView, PAGE_POLICY } from "./page.ts";
@@ -45,7 +45,12 @@ export function devicePages(
       return await again(400, "Choose one of the two buttons.");
     }
     // First who it is, so that only those who can sign in can try codes.
-    const signedIn = await gate.signIn(username, field("password"), addressOf(c));
+    const signedIn = await gate.signIn(
+      username,
+      field("password"),
+      addressOf(c),
+      c.get("requestId"),
+    );
     if ("refused" in signedIn) {
       if (signedIn.refused === "wrong") {
         return await again(401, "The user name or the password is wrong.");
@@ -58,7 +63,7 @@ export function devicePages(
     }
     const { account } = signedIn;
     const row = await look(c, code);
-    if (row === undefined || !await codes.decide(row, account, allow)) {
+    if (row === undefined || !await codes.decide(row, account, allow, originOf(c))) {
       return await again(
         404,
         "No host waits under this code. A code is good for ten minutes and for one use; " +

@@ -1,7 +1,7 @@
 /** The page that an invitation's link leads to: a new person makes an account and is a member. */
 import { getLogger } from "@logtape/logtape";
 import { hashPassword } from "../auth/mod.ts";
-import { type App, readForm } from "../http/mod.ts";
+import { type App, originOf, readForm } from "../http/mod.ts";
 import { acceptLinked, linkedInvitation } from "../invitations/mod.ts";
 import type { Store } from "../store/mod.ts";
 import { createUser } from "../tenants.ts";
@@ -10,6 +10,8 @@ import {
   createAccount,
   networkOf,
   type PasswordGate,
+  recordAccount,
+  recordUser,
   userOf,
   weakness,
 } from "../users/mod.ts";
@@ -64,10 +66,11 @@ export function invitationPages(
       ));
 
     if (field("action") === "existing") {
-      const signedIn = await gate.signIn(username, password, addressOf(c));
+      const signedIn = await gate.signIn(username, password, addressOf(c), c.get("requestId"));
       if ("account" in signedIn) {
         const userId = await userOf(store, signedIn.account);
-        return await store.write(({ db }) => acceptLinked(db, code, userId))
+        const user = { kind: "user" as const, id: userId, name: username, from: originOf(c) };
+        return await store.write((write) => acceptLinked(write, code, user))
           ? done()
           : html(donePage("No invitation", GONE), 404);
       }
@@ -95,7 +98,10 @@ export function invitationPages(
       if (twin) return "taken";
       const account = await createAccount(write, { username, passwordHash });
       const userId = await createUser(write, { username, subject: account.id });
-      await acceptLinked(db, code, userId);
+      const user = { kind: "user" as const, id: userId, name: username, from: originOf(c) };
+      recordAccount(write, user, "create", undefined, { ...account, user_id: userId });
+      recordUser(write, user);
+      await acceptLinked(write, code, user);
       return "made";
     });
     if (made === "gone") return html(donePage("No invitation", GONE), 404);

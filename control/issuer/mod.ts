@@ -4,8 +4,9 @@
  *
  * @module
  */
+import { SignInLog } from "../audit/mod.ts";
 import { type App, fieldInvalid, Problem } from "../http/mod.ts";
-import { hashPassword, type UserAuthenticator } from "../auth/mod.ts";
+import { hashPassword, type Principal, type UserAuthenticator } from "../auth/mod.ts";
 import type { AccountRow, Store } from "../store/mod.ts";
 import {
   checkPassword,
@@ -60,8 +61,8 @@ export interface PasswordChange {
   bearer: string;
   old: string;
   next: string;
-  /** Where the request comes from, an IP address. */
-  address: string;
+  /** That person, with the request. */
+  by: Principal;
 }
 
 /** Opens the issuer of a database; its first key is made where there is none. */
@@ -70,18 +71,28 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   const keys = await SigningKeys.open(store, secret, now);
   const tokens = new Tokens({ store, keys, secret, issuer: url, now });
   const codes = new DeviceCodes(store, now);
-  const gate = new PasswordGate(store, { now, ...options.gate });
+  const log = new SignInLog(store, now);
+  const gate = new PasswordGate(store, {
+    now,
+    refused: ({ username, ...from }) => log.refused({ username, method: "password", from }),
+    ...options.gate,
+  });
   return {
     async users(bearer) {
       const good = await tokens.check(bearer);
       if (good === undefined) return undefined;
       return { userId: await userOf(store, good.account), scopes: good.scopes };
     },
-    async changePassword({ account, bearer, old, next, address }) {
+    async changePassword({ account, by, bearer, old, next }) {
       checkPassword("password", next, account.username);
       const session = await tokens.check(bearer);
       if (session?.account.id !== account.id) throw new Problem(401);
-      const signedIn = await gate.signIn(account.username, old, address);
+      const signedIn = await gate.signIn(
+        account.username,
+        old,
+        by.from?.address ?? "",
+        by.from?.requestId,
+      );
       if ("refused" in signedIn) {
         if (signedIn.refused !== "later") throw fieldInvalid("old_password", "it is wrong");
         const { seconds } = signedIn;
@@ -90,8 +101,11 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
           reason: `too many tries: wait ${seconds} s`,
         }, { "retry-after": String(seconds) });
       }
-      const changed = await setPassword(store, account.id, await hashPassword(next));
-      return await tokens.start(changed, session.clientId, session.scopes.join(" "));
+      const changed = await setPassword(store, by, account.id, await hashPassword(next));
+      return await tokens.start(changed, session.clientId, session.scopes.join(" "), {
+        method: "password change",
+        from: by.from,
+      });
     },
     invitationLink: (code) => `${url()}/invitation?code=${code}`,
     routes(app) {

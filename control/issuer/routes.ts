@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { type ApiContext, type App, json, readForm } from "../http/mod.ts";
+import { type ApiContext, type App, json, originOf, readForm } from "../http/mod.ts";
 import type { PasswordGate } from "../users/mod.ts";
 import type { DeviceCodes } from "./device_codes.ts";
 import { addressOf } from "./device_pages.ts";
@@ -88,7 +88,7 @@ export function issuerRoutes(app: App, deps: RouteDeps): void {
       case "password":
         return await byPassword(c, form, client);
       case DEVICE_GRANT:
-        return await byDeviceCode(form, client);
+        return await byDeviceCode(c, form, client);
       case "refresh_token":
         return await byRefresh(form, client);
       default:
@@ -101,7 +101,7 @@ export function issuerRoutes(app: App, deps: RouteDeps): void {
     const client = clientOf(c, form);
     if (client === undefined) return unknownClient();
     const session = await tokens.session(form.get("token") ?? "", client);
-    if (session !== undefined) await tokens.end(session);
+    if (session !== undefined) await tokens.end(session, originOf(c));
     // RFC 7009: a token that is not good is no error.
     return new Response(null, { status: 200 });
   });
@@ -109,10 +109,11 @@ export function issuerRoutes(app: App, deps: RouteDeps): void {
   async function byPassword(c: ApiContext, form: URLSearchParams, client: string) {
     const [username, password] = [form.get("username"), form.get("password")];
     if (username === null || password === null) return refusal(400, "invalid_request");
-    const signedIn = await gate.signIn(username, password, addressOf(c));
+    const signedIn = await gate.signIn(username, password, addressOf(c), c.get("requestId"));
     if ("account" in signedIn) {
       const scope = knownScopes(form.get("scope") ?? "");
-      return json(await tokens.start(signedIn.account, client, scope));
+      const how = { method: "password", from: originOf(c) };
+      return json(await tokens.start(signedIn.account, client, scope, how));
     }
     if (signedIn.refused === "wrong") {
       return refusal(400, "invalid_grant", "the user name or the password is wrong");
@@ -126,13 +127,13 @@ export function issuerRoutes(app: App, deps: RouteDeps): void {
     });
   }
 
-  async function byDeviceCode(form: URLSearchParams, client: string) {
+  async function byDeviceCode(c: ApiContext, form: URLSearchParams, client: string) {
     const code = form.get("device_code");
     if (code === null || code.length > MAX_CODE) return refusal(400, "invalid_request");
     const decision = await codes.poll(code, client);
-    return "error" in decision
-      ? refusal(400, decision.error)
-      : json(await tokens.start(decision.account, client, decision.scope));
+    if ("error" in decision) return refusal(400, decision.error);
+    const how = { method: "device", from: originOf(c) };
+    return json(await tokens.start(decision.account, client, decision.scope, how));
   }
 
   async function byRefresh(form: URLSearchParams, client: string) {

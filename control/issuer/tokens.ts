@@ -5,6 +5,8 @@
  */
 import { Buffer } from "node:buffer";
 import { createHmac, timingSafeEqual } from "node:crypto";
+import { recordOfAccount } from "../audit/mod.ts";
+import type { Origin } from "../auth/mod.ts";
 import type { AccountRow, Store } from "../store/mod.ts";
 import { findAccount } from "../users/mod.ts";
 import type { SigningKeys } from "./keys.ts";
@@ -69,6 +71,13 @@ interface Checked {
   clientId: string;
 }
 
+/** How a session began. */
+export interface SignIn {
+  /** `password`, `device`, or another way. */
+  method: string;
+  from: Origin | undefined;
+}
+
 /** Makes and checks tokens. */
 export class Tokens {
   readonly #deps: TokenDeps;
@@ -79,10 +88,23 @@ export class Tokens {
     this.#refreshKey = createHmac("sha256", deps.secret).update("nexd refresh tokens").digest();
   }
 
-  /** The tokens of a sign-in of now. */
-  start(account: AccountRow, clientId: string, scope: string): Promise<TokenAnswer> {
+  /** The tokens of a sign-in of now, which is in the audit log before they are made. */
+  async start(
+    account: AccountRow,
+    clientId: string,
+    scope: string,
+    { method, from }: SignIn,
+  ): Promise<TokenAnswer> {
     const session = { id: crypto.randomUUID(), account, clientId, scope, since: this.#seconds() };
-    return this.answer(session);
+    await this.#deps.store.write((write) =>
+      recordOfAccount(write, account, from, {
+        action: "session.start",
+        id: session.id,
+        name: account.username,
+        changes: { method: { new: method }, scope: { new: scope } },
+      })
+    );
+    return await this.answer(session);
   }
 
   /** New tokens of a session. */
@@ -161,14 +183,21 @@ export class Tokens {
   }
 
   /** Ends a session: its tokens are refused from now on. */
-  async end(session: Session): Promise<void> {
+  async end(session: Session, from: Origin): Promise<void> {
     const now = this.#seconds();
     const time = (seconds: number) => new Date(seconds * 1000).toISOString();
-    await this.#deps.store.write(async ({ db }) => {
+    await this.#deps.store.write(async (write) => {
+      const { db } = write;
       await db.deleteFrom("ended_sessions").where("expires_at", "<", time(now)).execute();
       await db.insertInto("ended_sessions")
         .values({ id: session.id, expires_at: time(session.since + SESSION_LIFE + ACCESS_LIFE) })
         .onConflict((conflict) => conflict.doNothing()).execute();
+      const { id, account } = session;
+      await recordOfAccount(write, account, from, {
+        action: "session.end",
+        id,
+        name: account.username,
+      });
     });
   }
 

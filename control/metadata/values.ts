@@ -1,5 +1,6 @@
 import type { SelectQueryBuilder } from "kysely";
 import type { DeviceMetadata } from "../api/types.ts";
+import { difference, record } from "../audit/mod.ts";
 import { mayChange, type Principal } from "../auth/mod.ts";
 import { visibleDevice } from "../devices/mod.ts";
 import { fieldInvalid, type ListSpec, Problem, textField } from "../http/mod.ts";
@@ -13,6 +14,7 @@ import {
   type Store,
   type Tables,
   toMetadata,
+  vpcById,
   type Write,
 } from "../store/mod.ts";
 
@@ -63,9 +65,10 @@ export async function putKey(
   const text = JSON.stringify(value);
   if (text.length > MAX_VALUE) throw fieldInvalid("value", `longer than ${MAX_VALUE} characters`);
   if (key === "relay") checkRelay(value);
-  return await store.write(async (write) =>
-    await put(write, await writable(write, principal, deviceId), key, text)
-  );
+  return await store.write(async (write) => {
+    const device = await writable(write, principal, deviceId);
+    return await put(write, principal, device, key, text);
+  });
 }
 
 /** Deletes one key of a device, which need not be there, or all of them. */
@@ -77,12 +80,43 @@ export async function deleteKeys(
 ): Promise<void> {
   await store.write(async (write) => {
     const device = await writable(write, principal, deviceId);
-    for (const row of await listMetadata(write.db, { deviceId: device.id, key })) {
+    const rows = await listMetadata(write.db, { deviceId: device.id, key });
+    if (rows.length > 0) {
+      await recordKeys(write, principal, "delete", device, rows.map((row) => row.key));
+    }
+    for (const row of rows) {
       await write.db.updateTable("device_metadata").set({
         deleted_at: new Date().toISOString(),
         revision: await write.revision("device_metadata", device.vpc_id),
       }).where("device_id", "=", device.id).where("key", "=", row.key).execute();
     }
+  });
+}
+
+/**
+ * Records what a person did to metadata. What agents put is their machinery, at any rate that they
+ * like, and is not recorded; values are nobody's business but their readers'.
+ */
+async function recordKeys(
+  write: Write,
+  principal: Principal,
+  action: "update" | "delete",
+  device: DeviceRow,
+  keys: readonly string[],
+): Promise<void> {
+  if (principal.kind !== "user") return;
+  const { organization_id: organizationId } = await vpcById(write.db, device.vpc_id);
+  const value = keys.join(", ");
+  record(write, principal, {
+    action: `device-metadata.${action}`,
+    organizationId,
+    id: device.id,
+    name: device.hostname,
+    changes: difference(
+      action === "delete" ? { keys: value } : undefined,
+      action === "update" ? { keys: value } : undefined,
+      ["keys"],
+    ),
   });
 }
 
@@ -96,6 +130,7 @@ async function writable(write: Write, principal: Principal, id: string): Promise
 
 async function put(
   write: Write,
+  principal: Principal,
   device: DeviceRow,
   key: string,
   value: string,
@@ -118,6 +153,7 @@ async function put(
   };
   await db.insertInto("device_metadata").values(row)
     .onConflict((conflict) => conflict.columns(["device_id", "key"]).doUpdateSet(row)).execute();
+  await recordKeys(write, principal, "update", device, [key]);
   return toMetadata(row);
 }
 

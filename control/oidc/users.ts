@@ -1,9 +1,11 @@
 /** Whose tokens: users of the API that stand for subjects of the issuer. */
 import { getLogger } from "@logtape/logtape";
 import type { JWTPayload } from "jose";
+import { difference, record } from "../audit/mod.ts";
 import { isPlainText } from "../http/mod.ts";
 import type { Reader, Store, UserRow } from "../store/mod.ts";
 import { createUser } from "../tenants.ts";
+import { recordUser } from "../users/mod.ts";
 import type { RemoteIssuer } from "./remote.ts";
 import type { Claims } from "./token.ts";
 
@@ -46,13 +48,16 @@ export async function userOf(
     const made = await find(write.db, subject);
     if (made !== undefined) return made.id;
     const { username, full_name, picture, email } = profile;
-    return await createUser(write, {
+    const name = username ?? email ?? claims.sub;
+    const id = await createUser(write, {
       subject,
-      username: username ?? email ?? claims.sub,
+      username: name,
       ...(full_name === undefined ? {} : { fullName: full_name }),
       ...(picture === undefined ? {} : { picture }),
       ...(email === undefined ? {} : { email }),
     });
+    recordUser(write, { kind: "user", id, name });
+    return id;
   });
 }
 
@@ -87,12 +92,23 @@ function differs(row: UserRow, { full_name, picture, email }: Profile): boolean 
 
 async function update(store: Store, id: string, profile: Profile): Promise<void> {
   const { full_name, picture, email } = profile;
-  await store.write(async ({ db }) => {
-    await db.updateTable("users").set({
+  await store.write(async (write) => {
+    const before = await write.db.selectFrom("users").selectAll().where("id", "=", id)
+      .where("deleted_at", "is", null).executeTakeFirst();
+    if (before === undefined) return;
+    const after = { ...before, ...profile };
+    record(write, { kind: "user", id, name: before.username }, {
+      action: "user.update",
+      organizationId: id,
+      id,
+      name: before.username,
+      changes: difference(before, after, ["full_name", "picture", "email"]),
+    });
+    await write.db.updateTable("users").set({
       ...(full_name === undefined ? {} : { full_name }),
       ...(picture === undefined ? {} : { picture }),
       ...(email === undefined ? {} : { email }),
-    }).where("id", "=", id).where("deleted_at", "is", null).execute();
+    }).where("id", "=", id).execute();
   });
 }
 

@@ -62,6 +62,13 @@ export async function owns(db: Reader, userId: string, organizationId: string): 
   return (await ownersOf(db, organizationId)).includes(userId);
 }
 
+/** The organizations that a user owns. */
+export async function ownedBy(db: Reader, userId: string): Promise<string[]> {
+  const rows = await db.selectFrom("memberships").select("organization_id")
+    .where("user_id", "=", userId).where("roles_json", "like", roleMark("owner")).execute();
+  return rows.map(({ organization_id }) => organization_id);
+}
+
 /** The users that own an organization. */
 export async function ownersOf(db: Reader, organizationId: string): Promise<string[]> {
   const rows = await db.selectFrom("memberships").select("user_id")

@@ -1,3 +1,4 @@
+import { type Actor, record } from "../audit/mod.ts";
 import type { Principal } from "../auth/mod.ts";
 import { conflict, fieldMissing, notAllowed, notFound } from "../http/mod.ts";
 import type { OrganizationRow, Store, Write } from "../store/mod.ts";
@@ -15,7 +16,8 @@ export async function createOrganization(
 ): Promise<OrganizationRow> {
   const name = body.name?.trim();
   if (!name) throw fieldMissing("name");
-  return await store.write(async ({ db }) => {
+  return await store.write(async (write) => {
+    const { db } = write;
     // It may have been deleted since the request was let in.
     const user = await db.selectFrom("users").select("id").where("id", "=", principal.ownerId)
       .where("deleted_at", "is", null).executeTakeFirst();
@@ -41,6 +43,7 @@ export async function createOrganization(
       organization_id: row.id,
       roles_json: JSON.stringify(["owner"]),
     }).execute();
+    recordOrganization(write, principal, "create", row);
     return row;
   });
 }
@@ -59,13 +62,17 @@ export async function deleteOrganization(
     const user = await write.db.selectFrom("users").select("id").where("id", "=", id)
       .executeTakeFirst();
     if (user) throw notAllowed("default organization cannot be deleted");
-    await removeOrganization(write, id);
+    await removeOrganization(write, id, principal);
     return row;
   });
 }
 
 /** Takes an organization away, and everything in it; 400 while a device is in one of its VPCs. */
-export async function removeOrganization(write: Write, id: string): Promise<void> {
+export async function removeOrganization(
+  write: Write,
+  id: string,
+  by: Principal | Actor,
+): Promise<void> {
   const { db } = write;
   const vpcs = await db.selectFrom("vpcs").selectAll().where("organization_id", "=", id)
     .where("deleted_at", "is", null).execute();
@@ -75,12 +82,24 @@ export async function removeOrganization(write: Write, id: string): Promise<void
         "organization cannot be deleted while devices are still attached to its vpcs",
       );
     }
-    await removeVpc(write, vpc);
+    await removeVpc(write, vpc, by);
   }
   for (const table of ["invitations", "service_networks", "memberships"] as const) {
     await db.deleteFrom(table).where("organization_id", "=", id).execute();
   }
+  const row = await db.selectFrom("organizations").selectAll().where("id", "=", id)
+    .executeTakeFirstOrThrow();
+  recordOrganization(write, by, "delete", row);
   // The name is free from now on; the row stays for the VPCs that were in it.
   await db.updateTable("organizations")
     .set({ name: id, deleted_at: new Date().toISOString() }).where("id", "=", id).execute();
+}
+
+function recordOrganization(
+  write: Write,
+  by: Principal | Actor,
+  action: "create" | "delete",
+  { id, name }: OrganizationRow,
+): void {
+  record(write, by, { action: `organization.${action}`, organizationId: id, id, name });
 }

@@ -1,9 +1,17 @@
 import type { SelectQueryBuilder } from "kysely";
 import type { Member } from "../api/types.ts";
+import { type Actor, record } from "../audit/mod.ts";
 import type { Principal } from "../auth/mod.ts";
 import { dropDevice } from "../devices/mod.ts";
 import { notAllowed, notFound } from "../http/mod.ts";
-import { type Reader, type Store, type Tables, toUser, type UserRow } from "../store/mod.ts";
+import {
+  type Reader,
+  type Store,
+  type Tables,
+  toUser,
+  type UserRow,
+  type Write,
+} from "../store/mod.ts";
 import { ownersOf, owns, visibleOrganization } from "./access.ts";
 
 /** A membership with its user. */
@@ -78,7 +86,7 @@ export async function removeMember(
       .where("vpc_id", "in", (inner) =>
         inner.selectFrom("vpcs").select("vpcs.id")
           .where("vpcs.organization_id", "=", organizationId)).execute();
-    for (const device of devices) await dropDevice(write, device);
+    for (const device of devices) await dropDevice(write, device, principal);
     await db.updateTable("reg_keys").set({ deleted_at: new Date().toISOString() })
       .where("owner_id", "=", userId).where("deleted_at", "is", null)
       .where("vpc_id", "in", (inner) =>
@@ -86,7 +94,24 @@ export async function removeMember(
           .where("vpcs.organization_id", "=", organizationId)).execute();
     await db.deleteFrom("memberships").where("organization_id", "=", organizationId)
       .where("user_id", "=", userId).execute();
+    recordMember(write, principal, "delete", member);
     write.ended(userId);
     return member;
+  });
+}
+
+/** Records that somebody is a member no more. */
+export function recordMember(
+  write: Write,
+  by: Principal | Actor,
+  action: "delete",
+  member: { id: string; username: string; organization_id: string; roles_json: string },
+): void {
+  record(write, by, {
+    action: `membership.${action}`,
+    organizationId: member.organization_id,
+    id: member.id,
+    name: member.username,
+    changes: { roles: { old: member.roles_json } },
   });
 }

@@ -5,6 +5,7 @@
  */
 export {
   organizationsQuery,
+  ownedBy,
   ownedOrganization,
   ownersOf,
   owns,
@@ -14,4 +15,11 @@ export {
   visibleOrganization,
 } from "./access.ts";
 export { createOrganization, deleteOrganization, removeOrganization } from "./change.ts";
-export { memberOf, type MemberRow, membersQuery, removeMember, toMember } from "./members.ts";
+export {
+  memberOf,
+  type MemberRow,
+  membersQuery,
+  recordMember,
+  removeMember,
+  toMember,
+} from "./members.ts";

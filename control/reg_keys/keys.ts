@@ -1,5 +1,6 @@
 import type { SelectQueryBuilder } from "kysely";
 import type { AddRegKey, RegKey, UpdateRegKey } from "../api/types.ts";
+import { difference, record } from "../audit/mod.ts";
 import { hashToken, type Principal, regKeyToken } from "../auth/mod.ts";
 import { fieldInvalid, fieldMissing, notAllowed, notFound, Problem } from "../http/mod.ts";
 import { roleMark } from "../organizations/mod.ts";
@@ -11,6 +12,8 @@ import {
   type Store,
   type Tables,
   toRegKey,
+  vpcById,
+  type Write,
 } from "../store/mod.ts";
 import { createRegKey } from "../tenants.ts";
 import { parseTime } from "./expiry.ts";
@@ -105,6 +108,7 @@ export async function addRegKey(
       ...(securityGroupId ? { securityGroupId } : {}),
       ...(settings ? { settings } : {}),
     });
+    await recordKey(write, principal, "create", undefined, row);
     return row;
   });
 }
@@ -118,7 +122,8 @@ export async function updateRegKey(
 ): Promise<RegKeyRow> {
   const expiresAt = body.expires_at ? time(body.expires_at) : undefined;
   const settings = settingsOf(body.settings);
-  return await store.write(async ({ db }) => {
+  return await store.write(async (write) => {
+    const { db } = write;
     const row = await ownRegKey(db, principal, id);
     const securityGroupId = idOf(body.security_group_id);
     await checkGroup(db, securityGroupId, row.vpc_id);
@@ -130,6 +135,7 @@ export async function updateRegKey(
       settings_json: settings ?? row.settings_json,
     };
     await db.updateTable("reg_keys").set(after).where("id", "=", id).execute();
+    await recordKey(write, principal, "update", row, after);
     return after;
   });
 }
@@ -140,13 +146,43 @@ export async function deleteRegKey(
   principal: Principal,
   id: string,
 ): Promise<RegKeyRow> {
-  return await store.write(async ({ db }) => {
+  return await store.write(async (write) => {
+    const { db } = write;
     const row = await ownRegKey(db, principal, id);
     await db.updateTable("reg_keys").set({ deleted_at: new Date().toISOString() })
       .where("id", "=", id).execute();
+    await recordKey(write, principal, "delete", row, undefined);
     return row;
   });
 }
+
+/** Never the token, nor what may be in the settings. */
+async function recordKey(
+  write: Write,
+  principal: Principal,
+  action: "create" | "update" | "delete",
+  before: RegKeyRow | undefined,
+  after: RegKeyRow | undefined,
+): Promise<void> {
+  const row = (after ?? before)!;
+  const vpc = row.vpc_id === null ? undefined : await vpcById(write.db, row.vpc_id);
+  const view = (row: RegKeyRow) => ({ ...row, single_use: row.device_id !== null });
+  record(write, principal, {
+    action: `reg-key.${action}`,
+    organizationId: vpc?.organization_id ?? row.owner_id,
+    id: row.id,
+    name: row.description,
+    changes: difference(before && view(before), after && view(after), FIELDS),
+  });
+}
+
+const FIELDS = [
+  "description",
+  "vpc_id",
+  "security_group_id",
+  "single_use",
+  "expires_at",
+] as const;
 
 async function ownRegKey(db: Reader, principal: Principal, id: string): Promise<RegKeyRow> {
   const row = await visibleRegKey(db, principal, id);

@@ -1,5 +1,6 @@
 /** The relay that runs in the control plane's own process, as a row like any other. */
 import { getLogger } from "@logtape/logtape";
+import { SYSTEM } from "../audit/mod.ts";
 import type { Store } from "../store/mod.ts";
 import { changeRelayRegion, freeRegionId, insertRelayRegion } from "./regions.ts";
 
@@ -34,12 +35,12 @@ export async function publishOwnRelay(store: Store, own: OwnRelay): Promise<void
         .where("deleted_at", "is", null).executeTakeFirst();
       if (row === undefined) {
         log.info("agents are not told of this process' relay: its region was deleted");
-      } else await changeRelayRegion(write, row, place);
+      } else await changeRelayRegion(write, SYSTEM, row, place);
       return;
     }
     const twin = await db.selectFrom("relay_regions").selectAll().where("hostname", "=", hostname)
       .where("port", "=", port).where("deleted_at", "is", null).executeTakeFirst();
-    const row = twin ?? await insertRelayRegion(write, {
+    const row = twin ?? await insertRelayRegion(write, SYSTEM, {
       ...place,
       name: hostname,
       region_id: await freeRegionId(db),

@@ -1,5 +1,6 @@
 /** The rows: who may change them, and what may be in them. */
 import type { AddRelayRegion, UpdateRelayRegion } from "../api/types.ts";
+import { type Actor, difference, record } from "../audit/mod.ts";
 import { isOperator, type Principal } from "../auth/mod.ts";
 import {
   conflict,
@@ -60,7 +61,7 @@ export async function addRelayRegion(
   const hostname = checkHostname(body.hostname);
   return await store.write(async (write) => {
     await checkOperator(write.db, principal);
-    return await insertRelayRegion(write, {
+    return await insertRelayRegion(write, principal, {
       name: nameOf(body.name || hostname),
       region_id: body.region_id ?? await freeRegionId(write.db),
       hostname,
@@ -76,7 +77,11 @@ export async function addRelayRegion(
 type Fields = Omit<RelayRegionRow, "id" | "revision" | "created_at" | "deleted_at">;
 
 /** Inserts a relay whose fields have been checked; 409 with the id of one of the same name or place. */
-export async function insertRelayRegion(write: Write, fields: Fields): Promise<RelayRegionRow> {
+export async function insertRelayRegion(
+  write: Write,
+  by: Principal | Actor,
+  fields: Fields,
+): Promise<RelayRegionRow> {
   const { db } = write;
   const rows = await live(db).execute();
   if (rows.length >= MAX_REGIONS) {
@@ -91,6 +96,7 @@ export async function insertRelayRegion(write: Write, fields: Fields): Promise<R
     deleted_at: null,
   };
   await db.insertInto("relay_regions").values(row).execute();
+  recordRelay(write, by, "create", undefined, row);
   return row;
 }
 
@@ -115,13 +121,14 @@ export async function updateRelayRegion(
       ...(given(body.weight) ? { weight: body.weight } : {}),
       ...(given(body.drained) ? { drained: body.drained ? 1 : 0 } : {}),
     };
-    return await changeRelayRegion(write, row, change);
+    return await changeRelayRegion(write, principal, row, change);
   });
 }
 
 /** Writes checked fields of a relay where they are others than before. */
 export async function changeRelayRegion(
   write: Write,
+  by: Principal | Actor,
   row: RelayRegionRow,
   change: Partial<Fields>,
 ): Promise<RelayRegionRow> {
@@ -131,7 +138,9 @@ export async function changeRelayRegion(
   refuseTwins(others, { ...row, ...change });
   const changed = { ...change, revision: await write.revision("relay_regions", "") };
   await write.db.updateTable("relay_regions").set(changed).where("id", "=", row.id).execute();
-  return { ...row, ...changed };
+  const after = { ...row, ...changed };
+  recordRelay(write, by, "update", row, after);
+  return after;
 }
 
 /** Deletes a relay; the row stays for a while, so that agents hear of it. */
@@ -149,9 +158,39 @@ export async function deleteRelayRegion(
       revision: await write.revision("relay_regions", ""),
     };
     await write.db.updateTable("relay_regions").set(deleted).where("id", "=", id).execute();
+    recordRelay(write, principal, "delete", row, undefined);
     return { ...row, ...deleted };
   });
 }
+
+function recordRelay(
+  write: Write,
+  by: Principal | Actor,
+  action: "create" | "update" | "delete",
+  before: RelayRegionRow | undefined,
+  after: RelayRegionRow | undefined,
+): void {
+  const { id, name } = (after ?? before)!;
+  const view = (row: RelayRegionRow) => ({ ...row, drained: row.drained !== 0 });
+  record(write, by, {
+    action: `relay-region.${action}`,
+    organizationId: "",
+    id,
+    name,
+    changes: difference(before && view(before), after && view(after), FIELDS),
+  });
+}
+
+const FIELDS = [
+  "name",
+  "region_id",
+  "hostname",
+  "port",
+  "stun_port",
+  "ca",
+  "weight",
+  "drained",
+] as const;
 
 function live(db: Reader) {
   return db.selectFrom("relay_regions").selectAll().where("deleted_at", "is", null);

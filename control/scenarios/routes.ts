@@ -92,6 +92,7 @@ export const CALLS: Readonly<Record<string, Call>> = {
   },
   "GET /api/vpcs/{id}/paths": { params: (t) => [t.vpc] },
   "GET /api/vpcs/{id}/relays": { params: (t) => [t.vpc] },
+  "GET /api/audit": { shows: "network" },
   "GET /api/relay-regions": {},
   "POST /api/relay-regions": { body: () => ({ hostname: "relay.test" }) },
   "GET /api/relay-regions/{id}": { params: () => [BUILT_IN.id] },

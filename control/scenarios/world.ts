@@ -132,6 +132,7 @@ export class World {
       "device_paths",
       "address_gaps",
       "advertised_cidrs",
+      "audit_log",
     ] as const;
     const rows = tables.map(async (table) => {
       const all = await this.control.store.db.selectFrom(table).selectAll().execute();

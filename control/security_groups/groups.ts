@@ -1,5 +1,6 @@
 import type { SelectQueryBuilder } from "kysely";
 import type { AddSecurityGroup, SecurityRule, UpdateSecurityGroup } from "../api/types.ts";
+import { difference, record } from "../audit/mod.ts";
 import type { Principal } from "../auth/mod.ts";
 import { fieldMissing, notAllowed, notFound } from "../http/mod.ts";
 import {
@@ -8,6 +9,8 @@ import {
   type SecurityGroupRow,
   type Store,
   type Tables,
+  toSecurityGroup,
+  type VpcRow,
   type Write,
 } from "../store/mod.ts";
 import { checkedRules } from "./rules.ts";
@@ -59,6 +62,7 @@ export async function createGroup(
       deleted_at: null,
     };
     await write.db.insertInto("security_groups").values({ ...row, made: row.revision }).execute();
+    recordGroup(write, principal, "create", vpc, undefined, row);
     return row;
   });
 }
@@ -76,7 +80,7 @@ export async function updateGroup(
   const inbound = body.inbound_rules && checkedRules(body.inbound_rules);
   const outbound = body.outbound_rules && checkedRules(body.outbound_rules);
   return await store.write(async (write) => {
-    const before = await writableGroup(write, principal, id);
+    const { group: before, vpc } = await writableGroup(write, principal, id);
     const after: SecurityGroupRow = {
       ...before,
       ...(body.description ? { description: body.description } : {}),
@@ -86,6 +90,7 @@ export async function updateGroup(
     if (JSON.stringify(after) === JSON.stringify(before)) return before;
     after.revision = await write.revision("security_groups", after.vpc_id);
     await write.db.updateTable("security_groups").set(after).where("id", "=", id).execute();
+    recordGroup(write, principal, "update", vpc, before, after);
     return after;
   });
 }
@@ -100,7 +105,7 @@ export async function deleteGroup(
   id: string,
 ): Promise<SecurityGroupRow> {
   return await store.write(async (write) => {
-    const group = await writableGroup(write, principal, id);
+    const { group, vpc } = await writableGroup(write, principal, id);
     if (group.id === group.vpc_id) throw notAllowed("default security group cannot be deleted");
     for (const [table, users] of USERS) {
       const used = await write.db.selectFrom(table).select("id")
@@ -114,6 +119,7 @@ export async function deleteGroup(
       deleted_at: new Date().toISOString(),
       revision: await write.revision("security_groups", group.vpc_id),
     }).where("id", "=", id).execute();
+    recordGroup(write, principal, "delete", vpc, group, undefined);
     return group;
   });
 }
@@ -125,13 +131,35 @@ async function writableGroup(
   write: Write,
   principal: Principal,
   id: string,
-): Promise<SecurityGroupRow> {
+): Promise<{ group: SecurityGroupRow; vpc: VpcRow }> {
   const group = await visibleGroup(write.db, principal.ownerId, id);
   const vpc = group && await findVpc(write.db, group.vpc_id, principal.ownerId);
   if (!vpc || !await owns(write.db, principal.ownerId, vpc.organization_id)) {
     throw notFound("security_group");
   }
-  return group;
+  return { group, vpc };
+}
+
+function recordGroup(
+  write: Write,
+  principal: Principal,
+  action: "create" | "update" | "delete",
+  { organization_id: organizationId }: VpcRow,
+  before: SecurityGroupRow | undefined,
+  after: SecurityGroupRow | undefined,
+): void {
+  const { id, description: name } = (after ?? before)!;
+  record(write, principal, {
+    action: `security-group.${action}`,
+    organizationId,
+    id,
+    name,
+    changes: difference(
+      before && toSecurityGroup(before),
+      after && toSecurityGroup(after),
+      ["description", "vpc_id", "inbound_rules", "outbound_rules"],
+    ),
+  });
 }
 
 function visible(db: Reader, userId: string) {

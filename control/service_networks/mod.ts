@@ -6,10 +6,11 @@
  */
 import type { SelectQueryBuilder } from "kysely";
 import type { ServiceNetwork } from "../api/types.ts";
+import { difference, record } from "../audit/mod.ts";
 import type { Principal } from "../auth/mod.ts";
 import { fieldMissing, notFound } from "../http/mod.ts";
 import { organizationsQuery, owns } from "../organizations/mod.ts";
-import type { Reader, ServiceNetworkRow, Store, Tables } from "../store/mod.ts";
+import type { Reader, ServiceNetworkRow, Store, Tables, Write } from "../store/mod.ts";
 
 /** The networks of the organizations that a caller sees. */
 export function serviceNetworksQuery(
@@ -47,7 +48,8 @@ export async function addServiceNetwork(
 ): Promise<ServiceNetworkRow> {
   const { organization_id } = body;
   if (!organization_id) throw fieldMissing("organization_id");
-  return await store.write(async ({ db }) => {
+  return await store.write(async (write) => {
+    const { db } = write;
     const organization = await organizationsQuery(db, principal)
       .where("organizations.id", "=", organization_id).executeTakeFirst();
     if (!organization) throw notFound("organization");
@@ -59,6 +61,7 @@ export async function addServiceNetwork(
       created_at: new Date().toISOString(),
     };
     await db.insertInto("service_networks").values(row).execute();
+    recordNetwork(write, principal, "create", undefined, row);
     return row;
   });
 }
@@ -70,11 +73,13 @@ export async function updateServiceNetwork(
   id: string,
   body: { description?: string | null | undefined },
 ): Promise<ServiceNetworkRow> {
-  return await store.write(async ({ db }) => {
+  return await store.write(async (write) => {
+    const { db } = write;
     const row = await ownedServiceNetwork(db, principal, id);
     const description = body.description ?? row.description;
     const after = { ...row, description, revision: row.revision + 1 };
     await db.updateTable("service_networks").set(after).where("id", "=", id).execute();
+    recordNetwork(write, principal, "update", row, after);
     return after;
   });
 }
@@ -85,9 +90,11 @@ export async function deleteServiceNetwork(
   principal: Principal,
   id: string,
 ): Promise<ServiceNetworkRow> {
-  return await store.write(async ({ db }) => {
+  return await store.write(async (write) => {
+    const { db } = write;
     const row = await ownedServiceNetwork(db, principal, id);
     await db.deleteFrom("service_networks").where("id", "=", id).execute();
+    recordNetwork(write, principal, "delete", row, undefined);
     return row;
   });
 }
@@ -100,4 +107,22 @@ async function ownedServiceNetwork(
   const row = await visibleServiceNetwork(db, principal, id);
   if (!await owns(db, principal.ownerId, row.organization_id)) throw notFound("service network");
   return row;
+}
+
+function recordNetwork(
+  write: Write,
+  principal: Principal,
+  action: "create" | "update" | "delete",
+  before: ServiceNetworkRow | undefined,
+  after: ServiceNetworkRow | undefined,
+): void {
+  const { id, description: name, organization_id: organizationId } = (after ?? before)!;
+  const changes = difference(before, after, ["description"]);
+  record(write, principal, {
+    action: `service-network.${action}`,
+    organizationId,
+    id,
+    name,
+    changes,
+  });
 }

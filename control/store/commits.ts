@@ -1,11 +1,15 @@
 import { setImmediate } from "node:timers";
 import { sql, type Transaction } from "kysely";
 import type { Backend, Change } from "./backend.ts";
+import { type Note, writeNotes } from "./notes.ts";
 import type { RevisionName, Tables } from "./tables.ts";
 import { isLocked } from "./unavailable.ts";
 
 /** Stock agents read revisions as signed 32-bit numbers. */
 const MAX_REVISION = 2 ** 31 - 1;
+
+/** In place of one organization's id: the audit log of all of them. */
+export const EVERY_ORGANIZATION = "*";
 
 /** What shares one commit: at most so many pieces of work, begun within so many ms. */
 const MAX_BATCH = 50, BATCH_MS = 10;
@@ -18,6 +22,8 @@ const MAX_WAITING = 20_000;
 export class Write {
   readonly db: Transaction<Tables>;
   readonly changes = new Map<string, Change>();
+  /** What the audit log gets; without it the change is not committed either. */
+  readonly notes: Note[] = [];
 
   constructor(db: Transaction<Tables>) {
     this.db = db;
@@ -37,6 +43,13 @@ export class Write {
   /** Tells watchers of a VPC without a new revision: for rows whose revision another call took. */
   touched(kind: RevisionName, vpcId: string): void {
     this.changes.set(`${kind} ${vpcId}`, { kind, vpcId });
+  }
+
+  /** Adds a row to the audit log, and tells those who watch it. */
+  note(note: Note): void {
+    this.notes.push(note);
+    this.touched("audit_log", note.organization_id);
+    this.touched("audit_log", EVERY_ORGANIZATION);
   }
 
   /** Ends the streams of a device or a user, once the transaction is committed: it may see less now. */
@@ -126,6 +139,7 @@ export class Commits {
   ): Promise<{ settle: Settle[]; changes: Change[] }> {
     const settle: Settle[] = [];
     const changes = new Map<string, Change>();
+    const notes: Note[] = [];
     const end = performance.now() + BATCH_MS;
     do {
       const next = this.#waiting.shift()!;
@@ -139,6 +153,7 @@ export class Commits {
         const value = await next.work(write);
         settle.push(() => next.resolve(value));
         for (const [name, change] of write.changes) changes.set(name, change);
+        for (const note of write.notes) notes.push(note);
       } catch (error) {
         if (!saved) throw error;
         // Where the database has given up the whole transaction, this throws and all of it fails.
@@ -146,6 +161,7 @@ export class Commits {
         settle.push(() => next.reject(error));
       }
     } while (this.#waiting.length > 0 && batch.length < MAX_BATCH && performance.now() < end);
+    await writeNotes(db, notes);
     const all = [...changes.values()];
     if (all.length > 0) await this.#backend.announce?.(db, all);
     return { settle, changes: all };

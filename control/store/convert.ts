@@ -1,4 +1,5 @@
 import type {
+  AuditEntry,
   Device,
   DeviceMetadata,
   Organization,
@@ -9,6 +10,7 @@ import type {
   Vpc,
 } from "../api/types.ts";
 import type {
+  AuditRow,
   DeviceRow,
   MetadataRow,
   OrganizationRow,
@@ -112,6 +114,19 @@ export function toRegKey(row: RegKeyRow, token: string): RegKey {
     ...(row.expires_at ? { expires_at: row.expires_at } : {}),
     security_group_id: row.security_group_id,
     settings: parse(row.settings_json),
+  };
+}
+
+/** An entry of the audit log as the API shows it. */
+export function toAuditEntry({ changes_json, ...row }: AuditRow): AuditEntry {
+  const { id, at, request_id, organization_id, action, address, outcome } = row;
+  return {
+    ...{ id, at, request_id },
+    actor: { kind: row.actor_kind, id: row.actor_id, name: row.actor_name },
+    ...{ organization_id, action },
+    resource: { kind: row.resource_kind, id: row.resource_id, name: row.resource_name },
+    ...{ address, outcome },
+    changes: JSON.parse(changes_json) as AuditEntry["changes"],
   };
 }
 

@@ -13,12 +13,16 @@ export {
   type Insert,
   loadPostgres,
   loadSqlite,
+  noteIn,
   openSnapshot,
   type Snapshot,
   type TableInfo,
 } from "./transfer/mod.ts";
 export { unavailable } from "./unavailable.ts";
+export { EVERY_ORGANIZATION } from "./commits.ts";
+export type { Note } from "./notes.ts";
 export {
+  toAuditEntry,
   toDevice,
   toMetadata,
   toOrganization,
@@ -39,6 +43,7 @@ export {
 } from "./queries.ts";
 export type {
   AccountRow,
+  AuditRow,
   AuthCodeRow,
   DeviceCodeRow,
   DevicePathsRow,

@@ -26,6 +26,7 @@ export interface Tables {
   reg_keys: RegKeyRow;
   devices: DeviceRow;
   device_departures: DepartureRow;
+  audit_log: AuditRow;
   /** Control planes on this database; `beat` changes as long as one lives. */
   instances: { id: string; beat: number };
   /** Which control planes hold streams of a device: it is online while any does. */
@@ -50,7 +51,8 @@ export type RevisionName =
   | "device_metadata"
   | "security_groups"
   | "vpcs"
-  | "relay_regions";
+  | "relay_regions"
+  | "audit_log";
 
 /** Who signs in at this control plane. */
 export interface AccountRow {
@@ -265,4 +267,31 @@ export interface MetadataRow {
   value_json: string;
   revision: number;
   deleted_at: string | null;
+}
+
+/** Who did what when. It refers to nothing: what it tells of may be gone. */
+export interface AuditRow {
+  /** Its revision: rises with each row. */
+  id: number;
+  /** When it was committed, ms. */
+  at: string;
+  /** Of the answer's `X-Request-Id`; `""`: no request. */
+  request_id: string;
+  actor_kind: "user" | "device" | "reg-key" | "system";
+  actor_id: string;
+  /** As it was then. */
+  actor_name: string;
+  /** Whose owners may read it; `""`: of the whole service. */
+  organization_id: string;
+  /** Resource and verb: `vpc.create`. */
+  action: string;
+  resource_kind: string;
+  resource_id: string;
+  /** As it was then. */
+  resource_name: string;
+  /** IP address that the request came from; `""`: none. */
+  address: string;
+  outcome: "done" | "refused";
+  /** Fields with what they were and what they became. */
+  changes_json: string;
 }

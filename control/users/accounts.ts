@@ -1,3 +1,4 @@
+import { type Actor, record } from "../audit/mod.ts";
 import { hashPassword } from "../auth/mod.ts";
 import type { AccountRow, Reader, Store, Write } from "../store/mod.ts";
 import { createUser } from "../tenants.ts";
@@ -49,8 +50,16 @@ export async function userOf(store: Store, account: AccountRow): Promise<string>
     const made = await idOf(write.db, account.id);
     if (made !== undefined) return made;
     const { username, full_name: fullName, email, id: subject } = account;
-    return await createUser(write, { username, fullName, email, subject });
+    const id = await createUser(write, { username, fullName, email, subject });
+    recordUser(write, { kind: "user", id, name: username });
+    return id;
   });
+}
+
+/** Records that a user of the API was made, by its own first call. */
+export function recordUser(write: Write, user: Actor & { name: string }): void {
+  const { id, name } = user;
+  record(write, user, { action: "user.create", organizationId: id, id, name });
 }
 
 async function idOf(db: Reader, subject: string): Promise<string | undefined> {

@@ -18,6 +18,8 @@ export interface GateOptions {
   concurrent: number;
   waiting: number;
   now: () => number;
+  /** Hears of each wrong password, before whoever sent it does. */
+  refused?: (attempt: { username: string; address: string; requestId: string }) => Promise<void>;
 }
 
 const DEFAULTS: GateOptions = {
@@ -62,7 +64,12 @@ export class PasswordGate {
   }
 
   /** Signs a user in with a password, for a client at `address` (an IP address). */
-  async signIn(username: string, password: string, address: string): Promise<SignedIn> {
+  async signIn(
+    username: string,
+    password: string,
+    address: string,
+    requestId = "",
+  ): Promise<SignedIn> {
     if (username === "" || username.length > MAX_USERNAME || password.length > MAX_PASSWORD) {
       return { refused: "wrong" };
     }
@@ -78,7 +85,10 @@ export class PasswordGate {
     // Counted before the check, or many at once would all find the counter low.
     for (const [attempts, key] of counters) attempts.take(key);
     const account = await this.#verified(username, password);
-    if (account === undefined) return { refused: "wrong" };
+    if (account === undefined) {
+      await this.#options.refused?.({ username, address, requestId });
+      return { refused: "wrong" };
+    }
     for (const [attempts, key] of counters) attempts.giveBack(key);
     return account.disabled === 1 ? { refused: "disabled" } : { account };
   }

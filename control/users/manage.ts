@@ -1,6 +1,7 @@
 /** What the operator does with the accounts of this control plane. */
 import { getLogger } from "@logtape/logtape";
 import type { Account, AddAccount, UpdateAccount } from "../api/types.ts";
+import { type Actor, difference, record } from "../audit/mod.ts";
 import { hashPassword, isOperator, newPassword, type Principal } from "../auth/mod.ts";
 import { dropDevice } from "../devices/mod.ts";
 import {
@@ -80,12 +81,14 @@ export async function addAccount(
     const twin = await write.db.selectFrom("accounts").select("id")
       .where("username", "=", username).executeTakeFirst();
     if (twin) throw conflict(twin.id);
-    return await createAccount(write, {
+    const account = await createAccount(write, {
       ...{ username, passwordHash },
       fullName: body.full_name ?? "",
       email: email ?? "",
       operator: body.operator ?? false,
     });
+    recordAccount(write, principal, "create", undefined, { ...account, user_id: null });
+    return account;
   });
   log.info("account {username} was made", { username });
   return { account: { ...row, user_id: null }, ...(made ? { password } : {}) };
@@ -121,7 +124,9 @@ export async function changeAccount(
       .set({ full_name: next.full_name, email: next.email.toLowerCase() })
       .where("subject", "=", id).execute();
     if (ends) endStreams(write, row);
-    return { ...row, ...next, generation };
+    const after = { ...row, ...next, generation };
+    recordAccount(write, principal, "update", row, after);
+    return after;
   });
 }
 
@@ -142,13 +147,14 @@ export async function removeAccount(
     if (row.user_id !== null) {
       const devices = await db.selectFrom("devices").selectAll()
         .where("owner_id", "=", row.user_id).where("deleted_at", "is", null).execute();
-      for (const device of devices) await dropDevice(write, device);
-      await dropUser(write, row.user_id);
+      for (const device of devices) await dropDevice(write, device, principal);
+      await dropUser(write, principal, row.user_id);
     }
     for (const table of ["device_codes", "auth_codes"] as const) {
       await db.deleteFrom(table).where("account_id", "=", id).execute();
     }
     await db.deleteFrom("accounts").where("id", "=", id).execute();
+    recordAccount(write, principal, "delete", row, undefined);
     endStreams(write, row);
     return row;
   });
@@ -166,7 +172,7 @@ export async function resetPassword(
   await requireOperator(store.db, principal);
   const row = await known(store.db, id);
   const { password, made } = chosen("password", given, row.username);
-  await setPassword(store, id, await hashPassword(password));
+  await setPassword(store, principal, id, await hashPassword(password));
   log.info("account {username} got another password", { username: row.username });
   return { account: row, ...(made ? { password } : {}) };
 }
@@ -174,6 +180,7 @@ export async function resetPassword(
 /** Keeps another password's hash; all tokens of the account end. 404 when it is gone. */
 export async function setPassword(
   store: Store,
+  by: Principal | Actor,
   id: string,
   passwordHash: string,
 ): Promise<AccountRow> {
@@ -181,9 +188,36 @@ export async function setPassword(
     const row = await known(write.db, id);
     const change = { password_hash: passwordHash, generation: row.generation + 1 };
     await write.db.updateTable("accounts").set(change).where("id", "=", id).execute();
+    recordAccount(write, by, "set-password", row, row);
     endStreams(write, row);
     return (await findAccount(write.db, id))!;
   });
+}
+
+/** Records what was done to an account: in its user's own log, where there is such a user. */
+export function recordAccount(
+  write: Write,
+  by: Principal | Actor,
+  action: "create" | "update" | "delete" | "set-password",
+  before: AccountView | undefined,
+  after: AccountView | undefined,
+): void {
+  const { id, username: name, user_id } = (after ?? before)!;
+  const changes = difference(before && told(before), after && told(after), FIELDS);
+  if (action === "update" && Object.keys(changes).length === 0) return;
+  record(write, by, {
+    action: `account.${action}`,
+    organizationId: user_id ?? "",
+    id,
+    name,
+    changes,
+  });
+}
+
+const FIELDS = ["username", "full_name", "email", "operator", "disabled"] as const;
+
+function told(row: AccountView) {
+  return { ...row, operator: row.operator === 1, disabled: row.disabled === 1 };
 }
 
 type Views = ReturnType<typeof views>;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-export { createAccount, findAccount, userOf } from "./accounts.ts";
+export { createAccount, findAccount, recordUser, userOf } from "./accounts.ts";
 export { Attempts, networkOf } from "./attempts.ts";
 export { deleteUser } from "./remove.ts";
 export {
@@ -13,6 +13,7 @@ export {
   addAccount,
   changeAccount,
   ownAccount,
+  recordAccount,
   removeAccount,
   resetPassword,
   setPassword,

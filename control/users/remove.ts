@@ -1,6 +1,7 @@
+import { type Actor, record } from "../audit/mod.ts";
 import type { Principal } from "../auth/mod.ts";
 import { notAllowed, notFound } from "../http/mod.ts";
-import { ownersOf, removeOrganization } from "../organizations/mod.ts";
+import { ownersOf, recordMember, removeOrganization } from "../organizations/mod.ts";
 import type { Store, UserRow, Write } from "../store/mod.ts";
 
 /**
@@ -14,11 +15,15 @@ export async function deleteUser(
   id: string,
 ): Promise<UserRow> {
   if (id !== principal.ownerId) throw notFound("user");
-  return await store.write((write) => dropUser(write, id));
+  return await store.write((write) => dropUser(write, principal, id));
 }
 
 /** Takes a user away; whoever calls has seen to it that the caller may. */
-export async function dropUser(write: Write, id: string): Promise<UserRow> {
+export async function dropUser(
+  write: Write,
+  principal: Principal,
+  id: string,
+): Promise<UserRow> {
   const { db } = write;
   const user = await db.selectFrom("users").selectAll().where("id", "=", id)
     .where("deleted_at", "is", null).executeTakeFirst();
@@ -28,11 +33,15 @@ export async function dropUser(write: Write, id: string): Promise<UserRow> {
   if (device) {
     throw notAllowed("user cannot be deleted while devices owned by the user are still attached");
   }
-  const memberships = await db.selectFrom("memberships").select("organization_id")
+  const by: Principal | Actor = principal.ownerId === id
+    ? { kind: "user", id, name: user.username, from: principal.from }
+    : principal;
+  const memberships = await db.selectFrom("memberships").selectAll()
     .where("user_id", "=", id).execute();
-  for (const { organization_id } of memberships) {
+  for (const { organization_id, roles_json } of memberships) {
     const others = (await ownersOf(db, organization_id)).filter((owner) => owner !== id);
-    if (others.length === 0) await removeOrganization(write, organization_id);
+    if (others.length === 0) await removeOrganization(write, organization_id, by);
+    else recordMember(write, by, "delete", { ...user, organization_id, roles_json });
   }
   await db.deleteFrom("memberships").where("user_id", "=", id).execute();
   await db.deleteFrom("invitations")
@@ -40,6 +49,7 @@ export async function dropUser(write: Write, id: string): Promise<UserRow> {
   const deleted_at = new Date().toISOString();
   await db.updateTable("reg_keys").set({ deleted_at }).where("owner_id", "=", id)
     .where("deleted_at", "is", null).execute();
+  record(write, by, { action: "user.delete", organizationId: id, id, name: user.username });
   write.ended(id);
   // Its name and its subject are free from now on; the row stays for what was its own.
   await db.updateTable("users")

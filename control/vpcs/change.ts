@@ -1,4 +1,5 @@
 import type { AddVpc } from "../api/types.ts";
+import { type Actor, difference, record } from "../audit/mod.ts";
 import type { Principal } from "../auth/mod.ts";
 import { fieldMissing, notAllowed, notFound } from "../http/mod.ts";
 import { dropPools } from "../ipam/mod.ts";
@@ -13,11 +14,13 @@ export async function addVpc(store: Store, principal: Principal, body: AddVpc): 
   const privateCidr = wantedRanges(body);
   return await store.write(async (write) => {
     if (!await roles(write.db, principal.ownerId, organizationId)) throw notFound("organization");
-    return await createVpc(write, {
+    const vpc = await createVpc(write, {
       organizationId,
       description: body.description ?? "",
       ...(privateCidr ? { privateCidr } : {}),
     });
+    recordVpc(write, principal, "create", undefined, vpc);
+    return vpc;
   });
 }
 
@@ -34,7 +37,9 @@ export async function updateVpc(
     if (description === vpc.description) return vpc;
     const change = { description, revision: await write.revision("vpcs", id) };
     await write.db.updateTable("vpcs").set(change).where("id", "=", id).execute();
-    return { ...vpc, ...change };
+    const after = { ...vpc, ...change };
+    recordVpc(write, principal, "update", vpc, after);
+    return after;
   });
 }
 
@@ -46,7 +51,7 @@ export async function deleteVpc(store: Store, principal: Principal, id: string):
     if (await vpcHasDevices(write.db, id)) {
       throw notAllowed("vpc cannot be deleted while devices are still attached");
     }
-    return await removeVpc(write, vpc);
+    return await removeVpc(write, vpc, principal);
   });
 }
 
@@ -61,7 +66,11 @@ export async function vpcHasDevices(db: Reader, id: string): Promise<boolean> {
  * Takes a VPC without devices away: its groups, its registration keys and its own ranges go with it.
  * Rows stay for a while, so that watchers hear of it.
  */
-export async function removeVpc(write: Write, vpc: VpcRow): Promise<VpcRow> {
+export async function removeVpc(
+  write: Write,
+  vpc: VpcRow,
+  by: Principal | Actor,
+): Promise<VpcRow> {
   const { db } = write;
   const deleted_at = new Date().toISOString();
   const groups = await db.selectFrom("security_groups").select("id").where("vpc_id", "=", vpc.id)
@@ -76,7 +85,20 @@ export async function removeVpc(write: Write, vpc: VpcRow): Promise<VpcRow> {
   await dropPools(write, vpc);
   const deleted = { ...vpc, deleted_at, revision: await write.revision("vpcs", vpc.id) };
   await db.updateTable("vpcs").set(deleted).where("id", "=", vpc.id).execute();
+  recordVpc(write, by, "delete", vpc, undefined);
   return deleted;
+}
+
+function recordVpc(
+  write: Write,
+  by: Principal | Actor,
+  action: "create" | "update" | "delete",
+  before: VpcRow | undefined,
+  after: VpcRow | undefined,
+): void {
+  const { id, description: name, organization_id: organizationId } = (after ?? before)!;
+  const changes = difference(before, after, ["description", "ipv4_cidr", "ipv6_cidr"]);
+  record(write, by, { action: `vpc.${action}`, organizationId, id, name, changes });
 }
 
 async function ownedVpc(db: Reader, principal: Principal, id: string): Promise<VpcRow> {

@@ -33,7 +33,7 @@ const MAX_REGIONS = 64;
 const ASK_AGAIN = 3_600_000;
 
 /** The kinds an agent watches. */
-type AgentKind = Exclude<WatchKind, "vpc">;
+type AgentKind = Exclude<WatchKind, "vpc" | "audit-log">;
 
 interface Row {
   revision: number;

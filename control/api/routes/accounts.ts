@@ -196,7 +196,7 @@ export function accountRoutes(app: App, deps: ApiDeps): void {
       bearer: bearerOf(c),
       old: body.old_password,
       next: body.password,
-      address: c.env?.remoteAddr?.hostname ?? "",
+      by: principal,
     });
     return json({ ...toAccount(await ownAccount(store.db, principal)), tokens });
   });

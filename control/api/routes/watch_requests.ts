@@ -3,11 +3,19 @@ import type { Principal } from "../../auth/mod.ts";
 import type { Topic, WatchRequest } from "../../events/mod.ts";
 import { fieldInvalid, notFound, Problem } from "../../http/mod.ts";
 import { findDevice, type Reader, type VpcRow } from "../../store/mod.ts";
+import { auditTopic } from "./audit.ts";
 import { isUuid, MAX_KEY } from "../schemas.ts";
 import type { WatchKind } from "../types.ts";
 import { visibleVpc } from "./vpcs.ts";
 
-const KINDS = ["device", "security-group", "device-metadata", "vpc", "relay-region"] as const;
+const KINDS = [
+  "device",
+  "security-group",
+  "device-metadata",
+  "vpc",
+  "relay-region",
+  "audit-log",
+] as const;
 
 /** Body of a watch request. Kinds and options are checked by {@linkcode watchRequests}. */
 export const watchesSchema = z.array(
@@ -43,7 +51,9 @@ export async function watchRequests(
     if (!kind) throw fieldInvalid(`request[${i}].kind`);
     const options = new Options(`request[${i}].options`, watch.options ?? {});
     requests.push({
-      topic: await topicOf(db, visible, kind, options, vpcId),
+      topic: kind === "audit-log"
+        ? { kind, vpcId: await auditTopic(db, principal, options.id("organization-id")) }
+        : await topicOf(db, visible, kind, options, vpcId),
       after: watch.gt_revision ?? 0,
       atTail: watch.at_tail ?? false,
     });

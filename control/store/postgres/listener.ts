@@ -25,6 +25,7 @@ const KINDS: ReadonlySet<string> = new Set<RevisionName | "callers">([
   "security_groups",
   "vpcs",
   "relay_regions",
+  "audit_log",
 ]);
 
 /** Tells the other control planes, when the transaction is committed, what it has changed. */

@@ -54,7 +54,7 @@ Deno.test("control planes on one PostgreSQL", async (t) => {
         Array.from({ length: 4 }, () => Store.open(postgres.url)),
       );
       const counted = await stores[3]!.db.selectFrom("revisions").selectAll().execute();
-      assert.equal(counted.length, 5);
+      assert.equal(counted.length, 6);
       for (const store of stores) await store.close();
     });
 

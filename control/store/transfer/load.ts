@@ -8,6 +8,8 @@ import {
   RUNNING_LOCK,
   WRITE_LOCK,
 } from "../postgres/mod.ts";
+import { type Note, writeNotes } from "../notes.ts";
+import type { Tables } from "../tables.ts";
 import { connectSqlite } from "../sqlite.ts";
 import { catalog, type TableInfo, type Untyped } from "./catalog.ts";
 
@@ -30,6 +32,8 @@ export interface Content {
   migrations: readonly string[];
   /** Gives all rows, those that others refer to first. */
   load(insert: Insert): Promise<void>;
+  /** What the audit log gets on top. */
+  note?: Note;
 }
 
 /** Makes a database file, which must not be there yet. */
@@ -126,7 +130,7 @@ async function fill(
   db: Transaction<Untyped>,
   kind: "sqlite" | "postgres",
   where: string,
-  { migrations, load }: Content,
+  { migrations, load, note }: Content,
 ): Promise<void> {
   const bookkeeping = db as unknown as Kysely<Bookkeeping>;
   await migrate(bookkeeping, where, migrations);
@@ -155,6 +159,7 @@ async function fill(
   });
   await raiseRevisions(db, tables);
   await migrate(bookkeeping, where);
+  if (note !== undefined) await writeNotes(db as unknown as Transaction<Tables>, [note]);
 }
 
 /** Gives every row a revision that no watcher has seen yet, in the order that they had. */

@@ -5,4 +5,5 @@
  */
 export type { TableInfo } from "./catalog.ts";
 export { type Content, type Insert, loadPostgres, loadSqlite } from "./load.ts";
+export { noteIn } from "./note.ts";
 export { openSnapshot, type Snapshot } from "./snapshot.ts";
