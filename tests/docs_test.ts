@@ -34,7 +34,7 @@ Deno.test("docs/relay-tests.md names only tests that exist", () => {
 });
 
 Deno.test("documents about the agent's tests name only tests that exist, and every mistake of the list", () => {
-  const folders = ["agent", "client", "control", "proxy", "relay", "tests"];
+  const folders = ["agent", "client", "control", "proxy", "relay", "serve", "tests"];
   const code = folders.flatMap((folder) => [...testFiles(folder)]).map(read).join("\n");
   const weaknesses = read("docs/weaknesses.md");
   const ofControl = read("docs/control-tests.md");

@@ -6,6 +6,11 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { Lab, type LabProcess } from "../scripts/lab/mod.ts";
 import { findPostgres, type Postgres, startPostgres } from "../scripts/lab/postgres.ts";
+import { AGENT_COMMANDS } from "../agent/commands/table.ts";
+import { AGENT_OPTIONS, RELAY_ONBOARD_OPTIONS } from "../agent/options.ts";
+import { CLIENT_COMMANDS } from "../client/table.ts";
+import { CONTROL_COMMANDS, CONTROL_OPTIONS } from "../control/options.ts";
+import { SERVE_OPTIONS } from "../serve/options.ts";
 import { cannotMesh, skip } from "../scripts/lab/support.ts";
 import { taskArguments } from "../scripts/mesh/mod.ts";
 import { until } from "./interop/support.ts";
@@ -230,6 +235,24 @@ function exists(path: string): boolean {
     return false;
   }
 }
+
+Deno.test("docs/control.md names only flags that a command has, and says why a command is not tested", () => {
+  const options = [
+    ...[AGENT_OPTIONS, RELAY_ONBOARD_OPTIONS, CONTROL_OPTIONS, SERVE_OPTIONS],
+    ...[...AGENT_COMMANDS, ...CLIENT_COMMANDS, ...CONTROL_COMMANDS].map(({ options }) => options),
+  ].flat();
+  const known = new Set([...options.map(({ name }) => name), "json", "log-format", "onboard"]);
+  // Programs of others in its blocks have flags of their own.
+  const ours = TEXT.replaceAll(/^(sudo -u|curl) .*$/gm, "");
+  const named = [...ours.matchAll(/(?<![\w-])--([a-z][a-z-]+)/g)].map(([, name]) => name!);
+  ok(named.length > 40);
+  deepEqual(named.filter((name) => !known.has(name)), []);
+  deepEqual(linesOf(TEXT).filter(({ untested }) => untested !== undefined).map((l) => l.command), [
+    "nexd serve --hostname nexd.example.org",
+    "sudo systemctl reload nexd-serve",
+    "sudo install -m 755 nexd /usr/local/bin/nexd",
+  ]);
+});
 
 Deno.test("docs/control.md takes an operator from nothing to a service, an upgrade, a restore and PostgreSQL", async () => {
   const lines = linesOf(TEXT);
