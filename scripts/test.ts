@@ -42,6 +42,8 @@ const END_MS = 2_000;
 const HOLDING = 'exec 9<"$1/lock"; flock -s 9; shift; exec "$@"';
 /** So many files are told at the end as those that took longest. */
 const TOLD = 10;
+/** At most so many labs that failed beside others run again. */
+const AGAIN = 4;
 
 const writeBytes = (bytes: Uint8Array) => {
   for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
@@ -78,14 +80,20 @@ function exists(path: string): boolean {
   }
 }
 
+/** How a job ended. */
+interface Result {
+  passed: number;
+  failed: number;
+  code: number;
+}
+
 /** The processes of one run of the tests, and what came of them. */
 class Run {
-  passed = 0;
-  failed = 0;
-  code = 0;
   readonly times = new Map<string, number>();
   readonly #dir: string;
   readonly #args: string[];
+  /** How each job ended, the last time. */
+  readonly #results = new Map<string, Result>();
   /** Of each running process, what it has said. */
   readonly #running = new Map<Deno.ChildProcess, { name: string; said: Uint8Array[] }>();
   #ended = false;
@@ -127,14 +135,37 @@ class Run {
     const junit = exists(report) ? Deno.readTextFileSync(report) : "";
     const { passed, failed } = countTests(junit);
     for (const [path, seconds] of fileTimes(junit)) this.times.set(path, seconds);
-    this.passed += passed;
     // A file that does not load fails the run without being a test.
-    this.failed += code !== 0 ? Math.max(1, failed) : failed;
-    this.code ||= code;
+    const result = { passed, failed: code !== 0 ? Math.max(1, failed) : failed, code };
+    this.#results.set(name, result);
     if (live || (code === 0 && passed === 0)) return;
     const seconds = Math.round((performance.now() - began) / 1000);
     write(`\n-- ${name}: ${code === 0 ? "ok" : "FAILED"} after ${seconds} s`);
     for (const bytes of said) writeBytes(bytes);
+  }
+
+  /**
+   * Runs labs that failed beside others once more, each alone, and believes that: what fails for want
+   * of a processor says nothing of the code. Where many failed it is no want of anything.
+   */
+  async again(jobs: readonly Job[]): Promise<void> {
+    const failed = jobs.filter(({ name, kind }) =>
+      kind === "waiting" && (this.#results.get(name)?.code ?? 0) !== 0
+    );
+    if (failed.length > AGAIN) return;
+    for (const job of failed) {
+      if (this.#ended) return;
+      write(`\n-- ${job.name} failed beside others; once more, alone`);
+      await this.job(job);
+    }
+  }
+
+  /** How all jobs ended together. */
+  result(): Result {
+    const all = [...this.#results.values()];
+    const sum = (of: "passed" | "failed") => all.reduce((sum, result) => sum + result[of], 0);
+    const code = all.find((result) => result.code !== 0)?.code ?? 0;
+    return { passed: sum("passed"), failed: sum("failed"), code };
   }
 
   /** Shows what the running jobs have said so far. */
@@ -172,15 +203,14 @@ async function main(given: string[]): Promise<number> {
   try {
     if (own) await run.job({ name: "own", paths: [] }, true);
     else {
-      await schedule(
-        jobsOf(suites),
-        (job) => run.job(job),
-        capacityOf(navigator.hardwareConcurrency),
-      );
+      const jobs = jobsOf(suites);
+      await schedule(jobs, (job) => run.job(job), capacityOf(navigator.hardwareConcurrency));
+      await run.again(jobs);
       write(`\nThe files whose tests took longest:\n${slowest(run.times, TOLD).join("\n")}\n`);
     }
-    write(`${run.passed} passed, ${run.failed} failed`);
-    return run.code;
+    const { passed, failed, code } = run.result();
+    write(`${passed} passed, ${failed} failed`);
+    return code;
   } finally {
     lock.close();
     await removeWhenFree(dir);

@@ -7,7 +7,7 @@
 import { equal, ok } from "node:assert/strict";
 import type { AgentStatus, ListedRelayStatus } from "../agent/ctl/mod.ts";
 import { Lab, type LabProcess } from "../scripts/lab/mod.ts";
-import { cannotMesh } from "../scripts/lab/support.ts";
+import { cannotMesh, underLoad } from "../scripts/lab/support.ts";
 import { Mesh, taskArguments } from "../scripts/mesh/mod.ts";
 import { pause, pingOn, type RunningPing } from "./support.ts";
 
@@ -65,8 +65,8 @@ export class Relays {
 
   /** Waits until something holds. */
   async until(what: string, holds: () => Promise<boolean>, limit = 10_000): Promise<void> {
-    for (const end = Date.now() + limit; !await holds(); await pause(50)) {
-      ok(Date.now() < end, `no longer waiting for ${what}`);
+    for (const began = Date.now(); !await holds(); await pause(50)) {
+      ok(Date.now() - began < underLoad(limit), `no longer waiting for ${what}`);
     }
   }
 
@@ -87,7 +87,7 @@ export class Relays {
       (!home || (own!.host === relay && own!.state === "connected")) &&
       peers.some((peer) => peer.relay === relay);
     let last: AgentStatus[] = [];
-    while (Date.now() - began < limit) {
+    while (Date.now() - began < underLoad(limit)) {
       last = await Promise.all(["a", "b"].map((agent) => this.mesh.status(agent)));
       if (last.every(there)) return Date.now() - began;
       await pause(50);

@@ -1,6 +1,6 @@
 import { equal, match, ok } from "node:assert/strict";
 import { Lab } from "../scripts/lab/mod.ts";
-import { cannotMesh } from "../scripts/lab/support.ts";
+import { cannotMesh, underLoad } from "../scripts/lab/support.ts";
 import { Mesh } from "../scripts/mesh/mod.ts";
 import { addLan, answers, at, inLab, look } from "./routing_support.ts";
 
@@ -11,7 +11,7 @@ const MACHINES = ["172.20.7.2", "fd00:20:7::2"];
 async function until(lab: Lab, host: string, done: (text: string) => boolean): Promise<number> {
   const began = Date.now();
   while (!done(await at(lab, host, "ip rule; ip route show table all"))) {
-    ok(Date.now() - began < 10_000, `${host} is not as it should be within 10 s`);
+    ok(Date.now() - began < underLoad(10_000), `${host} is not as it should be within 10 s`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   return Date.now() - began;

@@ -6,7 +6,7 @@
  */
 
 import { Lab, type LabProcess, type NatKind } from "../scripts/lab/mod.ts";
-import { cannotMesh } from "../scripts/lab/support.ts";
+import { cannotMesh, underLoad } from "../scripts/lab/support.ts";
 import { Mesh, type MeshOptions } from "../scripts/mesh/mod.ts";
 
 /** Runs a test in a new mesh, or says why this machine cannot. The lab is gone afterwards. */
@@ -62,7 +62,7 @@ export async function pingOn(
     [...output().matchAll(/^\[([\d.]+)\] \d+ bytes .*icmp_seq=(\d+)/gm)]
       .map(([, at, seq]) => ({ at: Number(at) * 1000, seq: Number(seq) }));
   const replyAfter = async (since: number, timeoutMs: number) => {
-    for (const deadline = Date.now() + timeoutMs; Date.now() < deadline;) {
+    for (const began = Date.now(); Date.now() - began < underLoad(timeoutMs);) {
       const found = replies().find((reply) => reply.at > since);
       if (found !== undefined) return found.at;
       await new Promise((resolve) => setTimeout(resolve, 20));

@@ -4,6 +4,7 @@ import { ensureSelfSigned } from "../../relay/cert/mod.ts";
 import { Bench } from "../testing/bench.ts";
 import { fakeDevice, json } from "../testing/fake_control.ts";
 import { until } from "../testing/wait.ts";
+import { underLoad } from "../../scripts/lab/support.ts";
 
 const newKey = () => keyToBase64(publicKeyOf(generatePrivateKey()));
 
@@ -20,7 +21,7 @@ Deno.test("agent opens WireGuard again when its daemon dies, with the same peers
     () => bench.parts.devices.length === 2 && bench.parts.device.peers.length === 1,
     "again",
   );
-  assert(performance.now() - began < 2000);
+  assert(performance.now() - began < underLoad(2000));
   assert.deepEqual(bench.parts.device.peers, peers);
   assert.deepEqual(bench.parts.device.config, config);
   await until(() => agent.status().status === "Running", "running");
@@ -167,7 +168,7 @@ Deno.test("agent publishes another outside address with its device token, and pl
     () => bench.control.seen.find(({ method }) => method === "PATCH"),
     "PATCH",
   );
-  assert(performance.now() - began < 1000);
+  assert(performance.now() - began < underLoad(1000));
   assert.equal(sent.path, "/api/devices/device-1");
   assert.equal(sent.authorization, "Bearer DT:device-1");
   assert.deepEqual(sent.body, {

@@ -4,6 +4,7 @@ import type { Device, Vpc } from "../../control/api/types.ts";
 import type { HostFacts } from "../host/mod.ts";
 import { editFile } from "./file.ts";
 import { hostsFile } from "./mod.ts";
+import { underLoad } from "../../scripts/lab/support.ts";
 
 const BASE = "127.0.0.1 localhost\n127.0.1.1 me.lan me\n";
 const relay = (host: string, address = "203.0.113.9") => ({ host, address, port: 443, pin: true });
@@ -202,7 +203,7 @@ Deno.test("room pins while no name server answers, and takes that back when one 
     const facts = factsOf(relay("shop.example"));
     const began = performance.now();
     await room.apply!(facts);
-    assert.ok(performance.now() - began < 2_000);
+    assert.ok(performance.now() - began < underLoad(2_000));
     assert.ok((await read(path)).includes("shop.example"));
     resolve(["198.51.100.1"]);
     await promise;

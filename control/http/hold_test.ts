@@ -23,10 +23,19 @@ Deno.test("every refusal of an event stream is held back, other answers are not"
   }
   const older = `/api/vpcs/${control.userId}/events`;
   assert.deepEqual(await timed(older, "DT:nope", []), [401, true]);
-  assert.deepEqual(await timed("/api/devices", "DT:nope", {}), [401, false]);
-  const start = performance.now();
-  await (await control.watch(token, [])).close();
-  assert.ok(performance.now() - start < 75);
+  // What is not held back is fast at least once, however busy the machine is.
+  const once = async (fast: () => Promise<boolean>) => {
+    for (let i = 0; i < 20; i++) if (await fast()) return true;
+    return false;
+  };
+  assert.ok(await once(async () => !(await timed("/api/devices", "DT:nope", {}))[1]));
+  assert.ok(
+    await once(async () => {
+      const start = performance.now();
+      await (await control.watch(token, [])).close();
+      return performance.now() - start < 75;
+    }),
+  );
 });
 
 Deno.test("a full hold lets its oldest go early, for one address and in all", async () => {

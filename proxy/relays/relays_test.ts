@@ -4,6 +4,7 @@ import { generatePrivateKey, keyToBase64, publicKeyOf } from "../../relay/derp/m
 import { message } from "../handshakes/testing.ts";
 import { Proxy, type ProxyStatus, type RelayAddress } from "../mod.ts";
 import { FakeWireGuard, freePort, StubRelay } from "../testing.ts";
+import { underLoad } from "../../scripts/lab/support.ts";
 
 const ONE = 901, OTHER = 900;
 
@@ -86,7 +87,7 @@ Deno.test("proxy repeats a handshake where the peer is found, without waiting fo
   const began = performance.now();
   await a.wireguard.send(message(1, 7), toB);
   await b.wireguard.waitFor(1);
-  assert(performance.now() - began < 2_000);
+  assert(performance.now() - began < underLoad(2_000));
   assert.deepEqual(b.wireguard.got[0]!.data, message(1, 7));
   const { peers, relay } = await a.until("found", ({ peers }) => peers[0]!.relay !== undefined);
   assert.equal(peers[0]!.publicKey, keyToBase64(b.key));
@@ -109,7 +110,7 @@ Deno.test("proxy falls back within seconds when its relay answers nothing any mo
   const sending = setInterval(() => void a.wireguard.send(new Uint8Array(100).fill(4), to), 10);
   await a.home(second.port);
   clearInterval(sending);
-  assert(performance.now() - began < 6_000);
+  assert(performance.now() - began < underLoad(6_000));
   behaviour.passive = false;
   await a.until("back", ({ relay }) => relay.port === first.port, 20_000);
 });
@@ -146,7 +147,7 @@ Deno.test("proxy makes connections anew that died with this host's address", asy
     a.proxy.moved();
     const began = performance.now();
     await relay.until(() => relay.logins === 2);
-    assert(performance.now() - began < 1_000);
+    assert(performance.now() - began < underLoad(1_000));
     await a.until("connected anew", ({ relay }) => relay.reconnects === 1);
     await a.wireguard.send(new Uint8Array(100).fill(4), to);
     await relay.until(() => relay.packets().length === 1);

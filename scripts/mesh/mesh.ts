@@ -1,3 +1,4 @@
+import { underLoad } from "../lab/support.ts";
 import { type AgentStatus, describeAgent } from "../../agent/ctl/mod.ts";
 import config from "../../deno.json" with { type: "json" };
 import type { Lab, LabProcess } from "../lab/mod.ts";
@@ -358,9 +359,9 @@ export class Mesh {
     timeoutMs: number,
     done: () => Promise<boolean>,
   ): Promise<void> {
-    const deadline = Date.now() + timeoutMs;
+    const began = Date.now();
     while (!await done()) {
-      if (Date.now() > deadline) {
+      if (Date.now() - began > underLoad(timeoutMs)) {
         const text = typeof what === "string" ? what : what();
         throw new LabError(`Cannot wait any longer than ${timeoutMs / 1000} s for ${text}`);
       }

@@ -4,6 +4,7 @@ import { ApiFailure } from "../../api/mod.ts";
 import type { PeerPlan } from "../../peering/mod.ts";
 import { until } from "../../testing/wait.ts";
 import { isNews, Reporter, reportOf } from "./mod.ts";
+import { underLoad } from "../../../scripts/lab/support.ts";
 
 function plan(id: string, change: Partial<PeerPlan> = {}): PeerPlan {
   return {
@@ -77,7 +78,7 @@ Deno.test("a report of a thousand peers is made in milliseconds, and has those t
   const outcome = { plans, stats } as unknown as Parameters<typeof reportOf>[0]["outcome"];
   const began = performance.now();
   const report = reportOf({ outcome, proxy: undefined, now: 0 });
-  assert.ok(performance.now() - began < 100, "it takes too long");
+  assert.ok(performance.now() - began < underLoad(100), "it takes too long");
   assert.deepEqual([report.peers.length, report.more], [128, 872]);
   assert.ok(report.peers.every(({ healthy }) => healthy));
   for (let i = 0; i < 20; i += 2) {
