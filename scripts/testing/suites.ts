@@ -48,10 +48,27 @@ const SLOW = [
 ];
 
 /** Labs that hold a throughput or gaps of some milliseconds, which a neighbour would take from them. */
-const ALONE: string[] = [];
+const ALONE = [
+  "tests/firewall_test.ts",
+  "tests/handshake_test.ts",
+];
 
 /** Labs that take longest: they start first, so that none of them is alone at the end. */
-const FIRST: string[] = [];
+const FIRST = [
+  "tests/relays_switch_test.ts",
+  "tests/acceptance_test.ts",
+  "tests/faults_test.ts",
+  "tests/path_probe_test.ts",
+  "tests/nat_test.ts",
+  "tests/relays_split_test.ts",
+  "tests/recovery_test.ts",
+  "tests/interop/mesh_test.ts",
+  "tests/relayed_test.ts",
+  "tests/remains_test.ts",
+];
+
+/** Every file and folder that the lists above name. */
+export const NAMED: readonly string[] = [...WITHOUT_LAB, ...SLOW, ...ALONE, ...FIRST];
 
 /** Files that a process of the rooms' own tests runs, at most: enough processes to share out. */
 const BATCH = 12;
