@@ -11,23 +11,25 @@ import { dashboardRoutes } from "../dashboard/mod.ts";
 import { type App, type Env, noRoute, originOf, Problem, unavailableFor } from "../http/mod.ts";
 import { unavailable } from "../store/mod.ts";
 import type { ApiDeps } from "./context.ts";
-import { accountRoutes } from "./routes/accounts.ts";
-import { auditRoutes } from "./routes/audit.ts";
 import { deviceMetadataRoutes } from "./routes/device_metadata.ts";
 import { deviceRoutes } from "./routes/devices.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { featureRoutes } from "./routes/features.ts";
 import { allowOrigins, limitAddresses } from "./guards.ts";
 import { healthRoutes } from "./routes/health.ts";
-import { invitationRoutes } from "./routes/invitations.ts";
 import { openApiRoutes } from "./openapi/mod.ts";
-import { organizationRoutes } from "./routes/organizations.ts";
+import {
+  accountRoutes,
+  auditRoutes,
+  invitationRoutes,
+  organizationRoutes,
+  userRoutes,
+} from "./routes/people/mod.ts";
 import { pathRoutes } from "./routes/paths.ts";
 import { regKeyRoutes } from "./routes/reg_keys.ts";
 import { relayRegionRoutes } from "./routes/relay_regions.ts";
 import { securityGroupRoutes } from "./routes/security_groups.ts";
 import { serviceNetworkRoutes } from "./routes/service_networks.ts";
-import { userRoutes } from "./routes/users.ts";
 import { vpcRoutes } from "./routes/vpcs.ts";
 
 export type { ApiDeps } from "./context.ts";

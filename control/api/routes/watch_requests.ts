@@ -3,7 +3,7 @@ import type { Principal } from "../../auth/mod.ts";
 import type { Topic, WatchRequest } from "../../events/mod.ts";
 import { fieldInvalid, notFound, Problem } from "../../http/mod.ts";
 import { findDevice, type Reader, type VpcRow } from "../../store/mod.ts";
-import { auditTopic } from "./audit.ts";
+import { auditTopic } from "./people/mod.ts";
 import { isUuid, MAX_KEY } from "../schemas.ts";
 import type { WatchKind } from "../types.ts";
 import { visibleVpc } from "./vpcs.ts";

@@ -5,8 +5,8 @@ import { skip } from "../../../scripts/lab/support.ts";
 const ROOM = new URL("../../", import.meta.url).pathname;
 /** Without the tests that choose their databases themselves, and what has nothing to do with one. */
 const LEFT_OUT = [
-  ...["cluster_test.ts", "config_test.ts", "faults_test.ts", "run_test.ts", "server_test.ts"],
-  ...["auth", "backup", "dashboard", "http"],
+  ...["config_test.ts", "run_test.ts", "server_test.ts"],
+  ...["auth", "backup", "dashboard", "faults", "http"],
 ];
 
 /** Files and folders of this room that have tests to run again. */

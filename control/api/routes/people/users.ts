@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import type { Principal } from "../../auth/mod.ts";
+import type { Principal } from "../../../auth/mod.ts";
 import {
   answers,
   type App,
@@ -11,12 +11,12 @@ import {
   type ListSpec,
   notFound,
   textField,
-} from "../../http/mod.ts";
-import { removeMember } from "../../organizations/mod.ts";
-import { type Reader, toUser, type UserRow } from "../../store/mod.ts";
-import { deleteUser } from "../../users/mod.ts";
-import type { ApiDeps } from "../context.ts";
-import { errorSchema, pathId, userSchema } from "../schemas.ts";
+} from "../../../http/mod.ts";
+import { removeMember } from "../../../organizations/mod.ts";
+import { type Reader, toUser, type UserRow } from "../../../store/mod.ts";
+import { deleteUser } from "../../../users/mod.ts";
+import type { ApiDeps } from "../../context.ts";
+import { errorSchema, pathId, userSchema } from "../../schemas.ts";
 
 const params = z.object({ id: z.union([z.literal("me"), pathId]) });
 

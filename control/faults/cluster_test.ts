@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { type Postgres, startPostgres } from "../scripts/lab/postgres.ts";
-import { skip } from "../scripts/lab/support.ts";
-import type { Device } from "./api/types.ts";
-import { openToken } from "./auth/mod.ts";
-import { type ControlService, openControl } from "./service.ts";
-import { newKey, QUICK, TestStream } from "./testing.ts";
+import { type Postgres, startPostgres } from "../../scripts/lab/postgres.ts";
+import { skip } from "../../scripts/lab/support.ts";
+import type { Device } from "../api/types.ts";
+import { openToken } from "../auth/mod.ts";
+import { type ControlService, openControl } from "../service.ts";
+import { newKey, QUICK, TestStream } from "../testing.ts";
 
 const ADMIN = { username: "ada", password: "a password of ada" };
 const FROM: Deno.NetAddr = { transport: "tcp", hostname: "192.0.2.1", port: 1 };

@@ -9,7 +9,7 @@ import {
   listQuery,
   type ListSpec,
   textField,
-} from "../../http/mod.ts";
+} from "../../../http/mod.ts";
 import {
   acceptInvitation,
   deleteInvitation,
@@ -18,8 +18,8 @@ import {
   toInvitation,
   toNewInvitation,
   visibleInvitation,
-} from "../../invitations/mod.ts";
-import type { ApiDeps } from "../context.ts";
+} from "../../../invitations/mod.ts";
+import type { ApiDeps } from "../../context.ts";
 import {
   errorSchema,
   idParams,
@@ -27,7 +27,7 @@ import {
   organizationSchema,
   text,
   userSchema,
-} from "../schemas.ts";
+} from "../../schemas.ts";
 
 const addSchema = z.object({
   organization_id: optionalId.nullish(),

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { sql } from "kysely";
-import { skip } from "../scripts/lab/support.ts";
-import { type ControlService, openControl } from "./service.ts";
-import { newKey, QUICK, TestControl } from "./testing.ts";
-import { Attempts } from "./users/attempts.ts";
+import { skip } from "../../scripts/lab/support.ts";
+import { type ControlService, openControl } from "../service.ts";
+import { newKey, QUICK, TestControl } from "../testing.ts";
+import { Attempts } from "../users/attempts.ts";
 
 const FROM: Deno.NetAddr = { transport: "tcp", hostname: "192.0.2.1", port: 1 };
 

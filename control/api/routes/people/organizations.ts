@@ -9,7 +9,7 @@ import {
   listQuery,
   type ListSpec,
   textField,
-} from "../../http/mod.ts";
+} from "../../../http/mod.ts";
 import {
   createOrganization,
   deleteOrganization,
@@ -21,10 +21,17 @@ import {
   ROLES,
   toMember,
   visibleOrganization,
-} from "../../organizations/mod.ts";
-import { toOrganization } from "../../store/mod.ts";
-import type { ApiDeps } from "../context.ts";
-import { errorSchema, idParams, organizationSchema, pathId, text, userSchema } from "../schemas.ts";
+} from "../../../organizations/mod.ts";
+import { toOrganization } from "../../../store/mod.ts";
+import type { ApiDeps } from "../../context.ts";
+import {
+  errorSchema,
+  idParams,
+  organizationSchema,
+  pathId,
+  text,
+  userSchema,
+} from "../../schemas.ts";
 
 const addSchema = z.object({
   name: text(255).nullish(),

@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
-import { AUDIT, AUDIT_WORDS, auditQuery, readAuditRange } from "../../audit/mod.ts";
-import { isOperator, type Principal } from "../../auth/mod.ts";
+import { AUDIT, AUDIT_WORDS, auditQuery, readAuditRange } from "../../../audit/mod.ts";
+import { isOperator, type Principal } from "../../../auth/mod.ts";
 import {
   answers,
   type App,
@@ -9,11 +9,11 @@ import {
   listOptions,
   listQuery,
   notFound,
-} from "../../http/mod.ts";
-import { ownedBy } from "../../organizations/mod.ts";
-import { EVERY_ORGANIZATION, type Reader, toAuditEntry } from "../../store/mod.ts";
-import type { ApiDeps } from "../context.ts";
-import { errorSchema } from "../schemas.ts";
+} from "../../../http/mod.ts";
+import { ownedBy } from "../../../organizations/mod.ts";
+import { EVERY_ORGANIZATION, type Reader, toAuditEntry } from "../../../store/mod.ts";
+import type { ApiDeps } from "../../context.ts";
+import { errorSchema } from "../../schemas.ts";
 
 const value = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 

@@ -12,7 +12,7 @@ import {
   type ListSpec,
   Problem,
   textField,
-} from "../../http/mod.ts";
+} from "../../../http/mod.ts";
 import {
   accountsQuery,
   type AccountView,
@@ -23,9 +23,9 @@ import {
   resetPassword,
   toAccount,
   visibleAccount,
-} from "../../users/mod.ts";
-import type { ApiDeps } from "../context.ts";
-import { errorSchema, idParams, pathId, text } from "../schemas.ts";
+} from "../../../users/mod.ts";
+import type { ApiDeps } from "../../context.ts";
+import { errorSchema, idParams, pathId, text } from "../../schemas.ts";
 
 const password = z.string().max(1024).nullish();
 const fields = {
