@@ -62,10 +62,15 @@ export async function runClient(
       lines: readLines,
     };
     const result = await COMMANDS[path]!({ flags, calls, account, secrets });
-    const text = await render(result, {
-      ...{ format, full: flags.on("full"), columns: context.columns },
-    });
-    if (text !== undefined) context.print(text);
+    const look = { full: flags.on("full"), columns: context.columns };
+    const show = async (text: string, format: Format) => {
+      const shown = await render({ ...result, text }, { format, ...look });
+      if (shown !== undefined) context.print(shown);
+    };
+    await show(result.text, format);
+    for await (const text of result.more?.(signal) ?? []) {
+      await show(text, format === "column" ? "no-header" : format);
+    }
   } finally {
     account.close();
   }

@@ -29,6 +29,7 @@ export const CLIENT_GROUPS: Record<string, string> = {
   invitation: "invitations into an organization",
   user: "your account, and your session at the control plane",
   "relay-region": "public relays that agents use (for the operator of a control plane)",
+  audit: "the audit log: who did what when",
   "service-network": "service networks, where the control plane has them",
 };
 
@@ -268,6 +269,17 @@ export const CLIENT_COMMANDS: ClientCommandSpec[] = [
     FULL,
   ]),
   command("relay-region delete", "delete a public relay; agents leave it", [RELAY_REGION, FULL]),
+
+  command("audit list", "list who did what when, in the organizations that you own", [
+    textOption("since", "entries of this time and later: 24h, 7d, 2026-01-31T08:00:00Z", "TIME"),
+    textOption("actor", "what this user, device or key did: a name, an id or a kind", "NAME"),
+    textOption("resource", "what was done to this: a name, an id or a kind such as vpc", "NAME"),
+    textOption("action", "what was done, such as vpc.create", "ACTION"),
+    ORGANIZATION("the organization; otherwise all of yours"),
+    textOption("limit", "how many entries, the newest; otherwise 100", "N"),
+    { name: "follow", kind: "boolean", default: false, help: "go on with what comes" },
+    FULL,
+  ]),
 
   command("service-network list", "list service networks", [FULL]),
   command("service-network create", "create a service network", [

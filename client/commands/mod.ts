@@ -4,6 +4,7 @@
  * @module
  */
 import { ACCOUNT_COMMANDS } from "./accounts.ts";
+import { AUDIT_COMMANDS } from "./audit.ts";
 import { DEVICE_COMMANDS } from "./devices.ts";
 import { ORGANIZATION_COMMANDS } from "./organizations.ts";
 import { REG_KEY_COMMANDS } from "./reg_keys.ts";
@@ -25,4 +26,5 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   ...USER_COMMANDS,
   ...ACCOUNT_COMMANDS,
   ...RELAY_REGION_COMMANDS,
+  ...AUDIT_COMMANDS,
 };

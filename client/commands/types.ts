@@ -31,6 +31,8 @@ export interface Result {
   view: View;
   /** What was done, in words. */
   done?: string;
+  /** What follows, for as long as nobody interrupts it: answers as {@link Result.text}. */
+  more?: (signal: AbortSignal) => AsyncIterable<string>;
 }
 
 /** A command. It checks all flags before its first call. */

@@ -175,6 +175,30 @@ export const SERVICE_NETWORK: View = [
   free("DESCRIPTION", "description"),
 ];
 
+const named = (value: unknown): string => {
+  const { kind, name, id } = object(value);
+  return `${word(kind)} ${word(name) || word(id)}`.trim();
+};
+
+export const AUDIT: View = [
+  field("NUMBER", "id", true),
+  { title: "TIME", of: (row) => time(row.at) },
+  { title: "ACTOR", of: (row) => named(row.actor), free: true },
+  {
+    title: "ACTION",
+    of: ({ action, outcome }) => `${word(action)}${outcome === "refused" ? " (refused)" : ""}`,
+  },
+  { title: "RESOURCE", of: (row) => named(row.resource), free: true },
+  field("FROM", "address"),
+  more("CHANGES", ({ changes }) =>
+    Object.entries(object(changes)).map(([name, change]) => {
+      const { old, new: now } = object(change);
+      return `${name}: ${word(old) || "-"} > ${word(now) || "-"}`;
+    })),
+  field("ORGANIZATION ID", "organization_id", true),
+  field("REQUEST ID", "request_id", true),
+];
+
 export const RELAY_REGION: View = [
   field("RELAY REGION ID", "id", true),
   free("NAME", "name"),

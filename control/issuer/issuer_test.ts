@@ -255,3 +255,12 @@ Deno.test("a signing key is replaced when it is old, and what the last one signe
   const rows = await control.store.db.selectFrom("signing_keys").selectAll().execute();
   assert.deepEqual(Object.keys(rows[0]!), ["generation", "created_at"]);
 });
+
+Deno.test("a user name that no database could keep is wrong, and no failure", async () => {
+  await using control = await TestControl.start();
+  const { status, body } = await control.form("/oauth/token", {
+    ...{ client_id: "nexodus-cli", grant_type: "password" },
+    ...{ username: "no\0body", password: "x" },
+  });
+  assert.deepEqual([status, body.error], [400, "invalid_grant"]);
+});

@@ -1,4 +1,5 @@
 import { verifyPassword } from "../auth/mod.ts";
+import { isPlainText } from "../http/mod.ts";
 import type { AccountRow, Store } from "../store/mod.ts";
 import { decoyHash } from "./accounts.ts";
 import { type AttemptLimits, Attempts, networkOf } from "./attempts.ts";
@@ -70,7 +71,9 @@ export class PasswordGate {
     address: string,
     requestId = "",
   ): Promise<SignedIn> {
-    if (username === "" || username.length > MAX_USERNAME || password.length > MAX_PASSWORD) {
+    // No account has a name that no database could keep.
+    const sound = username !== "" && username.length <= MAX_USERNAME && isPlainText(username);
+    if (!sound || password.length > MAX_PASSWORD) {
       return { refused: "wrong" };
     }
     const network = networkOf(address);
