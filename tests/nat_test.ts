@@ -164,6 +164,40 @@ Deno.test("a host's new address is measured and published at once when its netwo
   });
 });
 
+for (const [way, nat] of [["reflexive", "open"], ["via-derp-relay", "symmetric"]] as const) {
+  Deno.test(`pings go on within 8 s when a host has another address than before, ${way}`, async () => {
+    await inMesh({ nat }, async (mesh, lab) => {
+      await mesh.waitForPath("a", "b", way, 30_000);
+      const host = lab.host("a");
+      const { stdout } = await host.run(["ip", "-4", "route", "show", "default"]);
+      const gateway = stdout.split(" ")[2];
+      const other = host.address.replace(/\d+$/, (n) => String(Number(n) + 60));
+      await onRouter(lab, "a", `ip route add ${other}/32 dev lan`);
+      if (nat === "open") {
+        await onRouter(lab, undefined, `ip route add ${other}/32 via 203.0.113.11`);
+      }
+      for (const [from, to, address] of [["a", "b", other], ["b", "a", host.address]] as const) {
+        const ping = await pingOn(mesh, from, to, 20);
+        const changed = Date.now();
+        const { code, stderr } = await host.run([
+          "sh",
+          "-ec",
+          `ip -4 address flush dev eth0
+           ip address add ${address}/32 dev eth0
+           ip route add ${gateway}/32 dev eth0
+           ip route add default via ${gateway} src ${address}`,
+        ]);
+        equal(code, 0, stderr);
+        const resumed = await ping.replyAfter(changed + 300, 20_000);
+        ok(resumed - changed < 8_000, `${from} to ${to}: ${resumed - changed} ms`);
+        await ping.stop();
+        if (nat === "symmetric") continue;
+        await status(mesh, "a", "the new address", (s) => s.reflexive.startsWith(`${address}:`));
+      }
+    });
+  });
+}
+
 Deno.test("an address over IPv6 is measured from WireGuard's port and published beside the other", async () => {
   if (await cannotMesh()) return;
   await using lab = await Lab.create({ hosts: 1, nat: "cone" });
