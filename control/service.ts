@@ -18,7 +18,7 @@ import { DASHBOARD_PATH } from "./dashboard/mod.ts";
 import { DEFAULT_HOLD, Holder, type HoldOptions } from "./http/mod.ts";
 import { type Issuer, openIssuer } from "./issuer/mod.ts";
 import { type OidcSettings, openExternalIssuer } from "./oidc/mod.ts";
-import { type OwnRelay, publishOwnRelay, RelayProber } from "./relay_regions/mod.ts";
+import { type OwnRelay, publishOwnRelay, type Reading, RelayProber } from "./relay_regions/mod.ts";
 import { loadSecret, openStateDir } from "./state_dir.ts";
 import { Store } from "./store/mod.ts";
 
@@ -63,7 +63,7 @@ export interface ControlService {
    */
   bootstrap(): Promise<Bootstrap>;
   /** Tells agents of the relay in this process, as the operator may then change. */
-  publishRelay(own: OwnRelay): Promise<void>;
+  publishRelay(own: OwnRelay, load?: () => Promise<Reading>): Promise<void>;
   /** Open event streams. */
   streams(): number;
   /** Cuts off the streams, and waits a moment for the answers that are under way. */
@@ -126,6 +126,7 @@ async function open(
   prober.start();
   deps.relayHealth = (id) => prober.health(id);
   closers.push(keepClean(store, config.audit));
+  deps.relayTrend = (id) => prober.trend(id);
   const app = createApp(deps);
   let busy = 0;
   const finish = async () => {
@@ -155,7 +156,10 @@ async function open(
           password: admin?.password,
           cost: admin?.cost,
         }),
-    publishRelay: (own) => publishOwnRelay(store, own),
+    async publishRelay(own, load) {
+      const id = await publishOwnRelay(store, own);
+      if (id !== undefined && load !== undefined) prober.tells(id, load);
+    },
     streams: () => deps.streams.size,
     finish,
     close: closeAll,

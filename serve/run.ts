@@ -29,9 +29,14 @@ export async function runServe(values: Values, context: ServeContext): Promise<v
     share.ca = relay.ca;
     // Last of all: a start that fails makes no user whose password nobody gets to see.
     const first = await control.bootstrap();
-    await control.publishRelay({
-      ...{ hostname, port, stunPort: relay.stunPort ?? 0, ca: relay.ca ?? "" },
-    });
+    await control.publishRelay(
+      { hostname, port, stunPort: relay.stunPort ?? 0, ca: relay.ca ?? "" },
+      async () => {
+        const { gauges, counters } = await relay.snapshot();
+        const { bytesReceived = 0, bytesSent = 0 } = counters;
+        return { clients: gauges.keysLocal, bytes: bytesReceived + bytesSent };
+      },
+    );
     const service = isService();
     const said: Started = {
       ...first,

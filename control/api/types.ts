@@ -221,6 +221,18 @@ export interface RelayHealth {
   checked_at: string;
 }
 
+/** What a relay carries, of all organizations together. */
+export interface RelayLoad {
+  clients: number;
+  /** Of packets, in and out. */
+  bytes_per_second?: number;
+}
+
+/** How a relay was at the control plane's last looks, oldest first; without latency: no answer. */
+export interface RelayTrend {
+  points: ({ at: string; latency_ms?: number } & Partial<RelayLoad>)[];
+}
+
 /** A public relay that agents are told of. Our own addition: stock servers have none. */
 export interface RelayRegion {
   id: string;
@@ -241,6 +253,8 @@ export interface RelayRegion {
   /** In lists: the caller may change relays. */
   editable?: true;
   health?: RelayHealth;
+  /** For who may change relays, of relays that tell it. */
+  load?: RelayLoad;
 }
 
 /** Body of `POST /api/relay-regions`. */

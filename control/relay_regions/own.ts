@@ -21,11 +21,15 @@ const KEY = "own_relay";
 
 /**
  * Enters the relay at the first start, and keeps where it is up to date at later ones. What the operator
- * made of the row stays: one that was deleted does not come back, and one of the same place is taken.
+ * made of the row stays: one that was deleted does not come back, and one of the same place is taken. Returns the row's id, if
+ * there is one.
  */
-export async function publishOwnRelay(store: Store, own: OwnRelay): Promise<void> {
+export async function publishOwnRelay(
+  store: Store,
+  own: OwnRelay,
+): Promise<string | undefined> {
   const { hostname, port, stunPort: stun_port, ca } = own;
-  await store.write(async (write) => {
+  return await store.write(async (write) => {
     const { db } = write;
     const kept = await db.selectFrom("meta").select("value").where("key", "=", KEY)
       .executeTakeFirst();
@@ -36,7 +40,7 @@ export async function publishOwnRelay(store: Store, own: OwnRelay): Promise<void
       if (row === undefined) {
         log.info("agents are not told of this process' relay: its region was deleted");
       } else await changeRelayRegion(write, SYSTEM, row, place);
-      return;
+      return row?.id;
     }
     const twin = await db.selectFrom("relay_regions").selectAll().where("hostname", "=", hostname)
       .where("port", "=", port).where("deleted_at", "is", null).executeTakeFirst();
@@ -48,5 +52,6 @@ export async function publishOwnRelay(store: Store, own: OwnRelay): Promise<void
       drained: 0,
     });
     await db.insertInto("meta").values({ key: KEY, value: row.id }).execute();
+    return row.id;
   });
 }

@@ -1,7 +1,8 @@
 /** Looks at the relays now and then, so that an operator sees which one does not answer. */
 import type { RelayHealth } from "../api/types.ts";
 import type { RelayRegionRow, Store } from "../store/mod.ts";
-import { listRelayRegions } from "./regions.ts";
+import { askLoad, type Reading, Trend } from "./load.ts";
+import { BUILT_IN, listRelayRegions } from "./regions.ts";
 
 /** Times of a prober, ms. */
 export interface ProbeTimes {
@@ -16,6 +17,9 @@ export const DEFAULT_PROBE_TIMES: ProbeTimes = { everyMs: 30_000, timeoutMs: 5_0
 /** What the answer to a probe begins with. */
 const ANSWER = /^HTTP\/1\.[01] 200 /;
 
+/** A relay that does not tell its load is asked again after this, ms. */
+const ASK_AGAIN_MS = 3_600_000;
+
 /** Longest reason that is shown, characters. */
 const MAX_REASON = 120;
 
@@ -24,6 +28,11 @@ export class RelayProber {
   readonly #store: Store;
   readonly #times: ProbeTimes;
   readonly #health = new Map<string, RelayHealth>();
+  readonly #trends = new Map<string, Trend>();
+  /** How relays of this process tell their load, by id. */
+  readonly #own = new Map<string, () => Promise<Reading>>();
+  /** When a relay may be asked for its load (`performance.now()`). */
+  readonly #askAt = new Map<string, number>();
   readonly #stop = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #round: Promise<void> | undefined;
@@ -43,15 +52,32 @@ export class RelayProber {
     return this.#health.get(id);
   }
 
+  /** What is known of a relay's last hour; undefined before the first look. */
+  trend(id: string): Trend | undefined {
+    return this.#trends.get(id);
+  }
+
+  /** A relay runs in this process, and need not be asked. */
+  tells(id: string, read: () => Promise<Reading>): void {
+    this.#own.set(id, read);
+  }
+
   /** Looks at all relays now. */
   async look(): Promise<void> {
     const rows = await listRelayRegions(this.#store.db);
     await Promise.all(rows.map(async (row) => {
       const health = await this.#probe(row);
-      if (!this.#stop.signal.aborted) this.#health.set(row.id, health);
+      const reading = await this.#load(row, health);
+      if (this.#stop.signal.aborted) return;
+      this.#health.set(row.id, health);
+      const trend = this.#trends.get(row.id) ?? new Trend();
+      this.#trends.set(row.id, trend);
+      trend.add(health.latency_ms, reading, health.checked_at, performance.now());
     }));
     const ids = new Set(rows.map(({ id }) => id));
-    for (const id of this.#health.keys()) if (!ids.has(id)) this.#health.delete(id);
+    for (const map of [this.#health, this.#trends, this.#askAt]) {
+      for (const id of map.keys()) if (!ids.has(id)) map.delete(id);
+    }
   }
 
   /** Ends, and waits for the round that is under way. */
@@ -67,6 +93,19 @@ export class RelayProber {
       // A database that does not answer has its own alarm.
       this.#round = this.look().catch(() => {}).then(() => this.#later(this.#times.everyMs));
     }, ms);
+  }
+
+  async #load(row: RelayRegionRow, { state }: RelayHealth): Promise<Reading | undefined> {
+    const now = performance.now(), own = this.#own.get(row.id);
+    if (state === "down" || row.id === BUILT_IN.id) return undefined;
+    if (own === undefined && now < (this.#askAt.get(row.id) ?? 0)) return undefined;
+    const signal = AbortSignal.any([
+      this.#stop.signal,
+      AbortSignal.timeout(this.#times.timeoutMs),
+    ]);
+    const reading = await (own?.() ?? askLoad(row, signal)).catch(() => undefined);
+    if (reading === undefined) this.#askAt.set(row.id, now + ASK_AGAIN_MS);
+    return reading;
   }
 
   async #probe(row: RelayRegionRow): Promise<RelayHealth> {

@@ -218,3 +218,53 @@ Deno.test("the prober tells a relay that answers from one that does not", async 
     await Promise.all([good, bad, mute].map((server) => server.shutdown()));
   }
 });
+
+Deno.test("the prober keeps the trend of relays, and the load of those that tell it goes to the operator", async () => {
+  await using control = await start();
+  const dir = await Deno.makeTempDir();
+  const { ca, cert, key } = await ensureSelfSigned(dir, ["localhost"]);
+  await Deno.remove(dir, { recursive: true });
+  let bytes = 1000, asked = 0;
+  const serve = (metrics: () => Response) =>
+    Deno.serve({ hostname: "127.0.0.1", port: 0, cert, key, onListen: () => {} }, (request) => {
+      if (new URL(request.url).pathname === "/derp/probe") return new Response(null);
+      asked++;
+      return metrics();
+    });
+  const open = serve(() =>
+    new Response(`derp_clients_local 3\nderp_bytes_received ${bytes}\nderp_bytes_sent 0\n`)
+  );
+  const shut = serve(() => new Response("no", { status: 403 }));
+  const prober = new RelayProber(control.store, { everyMs: 60_000, timeoutMs: 5_000 });
+  control.deps.relayTrend = (id) => prober.trend(id);
+  try {
+    const at = (server: Deno.HttpServer<Deno.NetAddr>, name: string) =>
+      add(control, { hostname: "localhost", port: server.addr.port, name, ca });
+    const [tells, silent] = [await at(open, "tells"), await at(shut, "silent")];
+    await prober.look();
+    bytes += 50_000;
+    await prober.look();
+    equal(asked, 3, "one that refuses is left alone");
+    const load = prober.trend(tells.id)!.load!;
+    equal(load.clients, 3);
+    ok(load.bytes_per_second! > 0);
+    equal(prober.trend(silent.id)!.load, undefined);
+    prober.tells(silent.id, () => Promise.resolve({ clients: 7, bytes: 0 }));
+    await prober.look();
+    equal(prober.trend(silent.id)!.load!.clients, 7);
+
+    const trend = async (who: string) =>
+      (await control.call("GET", `${PATH}/${tells.id}/trend`, who)).body.points;
+    const seen = await trend(OPERATOR);
+    equal(seen.length, 3);
+    deepEqual([seen[1].clients, typeof seen[1].latency_ms], [3, "number"]);
+    deepEqual(Object.keys((await trend(control.user))[1]), ["at", "latency_ms"]);
+    const listed = async (who: string) =>
+      (await control.call("GET", PATH, who)).body.find((row: RelayRegion) => row.id === tells.id);
+    equal((await listed(OPERATOR)).load.clients, 3);
+    equal((await listed(control.user)).load, undefined);
+  } finally {
+    await prober.close();
+    await Promise.all([open.shutdown(), shut.shutdown()]);
+  }
+});

@@ -96,6 +96,7 @@ export const CALLS: Readonly<Record<string, Call>> = {
   "GET /api/relay-regions": {},
   "POST /api/relay-regions": { body: () => ({ hostname: "relay.test" }) },
   "GET /api/relay-regions/{id}": { params: () => [BUILT_IN.id] },
+  "GET /api/relay-regions/{id}/trend": { params: () => [BUILT_IN.id] },
   "PATCH /api/relay-regions/{id}": {
     params: () => [BUILT_IN.id],
     body: () => ({ drained: true }),

@@ -3,6 +3,7 @@
  * `deno run -A scripts/dashboard/pictures.ts`. With `--all DIRECTORY` every page, light and dark, wide
  * and on a phone, is put there instead, for people to look at.
  */
+import type { RelayRegion } from "../../control/api/types.ts";
 import { Bench } from "../../control/dashboard/testing.ts";
 import { seed } from "./seed.ts";
 
@@ -22,6 +23,37 @@ async function settled(bench: Bench, page: string): Promise<void> {
     await bench.page.getByRole("combobox", { name: /^Host/ }).selectOption(HOST);
   }
   await bench.page.waitForTimeout(300);
+}
+
+/** Relays that are not there answer nobody: for a picture they are said to. */
+async function pretend({ page }: Bench): Promise<void> {
+  const wave = (i: number, middle: number, part: number) =>
+    middle * (1 + part * Math.sin(i / 9) + part * 0.4 * Math.sin(i * 1.7));
+  const points = (scale: number) =>
+    Array.from({ length: 120 }, (_, i) => ({
+      at: new Date(Date.now() - (120 - i) * 30_000).toISOString(),
+      latency_ms: Math.round(wave(i, 11 * scale, 0.1) * 10) / 10,
+      clients: Math.round(wave(i + 30, 60 / scale, 0.15)),
+      bytes_per_second: Math.round(wave(i + 60, 9e6 / scale, 0.5)),
+    }));
+  const scales = [1, 7];
+  const seen = new Map<string, ReturnType<typeof points>>();
+  await page.route("**/api/relay-regions", async (route) => {
+    const response = await route.fetch();
+    const rows = await response.json() as RelayRegion[];
+    const json = rows.map((row, i) => {
+      const all = seen.get(row.id) ?? points(scales[i]!);
+      seen.set(row.id, all);
+      const { at, latency_ms, clients, bytes_per_second } = all.at(-1)!;
+      const health = { state: "up", latency_ms, checked_at: at };
+      return { ...row, health, load: { clients, bytes_per_second } };
+    });
+    await route.fulfill({ response, json });
+  });
+  await page.route("**/trend", (route) => {
+    const id = route.request().url().split("/").at(-2)!;
+    return route.fulfill({ json: { points: seen.get(id) ?? [] } });
+  });
 }
 
 async function all(bench: Bench, directory: string): Promise<void> {
@@ -49,6 +81,7 @@ if (import.meta.main) {
   await bench.signIn();
   await bench.page.getByRole("button", { name: "Sign out" }).waitFor();
   const at = Deno.args.indexOf("--all");
+  await pretend(bench);
   if (at >= 0) await all(bench, Deno.args[at + 1] ?? "pictures");
   else {
     for (const [page, file] of [["network", "dashboard.png"], ["relays", "dashboard-relays.png"]]) {

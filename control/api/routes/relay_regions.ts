@@ -56,7 +56,22 @@ const regionSchema = z.object({
     error: z.string().optional(),
     checked_at: z.string(),
   }).optional(),
+  load: z.object({ clients: z.number().int(), bytes_per_second: z.number().int().optional() })
+    .optional().openapi({ description: "In lists, for who may change relays" }),
 }).openapi("RelayRegion");
+
+const loadFields = {
+  clients: z.number().int().optional(),
+  bytes_per_second: z.number().int().optional(),
+};
+
+const trendSchema = z.object({
+  points: z.array(z.object({
+    at: z.string(),
+    latency_ms: z.number().optional(),
+    ...loadFields,
+  })),
+}).openapi("RelayTrend");
 
 const region = answers("The relay", regionSchema);
 const unknown = answers("No such relay", errorSchema);
@@ -70,11 +85,14 @@ export function relayRegionRoutes(app: App, deps: ApiDeps): void {
   const mayEdit = (principal: Principal) => isOperator(store.db, principal);
   const present = (row: RelayRegionRow, editable = false): RelayRegion => {
     const health = relayHealth?.(row.id);
+    // It is of all organizations together.
+    const load = editable ? deps.relayTrend?.(row.id)?.load : undefined;
     return {
       ...toRelayRegion(row),
       ...(row === BUILT_IN ? { built_in: true } : {}),
       ...(editable ? { editable } : {}),
       ...(health === undefined ? {} : { health }),
+      ...(load === undefined ? {} : { load }),
     };
   };
 
@@ -95,6 +113,19 @@ export function relayRegionRoutes(app: App, deps: ApiDeps): void {
     params: idParams,
     responses: { 200: region, 404: unknown },
   }, async (_c, { params }) => json(present(await relayRegion(store.db, params.id))));
+
+  endpoint(app, {
+    method: "get",
+    path: "/api/relay-regions/{id}/trend",
+    summary:
+      "A public relay at the last looks of the control plane; the load for the operator only",
+    params: idParams,
+    responses: { 200: answers("The looks, oldest first", trendSchema), 404: unknown },
+  }, async (c, { params }) => {
+    const row = await relayRegion(store.db, params.id);
+    const load = await mayEdit(c.get("principal"));
+    return json({ points: deps.relayTrend?.(row.id)?.points(load) ?? [] });
+  });
 
   endpoint(app, {
     method: "post",

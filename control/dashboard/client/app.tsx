@@ -72,7 +72,15 @@ function Signed(): JSX.Element {
   const { Page, title, id } = PAGES.find(({ id }) => id === page.value) ?? PAGES[0];
   return (
     <>
-      <a class="skip" href={`#${id}`} onClick={() => document.querySelector("main")?.focus()}>
+      <a
+        class="skip"
+        href="#content"
+        onClick={(event) => {
+          // What follows the # is the page that is shown.
+          event.preventDefault();
+          document.querySelector("main")?.focus();
+        }}
+      >
         Skip to the content
       </a>
       <header>
@@ -104,7 +112,7 @@ function Signed(): JSX.Element {
           </a>
         ))}
       </nav>
-      <main tabIndex={-1}>
+      <main id="content" tabIndex={-1}>
         <h1>{title}</h1>
         <Page />
       </main>

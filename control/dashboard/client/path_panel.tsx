@@ -64,7 +64,7 @@ function List({ host, hosts }: { host: Device; hosts: readonly Device[] }): JSX.
   if (!host.online) return <p>This host is offline.</p>;
   if (others.length === 0) return <p>No other host is online.</p>;
   return (
-    <ul class="ways">
+    <ul class="ways" tabIndex={0} aria-label={`Paths of ${nameOf(host)}, peer by peer`}>
       {others.map((other) => {
         const { path, relay, latency, reason, back } = wayBetween(host.id, other.id);
         const over = relays.value.find(({ hostname }) => hostname === relay)?.name || relay;

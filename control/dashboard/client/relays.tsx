@@ -1,13 +1,14 @@
 import { signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
-import type { RelayRegion, RelayView } from "../../api/types.ts";
+import type { RelayRegion, RelayTrend, RelayView } from "../../api/types.ts";
 import { when } from "./devices.tsx";
 import { ask, tell } from "./dialog.tsx";
 import { msText } from "./paths.ts";
 import { changeRelay, drainRelay, makeRelay } from "./relay_forms.tsx";
 import { call, sentence } from "./session.ts";
 import { loadRelays, relays, vpcId } from "./state.ts";
+import { Trends } from "./trend.tsx";
 
 /** How often health and load of relays are read anew, ms: they change without an event. */
 const EVERY = 15_000;
@@ -15,12 +16,24 @@ const EVERY = 15_000;
 /** The relays as the hosts of the VPC see them. */
 const views = signal<readonly RelayView[]>([]);
 
+/** Their last hour, by id. */
+const trends = signal<ReadonlyMap<string, RelayTrend["points"]>>(new Map());
+/** Trends are read of so many. */
+const MAX_TRENDS = 16;
+
 async function refresh(vpc: string): Promise<void> {
   const [seen] = await Promise.all([
     call<RelayView[]>("GET", `/api/vpcs/${vpc}/relays`),
     loadRelays(),
   ]);
   if (vpc === vpcId.value) views.value = seen;
+  const known = await Promise.all(
+    relays.value.slice(0, MAX_TRENDS).map(async ({ id }) => {
+      const { points } = await call<RelayTrend>("GET", `/api/relay-regions/${id}/trend`);
+      return [id, points] as const;
+    }),
+  );
+  trends.value = new Map(known);
 }
 
 /** The public relays that agents are told of. */
@@ -88,6 +101,7 @@ function Card({ relay }: { relay: RelayRegion }): JSX.Element {
       {drained && <p class="warning">Drained: hosts leave it, and none comes.</p>}
       <dl>
         <Seen view={view} />
+        <Trends points={trends.value.get(id) ?? []} load={relay.load} />
         <div>
           <dt>Address</dt>
           <dd>{`${hostname}:${port}`}</dd>
