@@ -7,7 +7,7 @@
  * - `proxy`: the agent's proxy.
  * - `agent`: both agents and a relay, beside the reference agent where NEXD_TEST_GO_ALIASFIX and
  *   NEXD_TEST_DERPER name it and its relay, and beside direct wireguard-go. `--only` takes traffic,
- *   heap or crowd.
+ *   heap or crowd; `--congestion` another congestion control than cubic for the TCP inside.
  * - `control`: the control plane: devices created, long lists, event streams, its start. `--only` takes
  *   create, list, streams or start.
  * - `tunnel`: the tunnel through the relay beside direct wireguard-go.
@@ -18,14 +18,19 @@
  */
 
 import { parseArgs } from "node:util";
-import { benchAgent } from "./agent/mod.ts";
+import { type AgentBenchOptions, benchAgent } from "./agent/mod.ts";
 import { benchControl } from "./control/mod.ts";
 import { benchProxy } from "./proxy.ts";
 import { benchRelay, type CompareOptions } from "./relay/mod.ts";
 import { type BenchRow, table } from "./table.ts";
 import { benchTunnel } from "./tunnel.ts";
 
-const PARTS: Record<string, (options: CompareOptions) => Promise<BenchRow[]>> = {
+/** What this kernel has. */
+const CONGESTION_FILE = "/proc/sys/net/ipv4/tcp_available_congestion_control";
+
+type Options = CompareOptions & AgentBenchOptions;
+
+const PARTS: Record<string, (options: Options) => Promise<BenchRow[]>> = {
   relay: benchRelay,
   agent: benchAgent,
   proxy: () => benchProxy(),
@@ -46,6 +51,7 @@ function readArguments(args: string[]) {
       full: { type: "boolean", default: false },
       rounds: { type: "string" },
       only: { type: "string" },
+      congestion: { type: "string" },
     },
   });
   const unknown = positionals.find((name) => !Object.hasOwn(PARTS, name));
@@ -54,6 +60,10 @@ function readArguments(args: string[]) {
   }
   if (values.rounds !== undefined && !/^[1-9]\d?$/.test(values.rounds)) {
     throw new Error(`cannot do ${values.rounds} rounds: give 1 to 99`);
+  }
+  const known = Deno.readTextFileSync(CONGESTION_FILE).trim().split(" ");
+  if (values.congestion !== undefined && !known.includes(values.congestion)) {
+    throw new Error(`unknown congestion control ${values.congestion}: choose ${known.join(", ")}`);
   }
   return { ...values, parts: positionals };
 }
@@ -66,10 +76,11 @@ async function main(args: string[]): Promise<number> {
     progress(`bench: ${(error as Error).message}\n`);
     return 2;
   }
-  const options: CompareOptions = {
+  const options: Options = {
     full: read.full,
     ...(read.rounds !== undefined && { rounds: Number(read.rounds) }),
     ...(read.only !== undefined && { only: read.only }),
+    ...(read.congestion !== undefined && { congestion: read.congestion }),
     say: (line) => progress(`  ${line}\n`),
   };
   const rows: BenchRow[] = [];

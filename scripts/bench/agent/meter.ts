@@ -33,6 +33,9 @@ export function cpuOf(subject: Subject): Partial<Record<Part, number>> {
   );
 }
 
+/** Which congestion control the load's sender has, unless another is asked for: that of most systems. */
+export const CONGESTION = "cubic";
+
 async function iperf(subject: Subject, seconds: number, flags: string[]): Promise<string> {
   const server = await subject.to.spawn(
     ["iperf3", "-s", "-1", "-B", subject.address, "--forceflush"],
@@ -60,9 +63,15 @@ export interface TcpRun {
 }
 
 /** Runs TCP for some seconds. */
-export async function runTcp(subject: Subject, seconds: number): Promise<TcpRun> {
+export async function runTcp(
+  subject: Subject,
+  seconds: number,
+  congestion: string = CONGESTION,
+): Promise<TcpRun> {
   const before = cpuOf(subject);
-  const { mbitPerS, retransmits, seconds: took } = parseIperf(await iperf(subject, seconds, []));
+  const { mbitPerS, retransmits, seconds: took } = parseIperf(
+    await iperf(subject, seconds, ["-C", congestion]),
+  );
   const after = cpuOf(subject);
   const gb = mbitPerS * took / 8000;
   const cpuPerGb = Object.fromEntries(
@@ -98,11 +107,20 @@ async function pingFrom(host: Host, address: string, count: number): Promise<Pin
   return parsePing(stdout + stderr, count);
 }
 
-/** Pings beside TCP, begun when that has its speed. */
-export async function runPingBeside(subject: Subject, seconds: number): Promise<PingResult> {
-  const beside = iperf(subject, seconds + 2, []);
+/**
+ * Pings beside TCP, begun when that has its speed.
+ *
+ * @param mbitPerS the rate that TCP keeps to; 0: all it can have
+ */
+export async function runPingBeside(
+  subject: Subject,
+  seconds: number,
+  congestion: string = CONGESTION,
+  mbitPerS = 0,
+): Promise<PingResult & { mbitPerS: number }> {
+  const flags = ["-C", congestion, "-b", `${mbitPerS}M`];
+  const beside = iperf(subject, seconds + 2, flags);
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   const pings = await runPing(subject, seconds);
-  parseIperf(await beside);
-  return pings;
+  return { ...pings, mbitPerS: parseIperf(await beside).mbitPerS };
 }

@@ -7,6 +7,7 @@
 import type { BenchRow } from "../table.ts";
 import { benchCrowd } from "./crowd.ts";
 import { benchHeap } from "./heap.ts";
+import { CONGESTION } from "./meter.ts";
 import { benchTraffic } from "./traffic.ts";
 
 /** How much is measured. */
@@ -17,6 +18,8 @@ export interface AgentBenchOptions {
   rounds?: number;
   /** Only parts whose name holds this text: traffic, heap, crowd. */
   only?: string;
+  /** The congestion control of the TCP that is measured; cubic when left out. */
+  congestion?: string;
   /** Told what is being measured. */
   say?: (line: string) => void;
 }
@@ -24,10 +27,10 @@ export interface AgentBenchOptions {
 /** Measures the agent. */
 export async function benchAgent(options: AgentBenchOptions = {}): Promise<BenchRow[]> {
   const { full = false, only = "", say = () => {} } = options;
-  const { rounds = full ? 5 : 2 } = options;
+  const { rounds = full ? 5 : 2, congestion = CONGESTION } = options;
   const rows: BenchRow[] = [];
   if ("traffic".includes(only)) {
-    rows.push(...await benchTraffic({ rounds, seconds: full ? 10 : 5, say }));
+    rows.push(...await benchTraffic({ rounds, seconds: full ? 10 : 5, congestion, say }));
   }
   if ("heap".includes(only)) {
     rows.push(...await benchHeap({ packets: full ? 10_000_000 : 1_000_000, say }));

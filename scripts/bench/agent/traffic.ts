@@ -24,20 +24,27 @@ export interface TrafficOptions {
   rounds: number;
   /** Seconds of each run. */
   seconds: number;
+  /** TCP's congestion control, as the kernel names it. */
+  congestion?: string;
   say: (line: string) => void;
 }
 
 /** All figures of one round, by name. */
 type Round = Record<string, number>;
 
+/** What the reference can carry too: pings beside the same load tell of delay alone. */
+const SAME_LOAD = 80;
+
 const AGENTS: Part[] = ["sending agent", "receiving agent", "relay"];
 const ALL_PARTS: Part[] = [...AGENTS, "sending WireGuard", "receiving WireGuard"];
 
-async function measure(subject: Subject, seconds: number): Promise<Round> {
-  const tcp = await runTcp(subject, seconds);
+async function measure(subject: Subject, options: TrafficOptions): Promise<Round> {
+  const { seconds, congestion } = options;
+  const tcp = await runTcp(subject, seconds, congestion);
   const udpLost = await runUdp(subject, seconds, 100);
   const idle = await runPing(subject, seconds);
-  const beside = await runPingBeside(subject, seconds);
+  const beside = await runPingBeside(subject, seconds, congestion);
+  const same = await runPingBeside(subject, seconds, congestion, SAME_LOAD);
   const round: Round = {
     tcp: tcp.mbitPerS,
     retransmits: tcp.retransmits,
@@ -45,17 +52,22 @@ async function measure(subject: Subject, seconds: number): Promise<Round> {
     idleP50: idle.rtt?.p50 ?? NaN,
     idleP99: idle.rtt?.p99 ?? NaN,
     idleLost: idle.lossPercent,
+    besideTcp: beside.mbitPerS,
     besideP50: beside.rtt?.p50 ?? NaN,
     besideP99: beside.rtt?.p99 ?? NaN,
     besideLost: beside.lossPercent,
+    sameTcp: same.mbitPerS,
+    sameP50: same.rtt?.p50 ?? NaN,
+    sameP99: same.rtt?.p99 ?? NaN,
+    sameLost: same.lossPercent,
   };
   for (const [part, value] of Object.entries(tcp.cpuPerGb)) round[part] = value;
   return round;
 }
 
-/** Measures, about 5 times `seconds` for each of the three and round. */
+/** Measures, about 6 times `seconds` for each of the three and round. */
 export async function benchTraffic(options: TrafficOptions): Promise<BenchRow[]> {
-  const { rounds, seconds, say } = options;
+  const { rounds, say } = options;
   const program = Deno.env.get(REFERENCE_VARIABLE);
   const derper = Deno.env.get(PEER_VARIABLES.derper);
   await using stack = new AsyncDisposableStack();
@@ -73,7 +85,7 @@ export async function benchTraffic(options: TrafficOptions): Promise<BenchRow[]>
     // Who is first changes with each round: nobody always finds the quieter machine.
     for (const subject of round % 2 === 0 ? subjects : subjects.toReversed()) {
       say(`round ${round + 1} of ${rounds}: ${subject.name}`);
-      const result = await measure(subject, seconds);
+      const result = await measure(subject, options);
       say("  " + Object.entries(result).map(([k, v]) => `${k} ${v.toFixed(2)}`).join(", "));
       (results[subject.name] ??= []).push(result);
     }
@@ -128,9 +140,14 @@ export function rowsOf(results: Partial<Record<Name, Round[]>>): BenchRow[] {
     ...row("ping, idle, p50", "ms", "idleP50"),
     ...row("ping, idle, p99", "ms", "idleP99"),
     ...row("ping, idle, lost", "%", "idleLost"),
+    ...row("TCP beside ping", "Mbit/s", "besideTcp"),
     ...row("ping beside TCP, p50", "ms", "besideP50"),
     ...row("ping beside TCP, p99", "ms", "besideP99", { ratioAtMost: 0.5 }),
     ...row("ping beside TCP, lost", "%", "besideLost", { below: 1 }),
+    ...row("ping beside 80 Mbit/s, p50", "ms", "sameP50"),
+    ...row("ping beside 80 Mbit/s, p99", "ms", "sameP99", { ratioAtMost: 0.5 }),
+    ...row("ping beside 80 Mbit/s, lost", "%", "sameLost", { below: 1 }),
+    ...row("that TCP", "Mbit/s", "sameTcp"),
     ...plain("direct", "ping beside TCP, p99, direct", "ms", "besideP99"),
     ...plain("direct", "ping beside TCP, lost, direct", "%", "besideLost"),
   ];
