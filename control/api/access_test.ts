@@ -153,6 +153,8 @@ Deno.test("metadata is put, read by prefix, deleted and revived", async () => {
   assert.deepEqual(await keys("?key=relay", vpcPath), ["relay"]);
   const one = await control.call("GET", `${path}/a%2Fb%25`, token);
   assert.deepEqual(one.body.value, {});
+  const patched = await control.call("PATCH", `${path}/relay`, control.user, { a: 1 });
+  assert.equal(patched.status, 404, "values are put, never patched");
   const drop = (key: string) => control.call("DELETE", `${path}${key}`, control.user);
   for (const key of ["/relay", "/relay", "/nope"]) {
     const dropped = await drop(key);
