@@ -79,7 +79,7 @@ Deno.test("dashboard shows, renames and deletes devices live, and makes keys, in
   // The session is the tab's: a reload keeps it, signing out ends it.
   await page.reload();
   await page.getByRole("button", { name: "Sign out" }).click();
-  await page.getByLabel("Password").waitFor();
+  await page.getByRole("heading", { name: "Sign in to nexd" }).waitFor();
   equal(await page.evaluate("sessionStorage.length + localStorage.length"), 0);
   await bench.signIn();
   await page.getByText("1 device, 0 online").waitFor();

@@ -4,6 +4,7 @@ import { type Browser, chromium, type Page } from "playwright-core";
 import { ensureSelfSigned } from "../../relay/cert/mod.ts";
 import type { AddDevice, Device, PathReport } from "../api/types.ts";
 import { openToken } from "../auth/mod.ts";
+import type { OidcSettings } from "../oidc/mod.ts";
 import { type Control, startControl } from "../server.ts";
 import { newKey, QUICK } from "../testing.ts";
 
@@ -40,7 +41,8 @@ export class Bench implements AsyncDisposable {
     return `there is no ${CHROMIUM}`;
   }
 
-  static async start(): Promise<Bench> {
+  /** @param oidc another issuer in the place of our own */
+  static async start(oidc?: OidcSettings): Promise<Bench> {
     const dir = await Deno.makeTempDir({ prefix: "nexd-dashboard-" });
     const closers = [() => Deno.remove(dir, { recursive: true })];
     const certificate = await ensureSelfSigned(`${dir}/certs`, ["localhost"]);
@@ -51,6 +53,7 @@ export class Bench implements AsyncDisposable {
       stateDir: `${dir}/state`,
       admin: { cost: QUICK },
       certificate: () => Promise.resolve(certificate),
+      oidc,
     });
     closers.unshift(() => control.close());
     const browser: Browser = await chromium.launch({
@@ -84,6 +87,8 @@ export class Bench implements AsyncDisposable {
 
   async signIn(password = this.control.password!): Promise<void> {
     await this.page.goto(`${this.url}/`);
+    // The page leads to the issuer's by itself.
+    await this.page.waitForURL(/\/oauth\/authorize/);
     await this.page.getByLabel("User name").fill("admin");
     await this.page.getByLabel("Password").fill(password);
     await this.page.keyboard.press("Enter");

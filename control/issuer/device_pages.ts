@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { type ApiContext, type App, originOf, Problem, readForm } from "../http/mod.ts";
 import { Attempts, networkOf, type PasswordGate } from "../users/mod.ts";
 import { type DeviceCodes, userCode } from "./device_codes.ts";
-import { donePage, formPage, type FormView, PAGE_POLICY } from "./page.ts";
+import { donePage, formPage, type FormView, pagePolicy } from "./page.ts";
 
 const log = getLogger(["nexd", "control", "issuer"]);
 
@@ -108,11 +108,11 @@ export function html(text: string, status = 200, headers: Record<string, string>
   return new Response(text, {
     status,
     headers: {
-      ...headers,
       "content-type": "text/html; charset=utf-8",
-      "content-security-policy": PAGE_POLICY,
+      "content-security-policy": pagePolicy(),
       // With `no-referrer` browsers would send the form without its origin.
       "referrer-policy": "same-origin",
+      ...headers,
     },
   });
 }

@@ -1,6 +1,6 @@
 /**
  * The built-in issuer: OpenID Connect as far as agents and the administration tool sign in with it, by
- * password and by device flow. Its addresses are at `auth.` before the control plane's name.
+ * password and by device flow, and the dashboard, by a page of its own. Its addresses are at `auth.` before the control plane's name.
  *
  * @module
  */
@@ -15,6 +15,8 @@ import {
   setPassword,
   userOf,
 } from "../users/mod.ts";
+import { AuthCodes } from "./auth_codes.ts";
+import { authorizeRoutes } from "./authorize.ts";
 import { DeviceCodes } from "./device_codes.ts";
 import { devicePages } from "./device_pages.ts";
 import { invitationPages } from "./invitation_pages.ts";
@@ -71,6 +73,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   const keys = await SigningKeys.open(store, secret, now);
   const tokens = new Tokens({ store, keys, secret, issuer: url, now });
   const codes = new DeviceCodes(store, now);
+  const authCodes = new AuthCodes(store, now);
   const log = new SignInLog(store, now);
   const gate = new PasswordGate(store, {
     now,
@@ -109,7 +112,8 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     },
     invitationLink: (code) => `${url()}/invitation?code=${code}`,
     routes(app) {
-      issuerRoutes(app, { url, keys, tokens, codes, gate, now });
+      issuerRoutes(app, { url, keys, tokens, codes, authCodes, gate, now });
+      authorizeRoutes(app, { url, dashboard: options.dashboard, codes: authCodes, gate });
       devicePages(app, { codes, gate, now });
       invitationPages(app, { store, gate, now });
     },

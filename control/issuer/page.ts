@@ -29,10 +29,20 @@ button{font:inherit;padding:.5rem 1rem}
 .error{border-left:.3rem solid #b00020;padding:.25rem .75rem;margin:1rem 0}
 `;
 
-/** `Content-Security-Policy` of the page: its own style, forms to itself, nothing else. */
-export const PAGE_POLICY = `default-src 'none'; style-src 'sha256-${
-  createHash("sha256").update(STYLE).digest("base64")
-}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`;
+/**
+ * `Content-Security-Policy` of a page: its own style, forms to itself, nothing else.
+ *
+ * @param leads origins that the answers to its form may send the browser to
+ */
+export function pagePolicy(...leads: string[]): string {
+  return [
+    "default-src 'none'",
+    `style-src 'sha256-${createHash("sha256").update(STYLE).digest("base64")}'`,
+    ["form-action 'self'", ...leads].join(" "),
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+  ].join("; ");
+}
 
 /** The form. */
 export function formPage({ code, username = "", asking, error }: FormView): string {

@@ -2,13 +2,20 @@ import { Buffer } from "node:buffer";
 import { type ApiContext, type App, json, originOf, readForm } from "../http/mod.ts";
 import type { PasswordGate } from "../users/mod.ts";
 import type { DeviceCodes } from "./device_codes.ts";
+import type { AuthCodes } from "./auth_codes.ts";
+import { WEB_CLIENT } from "./authorize.ts";
 import { addressOf } from "./device_pages.ts";
 import type { SigningKeys } from "./keys.ts";
 import { knownScopes, SCOPES, type Tokens } from "./tokens.ts";
 
-/** The one client there is: agents and the administration tool, without a secret of its own. */
-const CLIENT_ID = "nexodus-cli";
 const DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code";
+/** Agents and the administration tool; this client and the dashboard have no secrets of their own. */
+const CLIENT_ID = "nexodus-cli";
+/** What each may send to the token endpoint. */
+const GRANTS: Readonly<Record<string, readonly string[]>> = {
+  [CLIENT_ID]: ["password", "refresh_token", DEVICE_GRANT],
+  [WEB_CLIENT]: ["authorization_code", "refresh_token"],
+};
 /** Longest device code and host name that are looked at, in characters. */
 const MAX_CODE = 256, MAX_NAME = 64;
 
@@ -18,6 +25,7 @@ interface RouteDeps {
   keys: SigningKeys;
   tokens: Tokens;
   codes: DeviceCodes;
+  authCodes: AuthCodes;
   gate: PasswordGate;
   now: () => number;
 }
@@ -44,7 +52,9 @@ export function issuerRoutes(app: App, deps: RouteDeps): void {
       revocation_endpoint: `${url()}/oauth/revoke`,
       scopes_supported: SCOPES,
       response_types_supported: ["code"],
-      grant_types_supported: ["password", "refresh_token", DEVICE_GRANT],
+      grant_types_supported: ["authorization_code", "password", "refresh_token", DEVICE_GRANT],
+      code_challenge_methods_supported: ["S256"],
+      authorization_response_iss_parameter_supported: true,
       subject_types_supported: ["public"],
       id_token_signing_alg_values_supported: ["EdDSA"],
       token_endpoint_auth_methods_supported: ["none", "client_secret_basic"],
@@ -52,12 +62,11 @@ export function issuerRoutes(app: App, deps: RouteDeps): void {
 
   app.get("/oauth/keys", async () => json({ keys: await keys.publicKeys() }));
 
-  // Discovery has to name it. Browsers sign in on the device page.
-  app.get("/oauth/authorize", () => refusal(400, "unsupported_response_type"));
-
   app.post("/oauth/device_authorization", async (c) => {
     const form = await readForm(c.req.raw);
-    if (clientOf(c, form) === undefined) return unknownClient();
+    const client = clientOf(c, form);
+    if (client === undefined) return unknownClient();
+    if (client !== CLIENT_ID) return refusal(400, "unauthorized_client");
     const started = await codes.start({
       clientId: CLIENT_ID,
       scope: knownScopes(form.get("scope") ?? ""),
@@ -84,15 +93,20 @@ export function issuerRoutes(app: App, deps: RouteDeps): void {
     const form = await readForm(c.req.raw);
     const client = clientOf(c, form);
     if (client === undefined) return unknownClient();
-    switch (form.get("grant_type")) {
+    const grant = form.get("grant_type") ?? "";
+    if (!Object.values(GRANTS).flat().includes(grant)) {
+      return refusal(400, "unsupported_grant_type");
+    }
+    if (!GRANTS[client]!.includes(grant)) return refusal(400, "unauthorized_client");
+    switch (grant) {
+      case "authorization_code":
+        return await byAuthCode(c, form, client);
       case "password":
         return await byPassword(c, form, client);
       case DEVICE_GRANT:
         return await byDeviceCode(c, form, client);
-      case "refresh_token":
-        return await byRefresh(form, client);
       default:
-        return refusal(400, "unsupported_grant_type");
+        return await byRefresh(form, client);
     }
   });
 
@@ -136,6 +150,25 @@ export function issuerRoutes(app: App, deps: RouteDeps): void {
     return json(await tokens.start(decision.account, client, decision.scope, how));
   }
 
+  async function byAuthCode(c: ApiContext, form: URLSearchParams, client: string) {
+    const field = (name: string) => form.get(name) ?? "";
+    const redeemed = await deps.authCodes.redeem(field("code"), {
+      clientId: client,
+      redirectUri: field("redirect_uri"),
+      verifier: field("code_verifier"),
+    });
+    if (redeemed !== undefined && "account" in redeemed) {
+      const { account, scope, sessionId: id, nonce } = redeemed;
+      return json(
+        await tokens.start(account, client, scope, {
+          ...{ method: "browser", from: originOf(c), id, nonce },
+        }),
+      );
+    }
+    if (redeemed !== undefined) await tokens.end(redeemed.stolen, originOf(c));
+    return refusal(400, "invalid_grant", "the sign-in is too old or used up: begin it again");
+  }
+
   async function byRefresh(form: URLSearchParams, client: string) {
     const session = await tokens.session(form.get("refresh_token") ?? "", client);
     return session === undefined
@@ -147,10 +180,12 @@ export function issuerRoutes(app: App, deps: RouteDeps): void {
 /** The client, named in the form or, with an empty secret, by HTTP Basic; undefined: none of ours. */
 function clientOf(c: ApiContext, form: URLSearchParams): string | undefined {
   const header = c.req.header("authorization");
-  if (header === undefined) return form.get("client_id") === CLIENT_ID ? CLIENT_ID : undefined;
+  const known = (id: string | null) => id !== null && Object.hasOwn(GRANTS, id) ? id : undefined;
+  if (header === undefined) return known(form.get("client_id"));
   const [scheme, value = ""] = header.split(" ");
   if (scheme?.toLowerCase() !== "basic") return undefined;
-  return Buffer.from(value, "base64").toString() === `${CLIENT_ID}:` ? CLIENT_ID : undefined;
+  const [id = null, secret, ...rest] = Buffer.from(value, "base64").toString().split(":");
+  return secret === "" && rest.length === 0 ? known(id) : undefined;
 }
 
 function unknownClient(): Response {

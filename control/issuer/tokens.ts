@@ -76,6 +76,10 @@ export interface SignIn {
   /** `password`, `device`, or another way. */
   method: string;
   from: Origin | undefined;
+  /** Of the session, where that has one already. */
+  id?: string;
+  /** That the client wants to find in the first id token. */
+  nonce?: string;
 }
 
 /** Makes and checks tokens. */
@@ -93,9 +97,9 @@ export class Tokens {
     account: AccountRow,
     clientId: string,
     scope: string,
-    { method, from }: SignIn,
+    { method, from, id = crypto.randomUUID(), nonce = "" }: SignIn,
   ): Promise<TokenAnswer> {
-    const session = { id: crypto.randomUUID(), account, clientId, scope, since: this.#seconds() };
+    const session = { id, account, clientId, scope, since: this.#seconds() };
     await this.#deps.store.write((write) =>
       recordOfAccount(write, account, from, {
         action: "session.start",
@@ -104,11 +108,15 @@ export class Tokens {
         changes: { method: { new: method }, scope: { new: scope } },
       })
     );
-    return await this.answer(session);
+    return await this.answer(session, nonce);
   }
 
-  /** New tokens of a session. */
-  async answer(session: Session): Promise<TokenAnswer> {
+  /**
+   * New tokens of a session.
+   *
+   * @param nonce that the client wants to find in the id token
+   */
+  async answer(session: Session, nonce = ""): Promise<TokenAnswer> {
     const { account, clientId, scope } = session;
     const now = this.#seconds();
     const common = {
@@ -132,6 +140,7 @@ export class Tokens {
     const id_token = await this.#deps.keys.sign(ID_TYPE, {
       ...common,
       aud: [clientId],
+      ...(nonce === "" ? {} : { nonce }),
       ...(account.full_name === "" ? {} : { name: account.full_name }),
       ...(account.email === "" ? {} : { email: account.email }),
     });
@@ -183,7 +192,10 @@ export class Tokens {
   }
 
   /** Ends a session: its tokens are refused from now on. */
-  async end(session: Session, from: Origin): Promise<void> {
+  async end(
+    session: Pick<Session, "id" | "since" | "account">,
+    from: Origin | undefined,
+  ): Promise<void> {
     const now = this.#seconds();
     const time = (seconds: number) => new Date(seconds * 1000).toISOString();
     await this.#deps.store.write(async (write) => {

@@ -21,7 +21,6 @@ export interface Metadata {
   device: string | undefined;
   userinfo: string | undefined;
   revocation: string | undefined;
-  endSession: string | undefined;
 }
 
 /** The issuer: what it says of itself, and its keys, each asked for seldom. */
@@ -119,7 +118,6 @@ export class RemoteIssuer {
       device: named("device_authorization_endpoint"),
       userinfo: named("userinfo_endpoint"),
       revocation: named("revocation_endpoint"),
-      endSession: named("end_session_endpoint"),
     };
   }
 

@@ -34,7 +34,7 @@ export function oidcRoutes(
   });
 
   app.get("/web/sign-in", async () => {
-    const { authorization, endSession } = await needed(remote.metadata());
+    const { authorization } = await needed(remote.metadata());
     return json({
       issuer,
       client_id: webClientId,
@@ -43,7 +43,6 @@ export function oidcRoutes(
       revocation_endpoint: "/web/revoke",
       redirect_uri: dashboard(),
       scope: WEB_SCOPE,
-      ...(endSession === undefined ? {} : { end_session_endpoint: endSession }),
     });
   });
 

@@ -20,13 +20,14 @@ export interface Tokens {
 /** The issuer, on a port of its own. Whoever asks may be anybody: any login name is let in. */
 export class TestIdp implements AsyncDisposable {
   url = "";
+  /** The one place that the dashboard's client may send browsers to; told with the next keys. */
+  redirect: string;
   audience = "account";
   /** Further claims of access tokens. */
   claims: Record<string, unknown> = {};
   scope: string = SCOPES.filter((scope) => scope.includes(":")).join(" ");
   caCerts: string[] = [];
   readonly #dir: string;
-  readonly #redirect: string;
   #server!: Server;
   #port = 0;
   #tls!: { cert: string; key: string };
@@ -36,11 +37,11 @@ export class TestIdp implements AsyncDisposable {
 
   private constructor(dir: string, redirect: string, client: Deno.HttpClient) {
     this.#dir = dir;
-    this.#redirect = redirect;
+    this.redirect = redirect;
     this.#http = client;
   }
 
-  /** @param redirect the one place that the dashboard's client may send browsers to */
+  /** @param redirect see the field */
   static async start(redirect: string): Promise<TestIdp> {
     const dir = await Deno.makeTempDir({ prefix: "nexd-idp-" });
     const { cert, key, caPath } = await ensureSelfSigned(dir, ["localhost"]);
@@ -85,7 +86,7 @@ export class TestIdp implements AsyncDisposable {
         {
           ...client,
           client_id: WEB,
-          redirect_uris: [this.#redirect],
+          redirect_uris: [this.redirect],
           grant_types: ["authorization_code", "refresh_token"],
         },
         {
@@ -132,7 +133,7 @@ export class TestIdp implements AsyncDisposable {
     asking.search = new URLSearchParams({
       client_id: WEB,
       response_type: "code",
-      redirect_uri: this.#redirect,
+      redirect_uri: this.redirect,
       scope: SCOPES.join(" "),
       prompt: "consent",
       code_challenge: createHash("sha256").update(verifier).digest("base64url"),
@@ -168,7 +169,7 @@ export class TestIdp implements AsyncDisposable {
         grant_type: "authorization_code",
         client_id: WEB,
         code: back.searchParams.get("code") ?? "",
-        redirect_uri: this.#redirect,
+        redirect_uri: this.redirect,
         code_verifier: verifier,
       }),
     });

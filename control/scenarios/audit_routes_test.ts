@@ -17,6 +17,7 @@ const WITHOUT: Record<string, string> = {
   "PUT /api/devices/{id}/paths": "what agents measure, again and again",
   "POST /device/login/start": "tells where to sign in",
   "POST /oauth/device_authorization": "a question of a stranger; its answer is recorded",
+  "POST /oauth/authorize": "a code for a minute; the session that comes of it is recorded",
 };
 
 /** Calls of routes that nobody of the table gets through, or that are no part of it. */
