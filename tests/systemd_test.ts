@@ -1,7 +1,7 @@
 /** The service under a real manager: systemd as the first process of a container on a lab's host. */
 import { equal, ok } from "node:assert/strict";
 import { Lab } from "../scripts/lab/mod.ts";
-import { cannotMesh, skip } from "../scripts/lab/support.ts";
+import { cannotMesh, skip, underLoad } from "../scripts/lab/support.ts";
 import { Mesh } from "../scripts/mesh/mod.ts";
 import { pause } from "./support.ts";
 
@@ -97,7 +97,7 @@ async function boot(
 
 /** Waits until something is so. */
 async function until(what: string, limitMs: number, so: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + limitMs; !await so(); await pause(100)) {
+  for (const end = Date.now() + underLoad(limitMs); !await so(); await pause(100)) {
     ok(Date.now() < end, `${what}: not within ${limitMs} ms`);
   }
 }

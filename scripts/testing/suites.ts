@@ -58,6 +58,7 @@ const FIRST = [
   "tests/relays_switch_test.ts",
   "tests/acceptance_test.ts",
   "tests/faults_test.ts",
+  "tests/crossing_test.ts",
   "tests/path_probe_test.ts",
   "tests/nat_test.ts",
   "tests/relays_split_test.ts",
