@@ -17,6 +17,7 @@ import type {
 } from "../../control/api/types.ts";
 import { cleanText } from "../errors.ts";
 import { chunksOf } from "./body.ts";
+import type { Api, LoginStart } from "./calls.ts";
 import { ApiFailure, networkFailure } from "./failure.ts";
 import { type Transport, unverifiedTransport, verifiedTransport } from "./transport.ts";
 import {
@@ -51,64 +52,6 @@ interface ApiClientOptions {
   timeoutMs?: number;
   /** Another transport, for tests. */
   transport?: Transport;
-}
-
-/** Answer of `POST /device/login/start`. */
-export type LoginStart = Record<
-  "issuer" | "client_id" | "device_authorization_endpoint",
-  unknown
->;
-
-/** The parts of {@link ApiClient} that the daemon and onboarding need. */
-export interface Api {
-  /** `GET /api/reg-keys/me`. */
-  getRegKey(token: string, signal?: AbortSignal): Promise<RegKey>;
-  /** `GET /api/vpcs/{id}`. */
-  getVpc(token: string, id: string, signal?: AbortSignal): Promise<Vpc>;
-  /** `GET /api/vpcs/{id}/devices`. */
-  listDevices(token: string, vpcId: string, signal?: AbortSignal): Promise<Device[]>;
-  /** `GET /api/relay-regions`; a control plane that is not ours refuses it. */
-  listRelayRegions(token: string, signal?: AbortSignal): Promise<RelayRegion[]>;
-  /** `GET /api/users/me`. */
-  getUser(token: string, signal?: AbortSignal): Promise<User>;
-  /** `DELETE /api/devices/{id}`. */
-  deleteDevice(token: string, id: string, signal?: AbortSignal): Promise<Device>;
-  /** `POST /device/login/start`: where users sign in. Its values are as the control plane gave them. */
-  startLogin(signal?: AbortSignal): Promise<LoginStart>;
-  /**
-   * Asks another server, such as the issuer, with the same trust, times and bounds: a form, or a plain
-   * GET. Any status is an answer; the body is what its JSON holds, or undefined.
-   */
-  request(
-    url: URL,
-    options: { form?: Record<string, string>; signal?: AbortSignal | undefined },
-  ): Promise<{ status: number; body: unknown }>;
-  /** `POST /api/devices`; an {@link ApiFailure} of status 409 carries the existing id. */
-  createDevice(token: string, body: AddDevice, signal?: AbortSignal): Promise<Device>;
-  /** `PATCH /api/devices/{id}`. */
-  updateDevice(
-    token: string,
-    id: string,
-    body: UpdateDevice,
-    signal?: AbortSignal,
-  ): Promise<Device>;
-  /** `PUT /api/devices/{id}/metadata/{key}`. */
-  putMetadata(
-    token: string,
-    id: string,
-    key: string,
-    value: Record<string, unknown>,
-    signal?: AbortSignal,
-  ): Promise<DeviceMetadata>;
-  /** `PUT /api/devices/{id}/paths`; a control plane that is not ours refuses it. */
-  tellPaths(token: string, id: string, report: PathReport, signal: AbortSignal): Promise<void>;
-  /** `POST /api/events`: the byte stream of events. Waits at most 30 s for the answer's head. */
-  openWatch(
-    token: string,
-    watches: Watch[],
-    signal: AbortSignal,
-  ): Promise<ReadableStream<Uint8Array>>;
-  close(): void;
 }
 
 const ARCH: Record<string, string> = { x86_64: "amd64", aarch64: "arm64" };

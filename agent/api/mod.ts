@@ -3,7 +3,8 @@
  *
  * @module
  */
-export { type Api, ApiClient } from "./client.ts";
+export type { Api } from "./calls.ts";
+export { ApiClient } from "./client.ts";
 export { ApiFailure } from "./failure.ts";
 export { chunksOf } from "./body.ts";
 export { type Transport, unverifiedTransport } from "./transport.ts";

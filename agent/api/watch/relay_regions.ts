@@ -5,7 +5,7 @@
  * @module
  */
 import type { WatchCache } from "./cache.ts";
-import type { Api } from "../client.ts";
+import type { Api } from "../calls.ts";
 import { ApiFailure } from "../failure.ts";
 
 /**

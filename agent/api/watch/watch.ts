@@ -9,7 +9,7 @@ import { reasonOf } from "../../errors.ts";
 import { Backoff, pause } from "./backoff.ts";
 import { chunksOf } from "../body.ts";
 import type { WatchCache } from "./cache.ts";
-import type { Api } from "../client.ts";
+import type { Api } from "../calls.ts";
 import { isJsonSpace, JsonObjectDecoder } from "./decoder.ts";
 import { ApiFailure } from "../failure.ts";
 import { learnRelayRegions } from "./relay_regions.ts";
