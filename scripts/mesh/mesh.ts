@@ -1,4 +1,4 @@
-import { underLoad } from "../lab/support.ts";
+import { underLoad } from "../lab/load.ts";
 import { type AgentStatus, describeAgent } from "../../agent/ctl/mod.ts";
 import config from "../../deno.json" with { type: "json" };
 import type { Lab, LabProcess } from "../lab/mod.ts";

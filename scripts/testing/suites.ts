@@ -11,7 +11,7 @@ export interface Job {
 
 /**
  * - `rooms`: the rooms' own tests and those of the tree itself, which need no lab; quick
- * - `slow`: those of the rooms' own that start servers of others, or take their time
+ * - `slow`: what needs no lab either, but starts servers of others or whole programs, or takes its time
  * - `labs`: the real parts in labs
  */
 export const SUITES = ["rooms", "slow", "labs"] as const;
@@ -24,9 +24,7 @@ const LABS = ["scripts", "tests"];
 /** Of {@linkcode LABS}, what needs no lab. */
 const WITHOUT_LAB = [
   "scripts/bench/",
-  "scripts/compile_test.ts",
   "scripts/demo/",
-  "scripts/fuzz/",
   "scripts/lab/dirs_test.ts",
   "scripts/mesh/measure_test.ts",
   "scripts/setup/",
@@ -37,11 +35,17 @@ const WITHOUT_LAB = [
   "tests/imports_test.ts",
 ];
 
-/** Of {@linkcode ROOMS}, what is no part of `rooms`; the longest first. */
+/** What needs no lab and is no part of `rooms` all the same; the longest first. */
 const SLOW = [
   "control/store/postgres/suite_test.ts",
+  "scripts/compile_test.ts",
+  "scripts/demo/memory_test.ts",
+  "scripts/fuzz/",
+  "control/run_test.ts",
   "relay/cert/acme/",
+  "control/dashboard/access_browser_test.ts",
   "control/dashboard/browser_test.ts",
+  "control/dashboard/manage_browser_test.ts",
   "control/dashboard/network_browser_test.ts",
   "relay/command/acme_test.ts",
   "relay/http/hostile/",
@@ -87,9 +91,8 @@ function* testFiles(folder: string): Generator<string> {
 
 /** The suite that a test file is in. */
 export function suiteOf(path: string): Suite {
-  if (within(path, LABS.map((folder) => `${folder}/`)) === undefined) {
-    return within(path, SLOW) === undefined ? "rooms" : "slow";
-  }
+  if (within(path, SLOW) !== undefined) return "slow";
+  if (within(path, LABS.map((folder) => `${folder}/`)) === undefined) return "rooms";
   return within(path, WITHOUT_LAB) === undefined ? "labs" : "rooms";
 }
 
