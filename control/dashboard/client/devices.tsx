@@ -75,9 +75,6 @@ function Card({ device }: { device: Device }): JSX.Element {
         <h2 id={`name-${id}`}>{name}</h2>
         <p class="state" data-online={online}>
           {online ? "Online" : "Offline"}
-          <small>
-            {[os, relay ? "relay of this VPC" : ""].filter(Boolean).map((x) => `, ${x}`)}
-          </small>
           {online_at !== null && <small>{` since ${when(online_at)}`}</small>}
         </p>
         <details>
@@ -92,6 +89,10 @@ function Card({ device }: { device: Device }): JSX.Element {
       </div>
       <dl>
         <Row name="Addresses" values={addresses} />
+        <Row
+          name="System"
+          values={[[os, relay ? "relay of this VPC" : ""].filter((text) => text !== "").join(", ")]}
+        />
       </dl>
       <dl>
         <Row

@@ -2,7 +2,6 @@ import { signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import type { RelayRegion, RelayTrend, RelayView } from "../../api/types.ts";
-import { when } from "./devices.tsx";
 import { ask, tell } from "./dialog.tsx";
 import { msText } from "./paths.ts";
 import { changeRelay, drainRelay, makeRelay } from "./relay_forms.tsx";
@@ -96,7 +95,7 @@ function Card({ relay }: { relay: RelayRegion }): JSX.Element {
           : health.state === "up"
           ? `Up, answers in ${msText(health.latency_ms ?? 0)}`
           : `Down: ${health.error ?? "no answer"}`}
-        {health !== undefined && <small>{` checked ${when(health.checked_at)}`}</small>}
+        {health !== undefined && <small>{`, checked at ${clock(health.checked_at)}`}</small>}
       </p>
       {drained && <p class="warning">Drained: hosts leave it, and none comes.</p>}
       <dl>
@@ -140,6 +139,11 @@ function Card({ relay }: { relay: RelayRegion }): JSX.Element {
       )}
     </li>
   );
+}
+
+/** The time of a look, which is of this hour. */
+function clock(time: string): string {
+  return new Date(time).toLocaleTimeString(undefined, { timeStyle: "short" });
 }
 
 /** A relay as the hosts see it. */
