@@ -9,7 +9,8 @@
  *   NEXD_TEST_DERPER name it and its relay, and beside direct wireguard-go. `--only` takes traffic,
  *   heap or crowd; `--congestion` another congestion control than cubic for the TCP inside.
  * - `control`: the control plane: devices created, long lists, event streams, its start. `--only` takes
- *   create, list, streams or start.
+ *   create, list, streams or start; with `--postgres` it has a PostgreSQL server of its own instead of a
+ *   file.
  * - `tunnel`: the tunnel through the relay beside direct wireguard-go.
  *
  * `--json` prints the rows as JSON instead. Absolute figures are this machine's.
@@ -52,6 +53,7 @@ function readArguments(args: string[]) {
       rounds: { type: "string" },
       only: { type: "string" },
       congestion: { type: "string" },
+      postgres: { type: "boolean", default: false },
     },
   });
   const unknown = positionals.find((name) => !Object.hasOwn(PARTS, name));
@@ -78,6 +80,7 @@ async function main(args: string[]): Promise<number> {
   }
   const options: Options = {
     full: read.full,
+    postgres: read.postgres,
     ...(read.rounds !== undefined && { rounds: Number(read.rounds) }),
     ...(read.only !== undefined && { only: read.only }),
     ...(read.congestion !== undefined && { congestion: read.congestion }),

@@ -46,12 +46,16 @@ export function findPostgres(): string | undefined {
   });
 }
 
-/** Makes and starts a server. Throws a {@linkcode LabError} with the reason where that cannot be. */
-export async function startPostgres(): Promise<Postgres> {
+/**
+ * Makes and starts a server. Throws a {@linkcode LabError} with the reason where that cannot be.
+ *
+ * @param settings of `postgresql.conf`, where they shall differ from those for tests
+ */
+export async function startPostgres(settings: Record<string, string> = {}): Promise<Postgres> {
   const programs = findPostgres();
   if (programs === undefined) throw new LabError("no PostgreSQL server (initdb, postgres) here");
   const dir = await Deno.makeTempDir({ dir: labRoot(), prefix: "nexd-postgres-" });
-  const server = new Server(programs, dir);
+  const server = new Server(programs, dir, settings);
   try {
     await server.make();
     await server.start();
@@ -66,9 +70,11 @@ class Server implements Postgres {
   readonly url: string;
   readonly #programs: string;
   readonly #dir: string;
+  readonly #settings: Record<string, string>;
   #child: Deno.ChildProcess | undefined;
 
-  constructor(programs: string, dir: string) {
+  constructor(programs: string, dir: string, settings: Record<string, string>) {
+    this.#settings = settings;
     this.#programs = programs;
     this.#dir = dir;
     this.url = `postgres://${USER}@/postgres?host=${encodeURIComponent(dir)}`;
@@ -90,6 +96,7 @@ class Server implements Postgres {
       max_connections: "200",
       shared_buffers: "32MB",
       lc_messages: "C",
+      ...this.#settings,
     };
     const child = this.#command("postgres", [
       "-D",

@@ -11,7 +11,8 @@ import { Child } from "../proxy.ts";
 import type { CompareOptions } from "../relay/mod.ts";
 import type { BenchRow } from "../table.ts";
 import type { Order } from "./client.ts";
-import { seedDevices } from "./seed.ts";
+import { Place, type State } from "./place.ts";
+import { seedDevices, type Seeded } from "./seed.ts";
 import { Server } from "./server.ts";
 import { request, Wire } from "./wire.ts";
 
@@ -53,39 +54,39 @@ function row(what: string, unit: string, value: number, goal?: Goal): BenchRow {
 
 /** Runs the parts, or those with `only` in their name: create, list, streams, start. */
 export async function benchControl(options: CompareOptions): Promise<BenchRow[]> {
-  const parts: [string, (say: CompareOptions["say"]) => Promise<BenchRow[]>][] = [
-    ["create", benchCreate],
-    ["list", benchList],
-    ["streams 1,000", (say) => benchStreams(1_000, say)],
-    ["streams 10,000", (say) => benchStreams(10_000, say)],
-    ["start", benchStart],
+  const { say, postgres = false } = options;
+  await using place = await Place.open(postgres);
+  const parts: [string, () => Promise<BenchRow[]>][] = [
+    ["create", () => benchCreate(place)],
+    ["list", () => benchList(place)],
+    ["streams 1,000", () => benchStreams(place, 1_000, say)],
+    ["streams 10,000", () => benchStreams(place, 10_000, say)],
+    ["start", () => benchStart(place)],
   ];
   const rows: BenchRow[] = [];
   for (const [name, run] of parts) {
     if (options.only !== undefined && !name.includes(options.only)) continue;
-    options.say?.(name);
-    rows.push(...await run(options.say));
+    say?.(postgres ? `${name}, PostgreSQL` : name);
+    rows.push(...await run());
   }
   return rows;
 }
 
-/** A state directory with devices in it; goes away with what it is used for. */
+/** A control plane that has been started once, with devices in it; goes away with what it is used for. */
 async function withState<T>(
+  place: Place,
   devices: number,
   use: (
-    state: { dir: string; port: number } & ReturnType<typeof seedDevices>,
+    state: { state: State; port: number } & Seeded,
     regKey: string,
   ) => Promise<T>,
 ): Promise<T> {
-  const dir = await Deno.makeTempDir({ prefix: "nexd-bench-" });
+  await using state = await place.make();
   const port = freeTcpPort();
-  try {
-    const first = await Server.start(dir, port);
-    await first[Symbol.asyncDispose]();
-    return await use({ dir, port, ...seedDevices(dir, devices) }, first.regKey);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  const first = await Server.start(state, port);
+  await first[Symbol.asyncDispose]();
+  const seeded = await seedDevices(state.database, state.secret, devices);
+  return await use({ state, port, ...seeded }, first.regKey);
 }
 
 function freeTcpPort(): number {
@@ -93,9 +94,9 @@ function freeTcpPort(): number {
   return listener.addr.port;
 }
 
-async function benchCreate(): Promise<BenchRow[]> {
-  return await withState(0, async ({ dir, port, vpcId }, regKey) => {
-    await using server = await Server.start(dir, port);
+async function benchCreate(place: Place): Promise<BenchRow[]> {
+  return await withState(place, 0, async ({ state, port, vpcId }, regKey) => {
+    await using server = await Server.start(state, port);
     await using client = new Client();
     const order = { do: "create", target: server.target, regKey, vpcId, wires: 64 } as const;
     await client.obey({ ...order, seconds: 2 });
@@ -111,9 +112,9 @@ async function benchCreate(): Promise<BenchRow[]> {
   });
 }
 
-async function benchList(): Promise<BenchRow[]> {
-  return await withState(10_000, async ({ dir, port, vpcId, tokens }) => {
-    await using server = await Server.start(dir, port);
+async function benchList(place: Place): Promise<BenchRow[]> {
+  return await withState(place, 10_000, async ({ state, port, vpcId, tokens }) => {
+    await using server = await Server.start(state, port);
     using wire = await Wire.connect(server.target);
     const ask = request(server.target, "GET", `/api/vpcs/${vpcId}/devices`, tokens[0]!);
     const first: number[] = [], total: number[] = [];
@@ -133,9 +134,13 @@ async function benchList(): Promise<BenchRow[]> {
   });
 }
 
-async function benchStreams(count: number, say: CompareOptions["say"]): Promise<BenchRow[]> {
-  return await withState(count + WARM, async ({ dir, port, vpcId, tokens, ids }) => {
-    await using server = await Server.start(dir, port);
+async function benchStreams(
+  place: Place,
+  count: number,
+  say: CompareOptions["say"],
+): Promise<BenchRow[]> {
+  return await withState(place, count + WARM, async ({ state, port, vpcId, tokens, ids }) => {
+    await using server = await Server.start(state, port);
     await using clients = new AsyncDisposableStack();
     const all = Array.from({ length: CLIENTS }, () => clients.use(new Client()));
     const options = { "vpc-id": vpcId };
@@ -212,9 +217,9 @@ async function benchStreams(count: number, say: CompareOptions["say"]): Promise<
   });
 }
 
-async function benchStart(): Promise<BenchRow[]> {
-  return await withState(100_000, async ({ dir, port }) => {
-    await using empty = await Server.start(dir, port);
+async function benchStart(place: Place): Promise<BenchRow[]> {
+  return await withState(place, 100_000, async ({ state, port }) => {
+    await using empty = await Server.start(state, port);
     return [
       row("start with 100,000 devices", "ms", empty.startMs, { atMost: 2000 }),
       row("  memory then", "MB", await empty.rss() / 1e6),

@@ -1,12 +1,12 @@
 /**
- * Devices written straight into the database file of a control plane that does not run: what the
- * benches start from.
+ * Devices written straight into the database of a control plane that does not run: what the benches
+ * start from.
  *
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { DatabaseSync } from "node:sqlite";
 import { deviceToken, hashToken, parseSecret } from "../../../control/auth/mod.ts";
+import { type DeviceRow, Store } from "../../../control/store/mod.ts";
 
 /** What was written. */
 export interface Seeded {
@@ -31,54 +31,67 @@ const COMMON = {
   ]),
   created_at: "2026-01-01T00:00:00.000Z",
   deleted_at: null,
-};
+  online: 1,
+  online_at: "2026-01-01T00:00:00.000Z",
+} as const;
 
-/** Adds devices to the first user's VPC: online, as after a restart, when its agents come back. */
-export function seedDevices(stateDir: string, count: number): Seeded {
-  const secret = parseSecret(Deno.readTextFileSync(`${stateDir}/secret.key`))!;
-  const db = new DatabaseSync(`${stateDir}/control.db`);
+/** Rows of one statement. */
+const CHUNK = 500;
+
+/**
+ * Adds devices to the first user's VPC: online, as after a restart, when its agents come back.
+ *
+ * @param database the file, or the `postgres://` URL
+ * @param secretText what is in the control plane's `secret.key`
+ */
+export async function seedDevices(
+  database: string,
+  secretText: string,
+  count: number,
+): Promise<Seeded> {
+  const secret = parseSecret(secretText)!;
+  const store = await Store.open(database);
   try {
-    const key = db.prepare("SELECT * FROM reg_keys").get() as Record<string, string>;
-    const vpcId = key["vpc_id"]!;
-    const from = Number(db.prepare("SELECT count(*) AS n FROM devices").get()!["n"]);
-    const tokens: string[] = [], ids: string[] = [];
-    db.exec("BEGIN");
-    for (let n = from + 1; n <= from + count; n++) {
+    const key = await store.db.selectFrom("reg_keys").selectAll().executeTakeFirstOrThrow();
+    const vpcId = key.vpc_id!;
+    const from = await store.currentRevision("devices");
+    const end = from + count;
+    const tokens: string[] = [], rows: DeviceRow[] = [];
+    for (let n = from + 1; n <= end; n++) {
       const id = crypto.randomUUID();
       const token = deviceToken(secret, id, 1);
-      ids.push(id);
       tokens.push(token);
-      insert(db, "devices", {
+      rows.push({
         ...COMMON,
         id,
-        owner_id: key["owner_id"]!,
+        owner_id: key.owner_id,
         vpc_id: vpcId,
-        reg_key_id: key["id"]!,
+        reg_key_id: key.id,
         public_key: randomBytes(32).toString("base64"),
         token_hash: hashToken(token),
         ipv4_address: `100.${64 + (n >> 16)}.${n >> 8 & 255}.${n & 255}`,
         ipv6_address: `200::${n.toString(16)}`,
         hostname: `host-${n}`,
         security_group_id: vpcId,
-        online: 1,
-        online_at: COMMON.created_at,
         revision: n,
       });
     }
-    const end = from + count;
-    db.prepare("UPDATE revisions SET value = ? WHERE name = 'devices'").run(end);
-    const gap = db.prepare("UPDATE address_gaps SET first = ? WHERE family = ?");
-    gap.run((0x64400000 + end + 1).toString(16), 4);
-    gap.run(`0200${(end + 1).toString(16).padStart(28, "0")}`, 6);
-    db.exec("COMMIT");
-    return { vpcId, tokens, ids };
+    await store.write(async ({ db }) => {
+      for (let at = 0; at < rows.length; at += CHUNK) {
+        await db.insertInto("devices").values(rows.slice(at, at + CHUNK)).execute();
+      }
+      await db.updateTable("revisions").set({ value: end }).where("name", "=", "devices").execute();
+      for (
+        const [family, first] of [
+          [4, (0x64400000 + end + 1).toString(16)],
+          [6, `0200${(end + 1).toString(16).padStart(28, "0")}`],
+        ] as const
+      ) {
+        await db.updateTable("address_gaps").set({ first }).where("family", "=", family).execute();
+      }
+    });
+    return { vpcId, tokens, ids: rows.map(({ id }) => id) };
   } finally {
-    db.close();
+    await store.close();
   }
-}
-
-function insert(db: DatabaseSync, table: string, row: Record<string, string | number | null>) {
-  const names = Object.keys(row);
-  db.prepare(`INSERT INTO ${table} (${names}) VALUES (${names.map(() => "?")})`)
-    .run(...Object.values(row));
 }

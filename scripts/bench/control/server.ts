@@ -1,4 +1,5 @@
 /** The control plane as its command starts it, in a process of its own. */
+import type { State } from "./place.ts";
 import type { Target } from "./wire.ts";
 import { Wire } from "./wire.ts";
 
@@ -27,18 +28,19 @@ export class Server implements AsyncDisposable {
     this.regKey = regKey;
   }
 
-  /** Starts one on a state directory and waits until it answers. */
-  static async start(stateDir: string, port: number): Promise<Server> {
+  /** Starts one and waits until it answers. */
+  static async start({ dir, databaseUrl }: State, port: number): Promise<Server> {
     const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
     const args = (tasks["control"] as string).split(" ").slice(1);
     const start = performance.now();
     const child = new Deno.Command(Deno.execPath(), {
       args: [
         ...args,
-        ...["--hostname", HOST, "--addr", `127.0.0.1:${port}`, "--state-dir", stateDir, "--json"],
+        ...["--hostname", HOST, "--addr", `127.0.0.1:${port}`, "--state-dir", dir, "--json"],
         // All clients are one address.
         ...["--rate-limit", "off"],
       ],
+      ...(databaseUrl === undefined ? {} : { env: { NEXD_DATABASE_URL: databaseUrl } }),
       cwd: ROOT,
       stdout: "piped",
       stderr: "inherit",

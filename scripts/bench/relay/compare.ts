@@ -17,6 +17,8 @@ export interface CompareOptions {
   rounds?: number;
   /** Only runs whose name holds this text. */
   only?: string;
+  /** Of the control plane: on PostgreSQL instead of SQLite. */
+  postgres?: boolean;
   /** Told what is being measured. */
   say?: (line: string) => void;
 }
