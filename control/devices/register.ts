@@ -8,6 +8,8 @@ import {
   findVpc,
   type RegKeyRow,
   type Store,
+  together,
+  type VpcRow,
   type Write,
 } from "../store/mod.ts";
 import { recordDevice } from "./deed.ts";
@@ -39,15 +41,23 @@ export async function registerDevice(
   if (body.public_key === "") throw fieldMissing("public_key");
   return await refusals(() =>
     deps.store.write(async (write) => {
-      const vpc = await findVpc(write.db, body.vpc_id, principal.ownerId);
+      const [vpc, known, key] = await together(
+        findVpc(write.db, body.vpc_id, principal.ownerId),
+        deviceWithKey(write, body.public_key),
+        regKeyOf(write, principal),
+      );
       if (!vpc) throw notFound("vpc");
       if (!isPublicKey(body.public_key)) throw fieldInvalid("public_key");
-      await refuseKnownKey(write, principal, body.public_key);
-      const regKey = await useRegKey(write, principal, vpc.id);
-      const group = await chooseGroup(write, vpc.id, body, regKey);
-      const requested = requestedAddress(body);
-      const ipv4 = await takeAddress(write, vpc, 4, requested);
-      const ipv6 = await takeAddress(write, vpc, 6);
+      // The id of somebody else's device is nothing that the caller could go on with.
+      if (known) throw conflict(known.owner_id === principal.ownerId ? known.id : undefined);
+      const regKey = await useRegKey(write, key, vpc.id);
+      const group = body.security_group_id ?? regKey?.security_group_id ?? vpc.id;
+      const [, ipv4, ipv6, revision] = await together(
+        refuseUnknownGroup(write, vpc.id, group),
+        takeRequested(write, vpc, body),
+        takeAddress(write, vpc, 6),
+        write.revision("devices", vpc.id),
+      );
       const id = regKey?.device_id ?? crypto.randomUUID();
       const device: DeviceRow = {
         id,
@@ -70,7 +80,7 @@ export async function registerDevice(
         security_group_id: group,
         online: 0,
         online_at: null,
-        revision: await write.revision("devices", vpc.id),
+        revision,
         created_at: new Date().toISOString(),
         deleted_at: null,
       };
@@ -80,7 +90,7 @@ export async function registerDevice(
       return {
         device,
         ...(ipv4.granted ? {} : {
-          notice: `requested address ${requested} is taken or outside ${ipv4.cidr}, ` +
+          notice: `requested address ${requestedAddress(body)} is taken or outside ${ipv4.cidr}, ` +
             `${ipv4.address} was given instead`,
         }),
       };
@@ -88,23 +98,27 @@ export async function registerDevice(
   );
 }
 
-async function refuseKnownKey(write: Write, principal: Principal, key: string): Promise<void> {
-  const known = await write.db.selectFrom("devices").select(["id", "owner_id"])
+async function deviceWithKey(write: Write, key: string) {
+  return await write.db.selectFrom("devices").select(["id", "owner_id"])
     .where("public_key", "=", key).where("deleted_at", "is", null).executeTakeFirst();
-  // The id of somebody else's device is nothing that the caller could go on with.
-  if (known) throw conflict(known.owner_id === principal.ownerId ? known.id : undefined);
 }
 
-/** Checks the key again inside the transaction, and marks a single-use key as used for good. */
-async function useRegKey(
-  write: Write,
-  principal: Principal,
-  vpcId: string,
-): Promise<RegKeyRow | undefined> {
+/** The registration key again, inside the transaction; undefined for other callers. */
+async function regKeyOf(write: Write, principal: Principal): Promise<RegKeyRow | undefined> {
   if (principal.kind !== "reg-key") return undefined;
   const key = await write.db.selectFrom("reg_keys").selectAll()
     .where("id", "=", principal.regKey.id).where("deleted_at", "is", null).executeTakeFirst();
   if (!key) throw new Problem(401, { error: "invalid reg key" });
+  return key;
+}
+
+/** Checks the key, and marks a single-use one as used for good. */
+async function useRegKey(
+  write: Write,
+  key: RegKeyRow | undefined,
+  vpcId: string,
+): Promise<RegKeyRow | undefined> {
+  if (key === undefined) return undefined;
   if (key.device_id !== null && key.used_at !== null) {
     throw new Problem(400, { error: "single use reg key exhausted" });
   }
@@ -118,16 +132,12 @@ async function useRegKey(
   return key;
 }
 
-/** The group that was asked for, else the registration key's, else the VPC's own. */
-async function chooseGroup(
-  write: Write,
-  vpcId: string,
-  body: AddDevice,
-  regKey: RegKeyRow | undefined,
-): Promise<string> {
-  const wanted = body.security_group_id ?? regKey?.security_group_id ?? vpcId;
-  if (!await findSecurityGroup(write.db, wanted, vpcId)) throw notFound("security_group_id");
-  return wanted;
+async function refuseUnknownGroup(write: Write, vpcId: string, group: string): Promise<void> {
+  if (!await findSecurityGroup(write.db, group, vpcId)) throw notFound("security_group_id");
+}
+
+async function takeRequested(write: Write, vpc: VpcRow, body: AddDevice) {
+  return await takeAddress(write, vpc, 4, requestedAddress(body));
 }
 
 function requestedAddress(body: AddDevice): string | undefined {

@@ -21,6 +21,11 @@ export interface Backend {
    * under way, in this process or another, and sees everything that those before it wrote.
    */
   readonly db: Kysely<Tables>;
+  /**
+   * A transaction of `db` whose queries need not wait for each other: they are sent as they are made, and
+   * done in that order. Where that gains nothing there is none.
+   */
+  pipelined?<T>(work: (db: Transaction<Tables>) => Promise<T>): Promise<T>;
   /** Tells other processes, inside the transaction, what it changes; they hear of it after the commit. */
   announce?(db: Transaction<Tables>, changes: readonly Change[]): Promise<void>;
   /** Calls `hear` with what other processes changed, from now until `close`. */

@@ -120,7 +120,9 @@ export class Commits {
     const since = performance.now();
     for (let pause = 5;; pause = Math.min(pause * 2, LOCKED_PAUSE)) {
       try {
-        return await this.#backend.db.transaction().execute((db) => this.#batch(db, batch));
+        const work = (db: Transaction<Tables>) => this.#batch(db, batch);
+        const { db, pipelined } = this.#backend;
+        return await (pipelined ? pipelined(work) : db.transaction().execute(work));
       } catch (error) {
         if (batch.length > 0) throw error;
         // It could not even begin. Whoever waits is told when it has been long enough.
@@ -148,7 +150,10 @@ export class Commits {
       // The first needs no savepoint: when it fails there is nothing else to keep. None is released,
       // which would cost another round trip: the last one of a name counts.
       const saved = batch.length > 1;
-      if (saved) await sql`savepoint work`.execute(db);
+      const saving = saved ? sql`savepoint work`.execute(db) : undefined;
+      // The work's own queries follow it on the same wire; else it is waited for.
+      if (this.#backend.pipelined) saving?.catch(() => {});
+      else await saving;
       try {
         const value = await next.work(write);
         settle.push(() => next.resolve(value));

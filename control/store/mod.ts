@@ -39,6 +39,7 @@ export {
   listMetadata,
   type MetadataFilter,
   metadataQuery,
+  together,
   vpcById,
 } from "./queries.ts";
 export type {

@@ -67,3 +67,19 @@ export function metadataQuery(
   }
   return query;
 }
+
+/**
+ * Waits for all of several queries of a transaction, also when one fails: nothing may be written behind
+ * the end of what it is a part of. PostgreSQL gets them at once, and answers them in one round trip.
+ *
+ * @throws what the first of them, in their order, throws
+ */
+export async function together<T extends readonly unknown[]>(
+  ...work: { readonly [K in keyof T]: Promise<T[K]> }
+): Promise<T> {
+  const settled = await Promise.allSettled(work);
+  return settled.map((one) => {
+    if (one.status === "rejected") throw one.reason;
+    return one.value;
+  }) as unknown as T;
+}

@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import type { Kysely } from "kysely";
 import { createUser } from "../tenants.ts";
 import { type Bookkeeping, migrate } from "./migrate.ts";
-import { type Heard, Store } from "./mod.ts";
+import { type Heard, Store, together, type Write } from "./mod.ts";
 import { connectSqlite } from "./sqlite.ts";
 import { openTestStore } from "./testing.ts";
 
@@ -145,6 +145,41 @@ Deno.test("pieces of work that share a commit fail each for itself", async () =>
       heard.map((one) => one === "everything" ? one : one.vpcId),
       good.map((i) => `v${i}`),
     );
+  });
+});
+
+Deno.test("queries made together fail with the first of them, and nothing is written behind that", async () => {
+  await withStore(async (store) => {
+    const written = async (write: Write, key: string, fails?: Error) => {
+      await write.db.selectFrom("meta").select("key").execute();
+      if (fails) throw fails;
+      await write.db.insertInto("meta").values({ key, value: "" }).execute();
+      await write.db.updateTable("meta").set({ value: "x" }).where("key", "=", key).execute();
+      return key;
+    };
+    const good = (i: number) =>
+      store.write((write) => together(written(write, `a${i}`), written(write, `b${i}`)));
+    const bad = (i: number) =>
+      store.write((write) =>
+        together(
+          written(write, `slow${i}`),
+          written(write, "", new Error("first")),
+          Promise.reject(new Error("second")),
+        )
+      );
+    const results = await Promise.allSettled(
+      Array.from({ length: 20 }, (_, i) => i % 2 ? good(i) : bad(i)),
+    );
+    for (const [i, one] of results.entries()) {
+      if (one.status === "fulfilled") assert.deepEqual(one.value, [`a${i}`, `b${i}`]);
+      else assert.equal(`${i % 2} ${one.reason.message}`, "0 first");
+    }
+    const rows = await store.db.selectFrom("meta").select("key").where("value", "=", "x").execute();
+    const keys = [1, 3, 5, 7, 9, 11, 13, 15, 17, 19].flatMap((i) => [`a${i}`, `b${i}`]);
+    assert.deepEqual(rows.map(({ key }) => key).sort(), keys.sort());
+    const slow = await store.db.selectFrom("meta").select("key").where("key", "like", "slow%")
+      .execute();
+    assert.equal(slow.length, 0);
   });
 });
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { Kysely, type PostgresPool, sql } from "kysely";
+import { Kysely, type PostgresPool, sql, Transaction } from "kysely";
 // @ts-types="./pg.d.ts"
 import pg from "pg";
 import { ControlError } from "../../errors.ts";
@@ -44,6 +44,7 @@ export async function openPostgres(url: string): Promise<Backend> {
   await bringUpToDate(address);
   const pool = new pg.Pool({
     ...clientConfig(address),
+    pipeline: true,
     Client,
     max: CONNECTIONS,
     idleTimeoutMillis: IDLE_MS,
@@ -51,14 +52,26 @@ export async function openPostgres(url: string): Promise<Backend> {
   pool.on("error", (error) => {
     log.debug("an idle connection to the database is lost: {error}", { error: error.message });
   });
-  const db = new Kysely<Tables>({
-    dialect: new Dialect({ pool: pool as unknown as PostgresPool }),
-  });
+  const dialect = new Dialect({ pool: pool as unknown as PostgresPool });
+  const db = new Kysely<Tables>({ dialect });
   const self = crypto.randomUUID();
   let listener: Listener | undefined;
   return {
     kind: "postgres",
     db,
+    pipelined: (work) =>
+      db.transaction().execute((serial) => {
+        // It would send a query only when the one before has been answered.
+        const executor = serial.getExecutor();
+        return executor.provideConnection((connection) => {
+          const free = executor.withConnectionProvider({
+            provideConnection: (use) => use(connection),
+          });
+          const driver = dialect.createDriver();
+          const config = { dialect };
+          return work(new Transaction<Tables>({ config, dialect, driver, executor: free }));
+        });
+      }),
     announce: (transaction, changes) => announce(transaction, self, changes),
     async listen(hear) {
       listener = new Listener(address, self, hear);

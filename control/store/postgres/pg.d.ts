@@ -5,6 +5,8 @@
 import type { ConnectionOptions } from "node:tls";
 
 export interface ClientConfig {
+  /** Queries are sent without waiting for the answers of those before. */
+  pipeline?: boolean;
   host?: string;
   port?: number;
   user?: string;
