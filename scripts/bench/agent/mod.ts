@@ -5,7 +5,7 @@
  */
 
 import type { BenchRow } from "../table.ts";
-import { benchCrowd } from "./crowd.ts";
+import { benchCrowd, CROWDS } from "./crowd/mod.ts";
 import { benchHeap } from "./heap.ts";
 import { CONGESTION } from "./meter.ts";
 import { benchTraffic } from "./traffic.ts";
@@ -16,7 +16,7 @@ export interface AgentBenchOptions {
   full?: boolean;
   /** How often each of the three is measured. */
   rounds?: number;
-  /** Only parts whose name holds this text: traffic, heap, crowd. */
+  /** Only parts whose name holds this text: traffic, heap, crowd (absent or idle). */
   only?: string;
   /** The congestion control of the TCP that is measured; cubic when left out. */
   congestion?: string;
@@ -35,6 +35,8 @@ export async function benchAgent(options: AgentBenchOptions = {}): Promise<Bench
   if ("heap".includes(only)) {
     rows.push(...await benchHeap({ packets: full ? 10_000_000 : 1_000_000, say }));
   }
-  if ("crowd".includes(only)) rows.push(...await benchCrowd({ peers: 1000, say }));
+  for (const kind of CROWDS) {
+    if (`crowd ${kind}`.includes(only)) rows.push(...await benchCrowd({ peers: 1000, kind, say }));
+  }
   return rows;
 }

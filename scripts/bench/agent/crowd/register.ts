@@ -1,11 +1,11 @@
 /**
- * `register.ts URL TOKEN CA COUNT`, on the control plane's host: registers so many devices behind
- * symmetric NATs, which nobody answers for.
+ * `register.ts URL TOKEN CA KEYS`, on the control plane's host: registers a device behind a symmetric
+ * NAT for each of KEYS (a file of base64 private keys, JSON).
  */
 
-import { keyToBase64 } from "../../../relay/derp/mod.ts";
+import { keyFromBase64, keyToBase64, publicKeyOf } from "../../../../relay/derp/mod.ts";
 
-const [url = "", token = "", ca = "", count = "0"] = Deno.args;
+const [url = "", token = "", ca = "", file = ""] = Deno.args;
 const client = Deno.createHttpClient({ caCerts: [Deno.readTextFileSync(ca)] });
 
 async function call<T>(path: string, body?: unknown): Promise<T> {
@@ -19,11 +19,12 @@ async function call<T>(path: string, body?: unknown): Promise<T> {
 }
 
 const { vpc_id } = await call<{ vpc_id: string }>("/api/reg-keys/me");
-for (let i = 0; i < Number(count); i++) {
+const keys: string[] = JSON.parse(Deno.readTextFileSync(file));
+for (const [i, key] of keys.entries()) {
   const [high, low] = [i >> 8, i & 255];
   await call("/api/devices", {
     vpc_id,
-    public_key: keyToBase64(crypto.getRandomValues(new Uint8Array(32))),
+    public_key: keyToBase64(publicKeyOf(keyFromBase64(key))),
     hostname: `peer-${i}`,
     os: "linux",
     symmetric_nat: true,
