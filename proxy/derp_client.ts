@@ -197,6 +197,11 @@ export class DerpClient {
     this.#outgoing.push(key, data, length, this.connected);
   }
 
+  /** What was queued may wait, for the next {@linkcode flush}. */
+  hold(): void {
+    this.#outgoing.endBatch();
+  }
+
   /** Sends what was queued, as soon as the write before is done. */
   flush(): void {
     this.#outgoing.endBatch();

@@ -3,6 +3,7 @@ import { keyToBase64 } from "../relay/derp/mod.ts";
 import type { CaptureSocket } from "./capture/mod.ts";
 import type { Crossing } from "./handshakes/mod.ts";
 import type { Place } from "./relays/mod.ts";
+import type { ProxyStatus } from "./types.ts";
 
 /** One peer. Its counters change with each packet. */
 export interface Peer {
@@ -40,5 +41,16 @@ export function newPeer(where: Place): Peer {
     rxPackets: 0,
     rxBytes: 0,
     gone: undefined,
+  };
+}
+
+/** A peer as status tells it; `relay` is the name of the one where it is. */
+export function statusOf(peer: Peer, relay: string | undefined): ProxyStatus["peers"][number] {
+  const { name: publicKey, endpoint, gone, txPackets, txBytes, rxPackets, rxBytes } = peer;
+  return {
+    ...{ publicKey, endpoint },
+    ...(relay === undefined ? {} : { relay }),
+    ...{ txPackets, txBytes, rxPackets, rxBytes },
+    ...(gone === undefined ? {} : { gone }),
   };
 }

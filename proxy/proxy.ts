@@ -13,14 +13,20 @@ import type { RelayAddress } from "./connection/mod.ts";
 import { checkPort, Endpoints } from "./endpoints.ts";
 import { ProxyError } from "./error.ts";
 import { Crossing, DATA, isLower } from "./handshakes/mod.ts";
-import { newPeer, type Peer } from "./peer.ts";
-import { HELLO, helloKind, Meeting, Relays, type Seat } from "./relays/mod.ts";
+import { newPeer, type Peer, statusOf } from "./peer.ts";
+import { HELLO, helloKind, Meeting, type Place, Relays, type Seat } from "./relays/mod.ts";
 import { DEFAULT_PORT, type ProxyOptions, type ProxyStatus } from "./types.ts";
 
 const log = getLogger(["nexd", "proxy"]);
 
 /** Changes within this time are told together. Milliseconds. */
 const CHANGE_MS = 10;
+
+/** Length of a keepalive: WireGuard's data without any. Bytes. */
+const KEEPALIVE_LENGTH = 32;
+
+/** A handshake is over after this time. Milliseconds. */
+const SETTLED_MS = 5_000;
 
 /** Pause before a broken socket is opened again. Milliseconds. */
 const REOPEN_MS = 1_000;
@@ -36,13 +42,15 @@ const REOPEN_MS = 1_000;
  * ```
  */
 export class Proxy {
-  /** Called when something other than a counter changed. */
-  onChange?: (status: ProxyStatus) => void;
+  /** Called when something other than a counter changed: what {@linkcode status} tells. */
+  onChange?: () => void;
 
   readonly #o: ProxyOptions;
   readonly #port: number;
   readonly #endpoints: Endpoints;
   readonly #peers = new KeyTable<Peer>();
+  /** Names of peers whose place is known. */
+  readonly #present = new Set<string>();
   /** Peers that wait for their address, by name. */
   readonly #adding = new Map<string, Promise<string>>();
   readonly #capture: Capture<Peer>;
@@ -50,6 +58,8 @@ export class Proxy {
   readonly #publicKey: Uint8Array;
   readonly #relays: Relays;
   readonly #meeting: Meeting;
+  /** Of what WireGuard has just sent something is not to wait. */
+  #hurry = false;
   #assignedChanged = false;
   #changeTimer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
@@ -94,6 +104,7 @@ export class Proxy {
       home: () => this.#relays.home,
       peers: () => this.#peers.values(),
       now: () => this.#relays.now,
+      onPlace: (where) => this.#placed(where),
     }, this.#relays.choose);
   }
 
@@ -179,6 +190,7 @@ export class Proxy {
     clearTimeout(peer.reopen);
     peer.crossing?.close();
     this.#peers.delete(key);
+    this.#present.delete(peer.name);
     const closed = peer.socket?.close();
     this.#endpoints.release(peer.name);
     this.#changed();
@@ -197,9 +209,18 @@ export class Proxy {
   readonly #fromWireguard = (peer: Peer, data: Uint8Array, length: number): void => {
     peer.txPackets++;
     peer.txBytes += length;
+    if (length !== KEEPALIVE_LENGTH || !this.#mayWait(peer, data)) this.#hurry = true;
     if (data[0] !== DATA && peer.crossing?.outgoing(data, length) === false) return;
     this.#toRelay(peer, data, length);
   };
+
+  /**
+   * A keepalive says no more when it comes at once, and each write to a relay costs as much as many
+   * packets in one. The first of a session does: the other side sends nothing before it.
+   */
+  #mayWait({ where }: Peer, data: Uint8Array): boolean {
+    return data[0] === DATA && this.#relays.now - where.initiatedAt > SETTLED_MS;
+  }
 
   #toRelay({ where }: Peer, data: Uint8Array, length: number): void {
     where.target.send(where.key, data, length);
@@ -210,7 +231,11 @@ export class Proxy {
     if (data[0] !== DATA) this.#meeting.handshake(where, data, length);
   }
 
-  readonly #wireguardDrained = (): void => this.#relays.flush();
+  readonly #wireguardDrained = (): void => {
+    if (this.#hurry) this.#relays.flush();
+    else this.#relays.hold();
+    this.#hurry = false;
+  };
 
   readonly #fromRelay = (
     seat: Seat,
@@ -297,44 +322,52 @@ export class Proxy {
 
   // What it is doing
 
+  /** Name of the home relay. */
+  get home(): string {
+    return this.#relays.home.relay.host;
+  }
+
+  /** When the home relay was logged in at, monotonic milliseconds; undefined while it is not. */
+  get homeSince(): number | undefined {
+    const { client } = this.#relays.home;
+    return client.connected ? client.connectedAt : undefined;
+  }
+
+  /** Peers of whom something came through a relay in the last minutes, by key in base64. */
+  get present(): ReadonlySet<string> {
+    return this.#present;
+  }
+
+  #placed({ key, place }: Place): void {
+    const name = this.#peers.get(key)?.name;
+    if (name === undefined) return;
+    if (place < 0) this.#present.delete(name);
+    else this.#present.add(name);
+    this.#changed();
+  }
+
   /** A snapshot. */
   status(): ProxyStatus {
     const drops: Record<string, number> = { ...this.#drops, ...this.#relays.drops() };
     for (const [reason, count] of Object.entries(this.#capture.drops)) {
       drops[reason] = (drops[reason] ?? 0) + count;
     }
-    const peers: ProxyStatus["peers"] = [];
-    for (const peer of this.#peers.values()) {
-      peers.push({
-        publicKey: peer.name,
-        endpoint: peer.endpoint,
-        ...this.#relayOf(peer),
-        txPackets: peer.txPackets,
-        txBytes: peer.txBytes,
-        rxPackets: peer.rxPackets,
-        rxBytes: peer.rxBytes,
-        ...(peer.gone === undefined ? {} : { gone: peer.gone }),
-      });
-    }
     return {
       capture: this.#capture.kind,
       relay: this.#relays.home.client.status(),
       relays: this.#relays.status(),
-      peers,
+      peers: [...this.#peers.values()].map((peer) =>
+        statusOf(peer, this.#relays.at(peer.where.place)?.relay.host)
+      ),
       drops,
     };
-  }
-
-  #relayOf({ where }: Peer): { relay?: string } {
-    const seat = where.place < 0 ? undefined : this.#relays.at(where.place);
-    return seat === undefined ? {} : { relay: seat.relay.host };
   }
 
   #changed(): void {
     if (this.#closed || this.#changeTimer !== undefined) return;
     this.#changeTimer = setTimeout(() => {
       this.#changeTimer = undefined;
-      this.onChange?.(this.status());
+      this.onChange?.();
     }, CHANGE_MS);
   }
 

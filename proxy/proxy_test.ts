@@ -36,8 +36,8 @@ class Host implements AsyncDisposable {
       onAssigned: (assigned) => this.assigned.push(assigned),
       ...options,
     });
-    this.proxy.onChange = (status) => {
-      this.status = status;
+    this.proxy.onChange = () => {
+      this.status = this.proxy.status();
       this.#changed.resolve();
       this.#changed = Promise.withResolvers();
     };

@@ -24,10 +24,19 @@ import type { DeviceConfig, WireGuardDevice } from "../wireguard/mod.ts";
 export interface RelayProxy extends
   Pick<
     Proxy,
-    "start" | "addPeer" | "removePeer" | "setRelays" | "moved" | "setWireguardPort" | "close"
+    | "start"
+    | "addPeer"
+    | "removePeer"
+    | "setRelays"
+    | "moved"
+    | "setWireguardPort"
+    | "close"
+    | "home"
+    | "homeSince"
+    | "present"
   > {
   status(): ProxyStatus;
-  onChange?: (status: ProxyStatus) => void;
+  onChange?: () => void;
 }
 
 /** What a probe tells the daemon. */

@@ -83,7 +83,10 @@ class FakeProxy implements RelayProxy {
   relays: RelayAddress[];
   listed: readonly RelayAddress[];
   state: "connecting" | "connected" | "closed" = "connecting";
-  onChange?: (status: ProxyStatus) => void;
+  onChange?: () => void;
+  /** Keys in base64. */
+  readonly present = new Set<string>();
+  homeSince: number | undefined;
   /** Keys that cannot be added. */
   refuses = new Set<string>();
   readonly #assigned: Record<string, string>;
@@ -133,6 +136,10 @@ class FakeProxy implements RelayProxy {
   }
 
   setWireguardPort(): void {}
+
+  get home(): string {
+    return this.relays.at(-1)!.host;
+  }
 
   status(): ProxyStatus {
     const { host, port } = this.relays.at(-1)!;

@@ -30,6 +30,9 @@ const SEARCH_AFTER_MS = 1_000;
 /** A search lasts this long; the next one waits, twice as long each time. Milliseconds. */
 const SEARCH_MS = 10_000, SEARCH_PAUSE_MS = 20_000, SEARCH_PAUSE_MAX_MS = 300_000;
 
+/** A peer that was missed, and that nobody sends to any more, is asked for this often. Milliseconds. */
+const RECALL_MS = 300_000;
+
 /** What a relay said of a peer's absence is asked anew after this time. Milliseconds. */
 const ABSENT_MS = 15_000;
 
@@ -89,6 +92,8 @@ export interface MeetingParts {
   /** Every peer's place, and how many packets were sent to it. */
   peers(): Iterable<{ readonly where: Place; readonly txPackets: number }>;
   now(): number;
+  /** The place of a peer has become known, or is not any more. */
+  onPlace(where: Place): void;
 }
 
 /** See the top of the file. */
@@ -120,8 +125,9 @@ export class Meeting {
   route(where: Place): void {
     const seats = this.#parts.seats(), home = this.#parts.home(), now = this.#parts.now();
     const { place, send } = chooseRoute(seats, where, home.slot, now);
-    if (place < 0 && where.place >= 0) where.lostAt = now;
-    if (place >= 0 && where.place < 0) where.asks = where.searches = where.searchAt = 0;
+    const known = place >= 0, turned = known !== where.place >= 0;
+    if (turned && known) where.asks = where.searches = where.searchAt = 0;
+    else if (turned) where.lostAt = now;
     where.place = place;
     where.send = send;
     let target: DerpClient | undefined, more: DerpClient[] | undefined;
@@ -132,6 +138,7 @@ export class Meeting {
     }
     where.target = target ?? home.client;
     where.more = more;
+    if (turned) this.#parts.onPlace(where);
   }
 
   /** The same for all peers. */
@@ -227,7 +234,8 @@ export class Meeting {
     for (const { where } of this.#parts.peers()) {
       const lost = where.place < 0;
       if (!isHome && !lost && !this.#isMakeshift(where)) continue;
-      if (now - Math.max(where.sentAt, lastHeard(where)) > HEARD_MS) continue;
+      const sought = this.searching && where.round === this.#round;
+      if (!sought && now - Math.max(where.sentAt, lastHeard(where)) > HEARD_MS) continue;
       say(where, seat.client, ASK);
       if (lost) this.#repeat(where, seat);
     }
@@ -300,16 +308,27 @@ export class Meeting {
   }
 
   #miss(where: Place, now: number): void {
-    if (now - where.sentAt > WANTED_MS) return;
+    if (now - where.sentAt > WANTED_MS) return this.#recall(where, now);
     const pause = Math.min(ASK_MS * 2 ** Math.min(where.asks, 8), ASK_MAX_MS);
     if (now - where.askedAt >= pause) this.#ask(where, now);
     if (this.searching || now - where.lostAt >= SEARCH_AFTER_MS) this.#search(where);
   }
 
+  /** WireGuard has given it up; it may be there all the same, and have given up this host. */
+  #recall(where: Place, now: number): void {
+    if (where.asks === 0) return;
+    const due = now - where.askedAt >= RECALL_MS;
+    if (due) this.#ask(where, now);
+    if (due || this.searching) this.#seek(where);
+  }
+
   /** Has all relays looked at for a while, unless that was in vain not long ago. */
   #search(where: Place): void {
+    if (this.#parts.now() - where.sentAt <= WANTED_MS) this.#seek(where);
+  }
+
+  #seek(where: Place): void {
     const now = this.#parts.now(), { searching } = this;
-    if (now - where.sentAt > WANTED_MS) return;
     // Whoever is missed takes part in a search that goes on, so that not each has one of its own.
     if (searching ? where.round === this.#round : now < where.searchAt) return;
     const pause = Math.min(SEARCH_PAUSE_MS * 2 ** Math.min(where.searches, 8), SEARCH_PAUSE_MAX_MS);

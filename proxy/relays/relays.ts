@@ -71,6 +71,8 @@ export class Relays {
   readonly #clock = Float64Array.of(performance.now());
   #timer: ReturnType<typeof setInterval> | undefined;
   #ticks = 0;
+  /** Something waits for the next tick. */
+  #holds = false;
   readonly #oldDrops: Record<string, number> = {};
   /** Seats through which packets can go. */
   readonly #connected = new Set<Seat>();
@@ -224,6 +226,7 @@ export class Relays {
     this.#clock[0] = performance.now();
     if (this.#now - before < STALLED_MS) { for (const seat of this.#seats) seat.look(); }
     for (const known of this.#list) if (known.seat !== undefined) this.#learn(known, known.seat);
+    if (this.#holds) this.flush();
     if (++this.#ticks % Math.round(1_000 / TICK_MS) === 0) this.#everySecond();
     this.#choose();
   };
@@ -340,7 +343,14 @@ export class Relays {
 
   /** Sends what waits, everywhere. */
   flush(): void {
+    this.#holds = false;
     for (let i = 0; i < this.#seats.length; i++) this.#seats[i]!.client.flush();
+  }
+
+  /** What waits goes with what is sent next, or on the next tick. */
+  hold(): void {
+    this.#holds = true;
+    for (let i = 0; i < this.#seats.length; i++) this.#seats[i]!.client.hold();
   }
 
   /** The seat of a slot. */

@@ -25,7 +25,8 @@ const proxy = new Proxy({
   capture,
 });
 const connected = Promise.withResolvers<void>();
-proxy.onChange = ({ relay }) => {
+proxy.onChange = () => {
+  const { relay } = proxy.status();
   if (relay.state === "connected") connected.resolve();
   else if (relay.error !== undefined) connected.reject(new Error(relay.error));
 };

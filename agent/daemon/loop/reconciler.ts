@@ -127,7 +127,7 @@ export class Reconciler {
     const { plans, history, wakeAt } = plan({
       self,
       peers,
-      ...(proxy === undefined ? {} : { relay: proxy.status().relay.host }),
+      ...(proxy === undefined ? {} : { relay: proxy.home }),
       loopback: this.#loopback,
       observed: this.#clock.observe(stats.values()) as ReadonlyMap<string, Observed>,
       probed,
