@@ -101,7 +101,7 @@ export async function runAgent(
     });
     routes.onChange = () => agent.wake();
     const { notifier } = context;
-    heart = notifier && new Heart(notifier, () => agent.status(), () => agent.beats(HANGS));
+    heart = notifier && new Heart(notifier, () => agent.vitals(), () => agent.beats(HANGS));
     context.signal.addEventListener("abort", () => heart?.stop(), { once: true });
     await agent.run(context.signal, (status) => {
       heart?.tell();

@@ -12,6 +12,8 @@ import type { AgentStatus, ExitNodeStatus } from "./types.ts";
 /** What the agent lets its tools do. */
 export interface Controls {
   describe(): AgentStatus;
+  /** Awaited before anything is answered, so that it is not from long ago. Never rejects. */
+  fresh?(): Promise<void>;
   exitNodes?(): ExitNode[];
   /** Rejects with the reason when it cannot be. */
   setExitNodeClient?(on: boolean): Promise<void>;

@@ -126,6 +126,7 @@ async function answer(request: Record<string, unknown>, controls: Controls): Pro
   }
   const [param] = Array.isArray(request.params) ? request.params : [];
   try {
+    await controls.fresh?.();
     const result = await method(controls, typeof param === "string" ? param : "");
     return { id, result, error: null };
   } catch (error) {

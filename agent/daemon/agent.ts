@@ -18,19 +18,20 @@ import {
   ensureStateDir,
   type Onboarded,
   readCache,
-  Registrar,
+  type Registrar,
   StateStore,
 } from "../onboarding/mod.ts";
 import { interfaceAddresses, SteadyClock } from "../peering/mod.ts";
 import type { DeviceConfig } from "../wireguard/mod.ts";
 import { type AgentConfig, serversOf } from "./config.ts";
 import type { Doors, RelayProxy } from "./doors.ts";
-import { HostRooms, Met, type Outcome, Reconciler, Rounds, Tunnel } from "./loop/mod.ts";
+import { HostRooms, Met, type Outcome, Pace, Reconciler, Rounds, Tunnel } from "./loop/mod.ts";
 import { Membership } from "./membership.ts";
 import { Outside } from "./outside/mod.ts";
 import { Reporter, reportOf } from "./report/mod.ts";
+import { newRegistrar } from "./registrar.ts";
 import { Saver } from "./saver.ts";
-import { statusOf } from "./status.ts";
+import { statusOf, type Vitals, vitalsOf } from "./status.ts";
 import { Undo } from "./undo.ts";
 
 const log = getLogger(["nexd", "agent"]);
@@ -41,8 +42,8 @@ const log = getLogger(["nexd", "agent"]);
  * change under a connection and the MTU should not.
  */
 export const TUNNEL_MTU = 1420;
-/** How often the loop looks without being woken while a new path is being tried, ms. */
-const SETTLING_INTERVAL = 250;
+/** How long who asks for the status waits for one that is not from before the quiet, ms. */
+const FRESH_LIMIT = 500;
 /** Times that tests shorten, ms. */
 interface AgentTimes {
   /** How long a first start tries to reach the control plane. */
@@ -71,6 +72,7 @@ export class Agent {
   #registrar: Registrar | undefined;
   readonly #rooms: HostRooms;
   readonly #met = new Met();
+  readonly #pace = new Pace();
   readonly #reporter: Reporter;
 
   constructor(config: AgentConfig, doors: Doors, times: Partial<AgentTimes> = {}) {
@@ -133,6 +135,13 @@ export class Agent {
     this.#rounds.wake();
   }
 
+  /** The same in a few words, without the work of all. */
+  vitals(): Vitals {
+    const running = this.#tunnel.ready, control = this.#link.state;
+    const login = this.#registrar?.prompt, { plans } = this.#outcome;
+    return vitalsOf({ running, login, control, plans });
+  }
+
   /** What the control socket tells. */
   status(): AgentStatus {
     return statusOf({
@@ -172,6 +181,7 @@ export class Agent {
     undo.defer(() => lock.release());
     const socket = await serveControl(socketPath, {
       describe: () => this.status(),
+      fresh: () => this.#rounds.fresh(FRESH_LIMIT),
       ...this.#doors.controls,
     });
     undo.defer(() => socket.close());
@@ -187,7 +197,10 @@ export class Agent {
       () => this.#membership.memory(this.#outside.nat, this.#met.saved()),
     );
     undo.defer(() => this.#saver?.close());
-    this.#registrar = this.#newRegistrar();
+    this.#registrar = newRegistrar(this.#config, this.#doors, {
+      state: this.#store.state,
+      remember: (change) => this.#saver?.update(change),
+    });
     const { known } = this.#registrar;
     const cached = known ? await readCache(stateDir, this.#membership.publicKey) : undefined;
     undo.defer(() => this.#outside.close());
@@ -224,6 +237,7 @@ export class Agent {
       await this.#rounds.run(inner, {
         pass: () => this.#pass(inner),
         mayRest: () => this.#tunnel.ready,
+        stirs: () => this.#stirs(),
       });
     } finally {
       stop.abort();
@@ -263,23 +277,6 @@ export class Agent {
       if (refusal !== undefined) return refusal;
     }
     return undefined;
-  }
-
-  #newRegistrar(): Registrar {
-    const { join, vpcId, securityGroupId, hostname } = this.#config;
-    const { api, showLogin: show, askPassword, now } = this.#doors;
-    return new Registrar({
-      api,
-      join,
-      vpcId,
-      securityGroupId,
-      hostname,
-      state: this.#store.state,
-      remember: (change) => this.#saver?.update(change),
-      ...(show === undefined ? {} : { show }),
-      ...(askPassword === undefined ? {} : { askPassword }),
-      now,
-    });
   }
 
   #register(signal: AbortSignal): Promise<Onboarded> {
@@ -379,7 +376,13 @@ export class Agent {
     });
     if (self!.relay) this.#meet(reconciler.outcome);
     this.#reporter.passed();
-    return reconciler.unsettled ? Math.min(SETTLING_INTERVAL, reconciler.due) : reconciler.due;
+    this.#stirs();
+    const { unsettled, due, outcome } = reconciler;
+    return this.#pace.wait({ unsettled, due, peers: outcome.plans.length });
+  }
+
+  #stirs(): boolean {
+    return this.#pace.stirs(this.#tunnel.device?.carried?.());
   }
 
   #meet({ plans, stats }: Outcome): void {
@@ -389,11 +392,7 @@ export class Agent {
 
   /** What a person should know of this host. */
   #notes(): string[] {
-    const trouble = this.#saver?.trouble;
-    const unsaved = trouble === undefined ? [] : [
-      `state: cannot be saved in ${this.#config.stateDir}: ${trouble}; make room there: until then ` +
-      "a restart begins with older knowledge",
-    ];
+    const unsaved = this.#saver?.notes() ?? [];
     return [...unsaved, ...this.#outside.notes(), ...this.#rooms.notes()];
   }
 }

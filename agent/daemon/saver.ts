@@ -30,9 +30,12 @@ export class Saver {
     this.#memory = memory;
   }
 
-  /** Why nothing can be saved, as long as it lasts. */
-  get trouble(): string | undefined {
-    return this.#trouble;
+  /** Why nothing can be saved, as long as it lasts: a line for status. */
+  notes(): string[] {
+    return this.#trouble === undefined ? [] : [
+      `state: cannot be saved in ${this.#dir}: ${this.#trouble}; make room there: until then ` +
+      "a restart begins with older knowledge",
+    ];
   }
 
   /** Something of the state itself has changed. */

@@ -40,12 +40,13 @@ interface StatusParts {
 export function statusOf(parts: StatusParts): AgentStatus {
   const { config, self, nat, proxy, outcome, control } = parts;
   const symmetric = nat.symmetric;
+  const packets = new Map(proxy?.peers.map((peer) => [peer.publicKey, peer]));
   const relay = proxy === undefined ? {} : { relay: proxy.relay.host };
   const explain = self === undefined
     ? () => []
     : explainer({ self, ...relay, plans: outcome.plans, now: parts.now });
   return {
-    status: parts.running ? "Running" : parts.login === undefined ? "Starting" : "WaitingForAuth",
+    status: stateOf(parts),
     version: config.version,
     hostname: config.hostname,
     public_key: parts.publicKey,
@@ -66,9 +67,14 @@ export function statusOf(parts: StatusParts): AgentStatus {
     capture: proxy?.capture ?? "",
     drops: proxy?.drops ?? {},
     ...(parts.netcheck === undefined ? {} : { netcheck: parts.netcheck }),
-    peers: outcome.plans.map((plan) =>
-      peerStatus(plan, outcome.stats, proxy, explain(plan), pathsOf(plan, parts))
-    ),
+    peers: outcome.plans.map((plan) => {
+      const { publicKey } = plan.peer;
+      const relayed = plan.method === "via-derp-relay" && proxy !== undefined
+        ? { home: proxy.relay.host, packets: packets.get(publicKey) }
+        : undefined;
+      const seen = outcome.stats.get(publicKey);
+      return peerStatus(plan, seen, relayed, explain(plan), pathsOf(plan, parts));
+    }),
     skipped: outcome.skipped.map(({ hostname, publicKey, code, reason }) => ({
       hostname,
       public_key: publicKey,
@@ -81,6 +87,29 @@ export function statusOf(parts: StatusParts): AgentStatus {
       : { login: { url: parts.login.url, code: parts.login.code } }),
     ...(parts.error === undefined ? {} : { error: parts.error }),
   };
+}
+
+/** What a status has in a few words. */
+export interface Vitals {
+  status: AgentStatus["status"];
+  control: ControlState;
+  /** What a person has to do first. */
+  login?: LoginPrompt;
+  peers: readonly PeerPlan[];
+}
+
+/** The same, of what there is. */
+export function vitalsOf(
+  { running, login, control, plans }:
+    & Pick<StatusParts, "running" | "login" | "control">
+    & Pick<Outcome, "plans">,
+): Vitals {
+  const status = stateOf({ running, login });
+  return { status, control, peers: plans, ...(login === undefined ? {} : { login }) };
+}
+
+function stateOf({ running, login }: Pick<StatusParts, "running" | "login">): Vitals["status"] {
+  return running ? "Running" : login === undefined ? "Starting" : "WaitingForAuth";
 }
 
 function relayStatus(relay: ListedRelay): ListedRelayStatus {
@@ -112,15 +141,13 @@ function pathsOf(
 
 function peerStatus(
   plan: PeerPlan,
-  stats: ReadonlyMap<string, PeerStats>,
-  proxy: ProxyStatus | undefined,
+  seen: PeerStats | undefined,
+  relayed: { home: string; packets: ProxyStatus["peers"][number] | undefined } | undefined,
   better: BetterWay[],
   paths: NonNullable<PeerStatus["paths"]>,
 ): PeerStatus {
   const { peer } = plan;
-  const seen = stats.get(peer.publicKey);
-  const relayed = plan.method === "via-derp-relay";
-  const packets = relayed ? proxy?.peers.find((p) => p.publicKey === peer.publicKey) : undefined;
+  const packets = relayed?.packets;
   return {
     hostname: peer.hostname,
     public_key: peer.publicKey,
@@ -130,7 +157,7 @@ function peerStatus(
     code: plan.code,
     reason: plan.reason,
     endpoint: (plan.healthy ? seen?.endpoint : undefined) ?? plan.endpoint ?? "",
-    ...(relayed && proxy !== undefined ? { relay: packets?.relay ?? proxy.relay.host } : {}),
+    ...(relayed === undefined ? {} : { relay: packets?.relay ?? relayed.home }),
     healthy: plan.healthy,
     last_handshake_ms: seen?.lastHandshake ?? null,
     rx_bytes: seen?.rxBytes ?? 0,

@@ -64,6 +64,8 @@ export interface Backend {
   changeRoutes(add: string[], remove: string[]): Promise<Map<string, string>>;
   /** Networks that the host is in by other interfaces, to be kept clear of. Cheap. */
   neighbours(): Promise<Network[]>;
+  /** As of `WireGuardDevice`. */
+  carried?(): number | undefined;
   /** Resolves with the reason when the interface or what drives it ends by itself, or at `close()`. */
   readonly exited: Promise<string>;
   /** Removes the interface and all that belongs to it. Called once. */

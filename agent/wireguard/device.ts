@@ -89,6 +89,10 @@ export class Device implements WireGuardDevice {
     }));
   }
 
+  carried(): number | undefined {
+    return this.#backend.carried?.();
+  }
+
   close(): Promise<void> {
     return this.#closing ??= this.#close();
   }

@@ -76,6 +76,11 @@ export interface WireGuardDevice {
   setPeers(peers: PeerConfig[]): Promise<void>;
   stats(): Promise<PeerStats[]>;
   /**
+   * Packets that the tunnel has carried both ways, without WireGuard's own: keepalives are none.
+   * Cheap. Undefined where that cannot be known.
+   */
+  carried?(): number | undefined;
+  /**
    * Resolves with the reason when the daemon dies or the interface goes by itself; never after
    * `close()`.
    */

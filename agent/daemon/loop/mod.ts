@@ -4,6 +4,7 @@
  * @module
  */
 export { Met } from "./met.ts";
+export { Pace } from "./pace.ts";
 export { type Outcome, Reconciler } from "./reconciler.ts";
 export { HostRooms } from "./rooms.ts";
 export { Rounds } from "./rounds.ts";

@@ -129,3 +129,16 @@ export async function watchLink(name: string): Promise<LinkWatch> {
   Deno.unrefTimer(timer);
   return { gone: promise, stop: () => clearInterval(timer) };
 }
+
+/** Packets that a TUN interface has carried both ways; undefined when the kernel does not say. */
+export function carriedBy(name: string): number | undefined {
+  let packets = 0;
+  for (const counter of ["rx_packets", "tx_packets"]) {
+    try {
+      packets += Number(Deno.readTextFileSync(`/sys/class/net/${name}/statistics/${counter}`));
+    } catch {
+      return undefined;
+    }
+  }
+  return packets;
+}

@@ -20,7 +20,14 @@ import {
   TOKEN_ENV,
   writeMarker,
 } from "./leftover.ts";
-import { changeRoutes, configureLink, ensureLoopbackUp, linkExists, watchLink } from "./network.ts";
+import {
+  carriedBy,
+  changeRoutes,
+  configureLink,
+  ensureLoopbackUp,
+  linkExists,
+  watchLink,
+} from "./network.ts";
 import { neighbours } from "./neighbours.ts";
 import { checkPermission, checkTun } from "./permission.ts";
 import { raiseReceiveBuffers } from "./receive_buffer.ts";
@@ -104,6 +111,10 @@ class WireGuardGo implements Backend {
 
   neighbours(): Promise<Network[]> {
     return neighbours(this.name);
+  }
+
+  carried(): number | undefined {
+    return carriedBy(this.name);
   }
 
   async close(): Promise<void> {
