@@ -22,6 +22,7 @@ import {
   type Health,
   NEVER_HEALTHY_LIMIT,
   PROBE_INTERVAL,
+  rests,
   slotOf,
   startOfSlot,
   SUSPECT_AFTER,
@@ -94,7 +95,7 @@ export class PeerMachine {
     if (h.method === undefined || this.#adopt()) return;
     stepAcross(this);
     if (h.probe !== undefined) this.#judgeProbe();
-    else if (this.health.failed || this.health.suspect) this.#fail(h.method);
+    else if (this.health.failed || this.health.suspect) rests(h, this.s) || this.#fail(h.method);
     else if (this.health.healthy && h.stage === undefined) this.#lookUp(h.method);
   }
 
@@ -152,7 +153,7 @@ export class PeerMachine {
     const suspectAt = (h.traffic?.askedAt ?? -Infinity) + SUSPECT_AFTER;
     const times = [suspectAt, this.#deadAt, wakeAcross(this)];
     const next = Math.min(...times.filter((at) => at > now), Infinity);
-    if (h.method === undefined || this.#better(h.method) === undefined) return next;
+    if (!this.health.healthy || this.#better(h.method!) === undefined) return next;
     return Math.min(
       next,
       now + startOfSlot(self.publicKey, peer.publicKey, this.#slot() + 1) - wall,
@@ -190,7 +191,7 @@ export class PeerMachine {
       delete h.healthySince;
       return;
     }
-    h.lastHealthyAt = now;
+    h.lastHealthyAt = h.awaitedAt = now;
     if (h.healthySince === undefined) {
       h.healthySince = now;
       if (h.probe === undefined) this.note("healthy");

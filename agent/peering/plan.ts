@@ -4,7 +4,7 @@
  * @module
  */
 import { aliasesOf, decodeTold, type Heard } from "./crossing/mod.ts";
-import { followTraffic, slotOf } from "./health/mod.ts";
+import { followTraffic, isAway, rests, slotOf } from "./health/mod.ts";
 import { PeerMachine } from "./machine.ts";
 import { rangesOf } from "./published/mod.ts";
 import type { Crossing, Observed, Peer, PeerHistory, PeerPlan, Probed, Self } from "./types.ts";
@@ -42,6 +42,10 @@ interface PlanInput {
   crosses?: boolean;
   /** Of a relay: where it met its peers before it was started again, by public key. */
   seenAt?: ReadonlyMap<string, string>;
+  /** Since when this host is at its DERP relay, in the time of `now`; left out: it is not. */
+  relaySince?: number;
+  /** Public keys of peers that were heard through a DERP relay lately. */
+  heard?: ReadonlySet<string>;
   /** What the last pass returned. */
   history: ReadonlyMap<string, PeerHistory>;
   /** ms, of a clock that only goes forward; handshakes are given in its time. */
@@ -125,6 +129,7 @@ function machineOf(input: PlanInput, peer: Peer, vpcRelay: VpcRelay | undefined)
       online: peer.online,
       since: now,
       appliedAt: now,
+      awaitedAt: now,
       failed: [],
       probesFailed: 0,
       slot: slotOf(self.publicKey, peer.publicKey, wall),
@@ -138,6 +143,12 @@ function machineOf(input: PlanInput, peer: Peer, vpcRelay: VpcRelay | undefined)
   if (h.rxBase === undefined && observed !== undefined && now > h.appliedAt) {
     h.rxBase = observed.rxBytes;
   }
+  const changed = before !== undefined && before.fingerprint !== fingerprint;
+  const { online } = peer, { relaySince } = input;
+  const heard = input.heard?.has(peer.publicKey) === true;
+  const away = !self.relay && !peer.relay && isAway({ online, heard, relaySince });
+  // What was in vain before this host was at its relay says nothing.
+  h.awaitedAt = changed || !away ? now : Math.max(h.awaitedAt, relaySince!);
   return new PeerMachine(h, {
     self,
     peer,
@@ -151,9 +162,10 @@ function machineOf(input: PlanInput, peer: Peer, vpcRelay: VpcRelay | undefined)
     crosses: input.crosses === true && vpcRelay !== undefined &&
       standInsOf(self, peer) !== undefined,
     seenAt: input.seenAt?.get(peer.publicKey),
+    away,
     now,
     wall,
-    changed: before !== undefined && before.fingerprint !== fingerprint,
+    changed,
     returned: before?.online === false && peer.online,
   });
 }
@@ -185,14 +197,16 @@ function crossingOf({ h, s }: PeerMachine): { crossing?: Crossing } {
 /** The plan of one peer, without what WireGuard routes to it. */
 function describe(machine: PeerMachine, peer: Peer): Omit<PeerPlan, "allowedIps"> {
   const { h, health, probes } = machine;
+  const resting = rests(h, machine.s);
+  const keepalive = resting ? 0 : KEEPALIVE_SECONDS;
   const base = {
     peer,
     method: nameOf(h.method),
     healthy: health.healthy,
-    keepaliveSeconds: machine.trying ? PROBE_KEEPALIVE_SECONDS : KEEPALIVE_SECONDS,
+    keepaliveSeconds: machine.trying ? PROBE_KEEPALIVE_SECONDS : keepalive,
     configured: h.method !== "via-relay" || h.beside !== undefined,
     ...crossingOf(machine),
-    probes,
+    probes: resting ? { ...probes, search: [], busy: false } : probes,
     history: h.events,
   };
   if (h.method === undefined) {
@@ -229,6 +243,8 @@ function describe(machine: PeerMachine, peer: Peer): Omit<PeerPlan, "allowedIps"
   return {
     ...planned,
     code: verdict.usable ? verdict.code : "no-method",
-    reason: verdict.reason,
+    reason: resting
+      ? `${verdict.reason}; it is away, and is not called before it calls`
+      : verdict.reason,
   };
 }

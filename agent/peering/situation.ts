@@ -23,6 +23,8 @@ export interface Situation {
   crosses: boolean;
   /** Where this host, as a relay, met it before it was started again. */
   seenAt: string | undefined;
+  /** Nothing says that it may be there (`health/rest.ts`). */
+  away: boolean;
   now: number;
   /** The clock on the wall, ms since the epoch: what both sides have in common. */
   wall: number;

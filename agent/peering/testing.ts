@@ -67,6 +67,9 @@ export class Run {
   loopback: string | undefined = LOOPBACK;
   /** A WireGuard relay in the VPC, which is answering or is not. */
   vpcRelay: Peer | undefined;
+  /** Since when this host is at its DERP relay, and whether the peer was heard there lately. */
+  relaySince: number | undefined;
+  heard = false;
   vpcRelayAnswers = true;
   relayPlan: PeerPlan | undefined;
   wakeAt = Infinity;
@@ -110,6 +113,8 @@ export class Run {
       loopback: new Map(this.loopback === undefined ? [] : [[PEER_KEY, this.loopback]]),
       observed,
       history: this.history,
+      ...(this.relaySince === undefined ? {} : { relaySince: this.relaySince }),
+      heard: new Set(this.heard ? [PEER_KEY] : []),
       probed: new Map(this.probes === undefined ? [] : [[PEER_KEY, this.#probed()]]),
       crosses: this.crosses,
       seenAt: new Map(this.seenAt === undefined ? [] : [[PEER_KEY, this.seenAt]]),

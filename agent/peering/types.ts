@@ -254,6 +254,8 @@ export interface PeerHistory {
   adopted?: string;
   adoptedAt?: number;
   appliedAt: number;
+  /** When it was last there, or something said that it may be, ms. */
+  awaitedAt: number;
   /** rx at the first pass after the method was applied. */
   rxBase?: number;
   lastHealthyAt?: number;

@@ -127,7 +127,7 @@ export class Reconciler {
     const { plans, history, wakeAt } = plan({
       self,
       peers,
-      ...(proxy === undefined ? {} : { relay: proxy.home }),
+      ...this.#relayFacts(proxy),
       loopback: this.#loopback,
       observed: this.#clock.observe(stats.values()) as ReadonlyMap<string, Observed>,
       probed,
@@ -179,6 +179,13 @@ export class Reconciler {
     }
   }
 
+  #relayFacts(proxy: RelayProxy | undefined) {
+    if (proxy === undefined) return {};
+    const { home: relay, homeSince, present: heard } = proxy;
+    if (homeSince === undefined) return { relay, heard };
+    return { relay, heard, relaySince: this.#clock.now() - (performance.now() - homeSince) };
+  }
+
   /** A new device has no sessions and its counters begin at zero; what was learnt of paths stays. */
   #startOver(device: WireGuardDevice): void {
     this.#device = device;
@@ -186,7 +193,7 @@ export class Reconciler {
     this.#history = new Map(
       [...this.#history].map((
         [key, { rxBase: _rx, traffic: _traffic, stage: _stage, beside: _beside, ...history }],
-      ) => [key, { ...history, appliedAt }] as const),
+      ) => [key, { ...history, appliedAt, awaitedAt: appliedAt }] as const),
     );
   }
 

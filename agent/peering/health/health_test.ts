@@ -16,6 +16,7 @@ const history = (more: Partial<PeerHistory> = {}): PeerHistory => ({
   since: T,
   appliedAt: T,
   failed: [],
+  awaitedAt: 0,
   probesFailed: 0,
   slot: 0,
   events: [],

@@ -13,4 +13,5 @@ export {
   SUSPECT_AFTER,
   WAS_HEALTHY_LIMIT,
 } from "./health.ts";
+export { isAway, PATIENCE, rests } from "./rest.ts";
 export { PROBE_INTERVAL, slotOf, startOfSlot } from "./slots.ts";
