@@ -43,10 +43,10 @@ const STALE = 5_000;
 /** Searches begun, messages looked at and keys computed for others, a second. */
 const SEARCHES = 40, CHECKS = 1_000, SECRETS = 50;
 /**
- * Searches a second, and the wait for one, ms, for peers that were searched in vain, have never been
+ * Searches at once and a second, and the wait for one, ms, for peers that were searched in vain, have never been
  * heard and are not talked to: a thousand hosts that are switched off must not keep this one busy.
  */
-const VAIN_SEARCHES = 4, VAIN_WAIT = 500;
+const VAIN_BURST = 4, VAIN_SEARCHES = 0.5, VAIN_WAIT = 2_000;
 
 /** What the engine needs. */
 export interface EngineOptions {
@@ -70,7 +70,7 @@ export class ProbeEngine {
   readonly #peers = new Map<string, PeerPaths>();
   readonly #byHint = new Map<string, PeerPaths>();
   readonly #searches = new Bucket(SEARCHES, SEARCHES);
-  readonly #vain = new Bucket(VAIN_SEARCHES, VAIN_SEARCHES);
+  readonly #vain = new Bucket(VAIN_BURST, VAIN_SEARCHES);
   readonly #checks = new Bucket(CHECKS, CHECKS);
   readonly #secrets = new Bucket(SECRETS, SECRETS);
 
@@ -98,6 +98,7 @@ export class ProbeEngine {
       }
       const before = peer.target;
       peer.target = target;
+      peer.dueAt = 0;
       const fresh = target.search.some((one) => !before.search.includes(one));
       const connected = before.relay !== target.relay && target.relay !== undefined;
       if (fresh || connected || (target.busy && !before.busy)) {
@@ -123,7 +124,7 @@ export class ProbeEngine {
       peer.forgetAnswers();
       peer.burst = undefined;
       peer.pause = 0;
-      peer.nextBurstAt = peer.nextWatchAt = now;
+      peer.nextBurstAt = peer.nextWatchAt = peer.dueAt = now;
     }
   }
 
@@ -133,9 +134,12 @@ export class ProbeEngine {
     let next = Infinity;
     for (const peer of this.#peers.values()) {
       const asking = peer.burst !== undefined || peer.target.watch !== undefined;
-      next = Math.min(
-        ...[next, this.#watch(peer, now), this.#search(peer, now), this.#converse(peer, now)],
-      );
+      if (asking || now >= peer.dueAt) {
+        peer.dueAt = Math.min(
+          ...[this.#watch(peer, now), this.#search(peer, now), this.#converse(peer, now)],
+        );
+      }
+      next = Math.min(next, peer.dueAt);
       // Of the others nothing can have become silent.
       if (asking && peer.silenceChanged(now)) this.#options.onNews();
     }
@@ -153,6 +157,7 @@ export class ProbeEngine {
     if (!peer.checks.take(now) || !this.#checks.take(now)) return false;
     if (!peer.keys.ready && !this.#secrets.take(now)) return false;
     if (!isGenuine(datagram, peer.keys.receiving.key)) return false;
+    peer.dueAt = 0;
     if (message.kind === "pong") this.#answered(peer, endpoint, message, now);
     else this.#asked(peer, endpoint, message, now, relayed);
     return true;

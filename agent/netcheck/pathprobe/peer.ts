@@ -83,6 +83,8 @@ export class PeerPaths {
   nextWatchAt = 0;
   /** When the peer is next asked for its word, was last asked because it asked, and when either word changed. */
   nextAskAt = 0;
+  /** When any of these, or a step of a search, is next to be looked at. */
+  dueAt = 0;
   askedBackAt = -Infinity;
   newsAt = -Infinity;
   /** When our word last changed. */

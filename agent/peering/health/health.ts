@@ -27,6 +27,8 @@ const SILENT_AFTER = 65_000;
  * handshake has {@link HANDSHAKE_BYTES}.
  */
 const TRAFFIC_BYTES = 160, HANDSHAKE_BYTES = 272;
+/** And this much more for each second that passes are farther apart than usual: calls in vain. */
+const USUAL_PASS = 2_000, CALLS_BYTES = 32;
 
 /** Follows the byte counters; a counter that went back means a new device. */
 export function followTraffic(
@@ -42,7 +44,8 @@ export function followTraffic(
   }
   const flowed = rx - before.rx + tx - before.tx -
     (before.handshake === lastHandshake ? 0 : HANDSHAKE_BYTES);
-  const busyAt = flowed > TRAFFIC_BYTES ? now : before.busyAt;
+  const longer = Math.max(0, now - before.lookedAt - USUAL_PASS) / 1000;
+  const busyAt = flowed > TRAFFIC_BYTES + CALLS_BYTES * longer ? now : before.busyAt;
   const busy = { lookedAt: now, ...handshake, ...(busyAt === undefined ? {} : { busyAt }) };
   if (rx !== before.rx) {
     return { rx, tx, rxAt: now, grew: { from: before.lookedAt, to: now }, txAtRx: tx, ...busy };
