@@ -132,13 +132,23 @@ export async function watchLink(name: string): Promise<LinkWatch> {
 
 /** Packets that a TUN interface has carried both ways; undefined when the kernel does not say. */
 export function carriedBy(name: string): number | undefined {
-  let packets = 0;
-  for (const counter of ["rx_packets", "tx_packets"]) {
-    try {
-      packets += Number(Deno.readTextFileSync(`/sys/class/net/${name}/statistics/${counter}`));
-    } catch {
-      return undefined;
-    }
+  try {
+    // That of /sys is another network namespace's where it was mounted outside of this one.
+    return parseCarried(Deno.readTextFileSync("/proc/net/dev"), name);
+  } catch {
+    return undefined;
   }
-  return packets;
+}
+
+/** Packets in both directions of an interface in `/proc/net/dev` (proc_pid_net(5)). Pure. */
+export function parseCarried(text: string, name: string): number | undefined {
+  for (const line of text.split("\n")) {
+    const [owner = "", counters = ""] = line.split(":", 2);
+    if (owner.trim() !== name) continue;
+    // Eight counters of what was received, then those of what was sent: bytes, packets, …
+    const [, received, , , , , , , , sent] = counters.trim().split(/\s+/);
+    const packets = Number(received) + Number(sent);
+    return Number.isSafeInteger(packets) ? packets : undefined;
+  }
+  return undefined;
 }
