@@ -19,8 +19,8 @@ import { DEFAULT_PORT, type ProxyOptions, type ProxyStatus } from "./types.ts";
 
 const log = getLogger(["nexd", "proxy"]);
 
-/** Changes within this time are told together. Milliseconds. */
-const CHANGE_MS = 10;
+/** Changes within this time are told together; peers' places often change by the hundred. ms. */
+const CHANGE_MS = 10, PLACES_MS = 500;
 
 /** Length of a keepalive: WireGuard's data without any. Bytes. */
 const KEEPALIVE_LENGTH = 32;
@@ -338,12 +338,13 @@ export class Proxy {
     return this.#present;
   }
 
-  #placed({ key, place }: Place): void {
+  #placed({ key, place, initiatedAt }: Place): void {
     const name = this.#peers.get(key)?.name;
     if (name === undefined) return;
     if (place < 0) this.#present.delete(name);
     else this.#present.add(name);
-    this.#changed();
+    // Whoever is being called anyway is not waited for.
+    if (this.#relays.now - initiatedAt > SETTLED_MS) this.#changed(PLACES_MS);
   }
 
   /** A snapshot. */
@@ -363,12 +364,12 @@ export class Proxy {
     };
   }
 
-  #changed(): void {
+  #changed(pause = CHANGE_MS): void {
     if (this.#closed || this.#changeTimer !== undefined) return;
     this.#changeTimer = setTimeout(() => {
       this.#changeTimer = undefined;
       this.onChange?.();
-    }, CHANGE_MS);
+    }, pause);
   }
 
   /** Peers often come many at a time: the owner is told once. */
