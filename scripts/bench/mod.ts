@@ -7,7 +7,8 @@
  * - `proxy`: the agent's proxy.
  * - `agent`: both agents and a relay, beside the reference agent where NEXD_TEST_GO_ALIASFIX and
  *   NEXD_TEST_DERPER name it and its relay, and beside direct wireguard-go. `--only` takes traffic,
- *   heap or crowd; `--congestion` another congestion control than cubic for the TCP inside.
+ *   heap, crowd, absent or idle (the two kinds of crowd); `--congestion` another congestion control
+ *   than cubic for the TCP inside.
  * - `control`: the control plane: devices created, long lists, event streams, its start. `--only` takes
  *   create, list, streams or start; with `--postgres` it has a PostgreSQL server of its own instead of a
  *   file.

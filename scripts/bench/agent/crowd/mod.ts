@@ -29,7 +29,7 @@ export interface CrowdOptions {
 
 const REGISTER = new URL("./register.ts", import.meta.url).pathname;
 const PEERS = new URL("./peers.ts", import.meta.url).pathname;
-const START_MS = 60_000;
+const START_MS = 120_000;
 /**
  * From the start on, before the agent is said to be idle. WireGuard stops asking a peer that does not
  * answer after 90 s (REKEY_ATTEMPT_TIME).
