@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { TestControl } from "../testing.ts";
-import { layout } from "./client/layout.ts";
+import { layout } from "./client/network/layout.ts";
 import { portsOf, readPorts, ruleText } from "./client/rules.ts";
 
 Deno.test("dashboard gives a page whose files are named and checked by their hash", async () => {

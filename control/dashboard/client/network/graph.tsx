@@ -1,11 +1,11 @@
 import { computed, effect, signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
-import { nameOf } from "./devices.tsx";
+import { nameOf } from "../devices.tsx";
 import { layout, type Size } from "./layout.ts";
 import { EVERY, loadPaths, told, type Way, wayBetween } from "./paths.ts";
 import { PathPanel } from "./path_panel.tsx";
-import { relays, sortedDevices, vpcId } from "./state.ts";
+import { relays, sortedDevices, vpcId } from "../state.ts";
 
 /** More would be a ball of wool. */
 const MAX_DEVICES = 60;

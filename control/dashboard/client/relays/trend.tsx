@@ -1,7 +1,7 @@
 /** A relay's last hour as small curves. */
 import type { JSX } from "preact";
-import type { RelayLoad, RelayTrend } from "../../api/types.ts";
-import { msText } from "./paths.ts";
+import type { RelayLoad, RelayTrend } from "../../../api/types.ts";
+import { msText } from "../network/paths.ts";
 
 const WIDTH = 240, HEIGHT = 36;
 

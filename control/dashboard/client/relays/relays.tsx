@@ -1,12 +1,12 @@
 import { signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
-import type { RelayRegion, RelayTrend, RelayView } from "../../api/types.ts";
-import { ask, tell } from "./dialog.tsx";
-import { msText } from "./paths.ts";
+import type { RelayRegion, RelayTrend, RelayView } from "../../../api/types.ts";
+import { ask, tell } from "../dialog.tsx";
+import { msText } from "../network/paths.ts";
 import { changeRelay, drainRelay, makeRelay } from "./relay_forms.tsx";
-import { call, sentence } from "./session.ts";
-import { loadRelays, relays, vpcId } from "./state.ts";
+import { call, sentence } from "../session.ts";
+import { loadRelays, relays, vpcId } from "../state.ts";
 import { Trends } from "./trend.tsx";
 
 /** How often health and load of relays are read anew, ms: they change without an event. */

@@ -1,9 +1,9 @@
 /** Adding, changing and draining public relays: the operator's. */
 import type { JSX } from "preact";
-import type { AddRelayRegion, RelayRegion } from "../../api/types.ts";
-import { ask } from "./dialog.tsx";
-import { call } from "./session.ts";
-import { loadRelays } from "./state.ts";
+import type { AddRelayRegion, RelayRegion } from "../../../api/types.ts";
+import { ask } from "../dialog.tsx";
+import { call } from "../session.ts";
+import { loadRelays } from "../state.ts";
 
 /** Asks for a relay that agents are to be told of. */
 export function makeRelay(): void {

@@ -1,9 +1,9 @@
 import type { Signal } from "@preact/signals";
 import type { JSX } from "preact";
-import type { Device } from "../../api/types.ts";
-import { nameOf } from "./devices.tsx";
+import type { Device } from "../../../api/types.ts";
+import { nameOf } from "../devices.tsx";
 import { msText, NAMES, type Way, wayBetween } from "./paths.ts";
-import { relays } from "./state.ts";
+import { relays } from "../state.ts";
 
 interface Props {
   chosen: Signal<string>;

@@ -1,7 +1,7 @@
 /** The ways between the hosts of a VPC, as their agents tell them. */
 import { signal } from "@preact/signals";
-import type { DevicePaths, PeerPath } from "../../api/types.ts";
-import { call } from "./session.ts";
+import type { DevicePaths, PeerPath } from "../../../api/types.ts";
+import { call } from "../session.ts";
 
 /** How often they are read anew while somebody looks, ms: agents tell news every ten seconds. */
 export const EVERY = 5_000;
