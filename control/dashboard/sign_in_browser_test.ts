@@ -43,6 +43,19 @@ Deno.test("dashboard takes only the answer of the sign-in that its tab began, an
   // A link to elsewhere is not followed with a session either, and a reload keeps that.
   await page.goto(`${bench.url}/ui/?code=stolen&state=guessed#devices`);
   await page.getByText("No host has joined this VPC yet").waitFor();
+
+  // Somebody new gets a link, makes an account there, and is a member.
+  await page.getByRole("link", { name: "People" }).click();
+  await page.getByRole("button", { name: "Invite" }).click();
+  await page.getByLabel("E-mail address").fill("new@control.test");
+  await page.getByRole("dialog").getByRole("button", { name: "Invite" }).click();
+  const link = await page.locator("li code").textContent();
+  await page.goto(link!);
+  await page.getByLabel("User name").fill("newcomer");
+  await page.getByLabel("Password", { exact: true }).fill("correct horse");
+  await page.getByLabel("Password again").fill("correct horse");
+  await page.getByRole("button", { name: "Make an account" }).click();
+  await page.getByRole("heading", { name: "You are a member of admin" }).waitFor();
   deepEqual(bench.complaints, []);
 });
 

@@ -1,14 +1,19 @@
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import type { Invitation, Member } from "../../api/types.ts";
 import { when } from "./devices.tsx";
-import { ask, tell } from "./dialog.tsx";
-import { call, request, sentence } from "./session.ts";
+import { ask, Copy, tell } from "./dialog.tsx";
+import { call, request, sentence, session } from "./session.ts";
 import { load, me, organizations, vpcId, vpcs } from "./state.ts";
 
 const members = signal<Member[]>([]);
 const invitations = signal<Invitation[]>([]);
+/** Links of invitations that were made here, which are told once, by id. */
+const links = signal<ReadonlyMap<string, string>>(new Map());
+effect(() => {
+  if (session.value !== "in") links.value = new Map();
+});
 
 /** The organization that the chosen VPC belongs to. */
 const organization = computed(() => {
@@ -68,6 +73,7 @@ export function People(): JSX.Element {
           <li class="card" key={invitation.id}>
             <h2>{invitation.email || "A user"}</h2>
             <p>{`Invited, until ${when(invitation.expires_at)}`}</p>
+            <Link to={links.value.get(invitation.id)} />
             <div class="actions">
               <Withdraw invitation={invitation} verb="Withdraw" />
             </div>
@@ -147,6 +153,21 @@ async function accept({ id }: Invitation): Promise<void> {
   }
 }
 
+/** What to give a person who has no account yet. */
+function Link({ to }: { to: string | undefined }): JSX.Element | null {
+  if (to === undefined) return null;
+  return (
+    <>
+      <p>
+        Nobody here has this address. Give the person this link: it is shown now, and good once.
+      </p>
+      <p>
+        <code>{to}</code> <Copy text={to} label="Copy the link" />
+      </p>
+    </>
+  );
+}
+
 function invite(): void {
   ask({
     title: "Invite to the organization",
@@ -163,16 +184,20 @@ function invite(): void {
             <option value="owner">owner: changes everything</option>
           </select>
         </label>
-        <p>Nothing is sent: whoever signs in with this address is asked.</p>
+        <p>
+          Nothing is sent: whoever signs in with this address is asked. For somebody new you get a
+          link to pass on.
+        </p>
       </>
     ),
     verb: "Invite",
     act: async (form) => {
-      await call("POST", "/api/invitations", {
+      const { id, link } = await call<Invitation>("POST", "/api/invitations", {
         organization_id: organization.value?.id,
         email: String(form.get("email")),
         roles: [String(form.get("role"))],
       });
+      if (link !== undefined) links.value = new Map([...links.value, [id, link]]);
       await refresh();
       return "The invitation waits";
     },
