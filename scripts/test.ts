@@ -43,7 +43,7 @@ const HOLDING = 'exec 9<"$1/lock"; flock -s 9; shift; exec "$@"';
 /** So many files are told at the end as those that took longest. */
 const TOLD = 10;
 /** At most so many labs that failed beside others run again. */
-const AGAIN = 4;
+const AGAIN = 6;
 
 const writeBytes = (bytes: Uint8Array) => {
   for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));

@@ -46,7 +46,7 @@ async function nothingLost(pings: RunningPing[]): Promise<void> {
   await pause(500);
   for (const ping of pings) {
     const { received, lost } = await ping.stop();
-    ok(received > 500);
+    ok(received > 100, `only ${received} pings`);
     equal(lost, 0, `${lost} of ${received + lost} pings lost`);
   }
 }
