@@ -120,8 +120,8 @@ export function buildProgram(exit: (status: number) => void = () => {}): Command
   const serve = program.command("serve")
     .description("run the control plane, a public relay and STUN in one process");
   bind(serve, SERVE_OPTIONS, async () => (await import("./serve/mod.ts")).runServe, common);
-  for (const { name, help, options, run } of CONTROL_COMMANDS) {
-    const command = program.command(name).description(help).argument("<FILE>");
+  for (const { name, help, argument, options, run } of CONTROL_COMMANDS) {
+    const command = program.command(name).description(help).argument(argument);
     bind(command, options, async () => (await import("./control/mod.ts"))[run], common);
   }
   const agents = {

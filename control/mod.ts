@@ -6,6 +6,7 @@
  */
 export { runBackup, runRestore } from "./backup/mod.ts";
 export { type ControlSettings, readOidc, settings as controlSettings } from "./config.ts";
+export { runRecover } from "./users/mod.ts";
 export { newPassword } from "./auth/mod.ts";
 export { ControlError } from "./errors.ts";
 export { type ControlContext, runControl } from "./run.ts";

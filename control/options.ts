@@ -173,11 +173,12 @@ const PLACE = [
   },
 ] as const;
 
-/** Commands beside `nexd control`; each takes the name of a file. */
+/** Commands beside `nexd control`; each takes one argument. */
 export const CONTROL_COMMANDS = [
   {
     name: "backup",
     help: "write the control plane's whole state to a file, while it runs",
+    argument: "<FILE>",
     options: PLACE,
     run: "runBackup",
   },
@@ -194,6 +195,14 @@ export const CONTROL_COMMANDS = [
         help: "replace a state that is there; its files are kept in before-restore",
       },
     ],
+    argument: "<FILE>",
     run: "runRestore",
+  },
+  {
+    name: "recover",
+    help: "give an account of the control plane a new password, on the host that has its database",
+    argument: "<ACCOUNT>",
+    options: PLACE,
+    run: "runRecover",
   },
 ] as const;

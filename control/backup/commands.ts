@@ -4,7 +4,7 @@ import { ControlError } from "../errors.ts";
 import { backUp, type Place } from "./backup.ts";
 import { restore } from "./restore.ts";
 
-/** What the command line gives to a command. */
+/** What the command line gives to a command on a control plane's state. */
 export interface BackupContext {
   json: boolean;
   args: readonly string[];
@@ -51,7 +51,7 @@ function fileOf({ args }: BackupContext, command: string): string {
 }
 
 /** The state that the flags name, or the only one that there is where `nexd` keeps it by default. */
-function placeOf(values: ControlValues): Place {
+export function placeOf(values: ControlValues): Place {
   const text = (name: string) => {
     const value = values[name];
     return typeof value === "string" && value !== "" ? value : undefined;

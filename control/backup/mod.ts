@@ -4,7 +4,7 @@
  *
  * @module
  */
-export { runBackup, runRestore } from "./commands.ts";
+export { type BackupContext, placeOf, runBackup, runRestore } from "./commands.ts";
 export { backUp } from "./backup.ts";
 export { restore } from "./restore.ts";
 export { finishReplacing } from "./swap.ts";

@@ -6,6 +6,7 @@
  */
 export { createAccount, findAccount, recordUser, userOf } from "./accounts.ts";
 export { Attempts, networkOf } from "./attempts.ts";
+export { runRecover } from "./recover.ts";
 export { deleteUser } from "./remove.ts";
 export {
   accountsQuery,
