@@ -5,7 +5,7 @@ import { skip } from "../../scripts/lab/support.ts";
 import { seed } from "../../scripts/dashboard/seed.ts";
 import { Bench } from "./testing.ts";
 
-const PAGES = ["devices", "network", "keys", "groups", "relays", "people", "vpcs"];
+const PAGES = ["devices", "network", "keys", "groups", "relays", "people", "vpcs", "audit"];
 
 Deno.test("dashboard's pages break no rule of axe in light and dark, and fit a phone", async () => {
   const refusal = Bench.refusal();
@@ -37,6 +37,7 @@ Deno.test("dashboard's pages break no rule of axe in light and dark, and fit a p
         await page.getByRole("combobox", { name: /^Host/ }).selectOption({ label: "web-1" });
         await page.getByText("relayed by").first().waitFor();
       }
+      if (name === "audit") await page.getByText("Details").first().waitFor();
       await examine(`${name}, ${colorScheme}`);
     }
   }

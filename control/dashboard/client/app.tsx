@@ -1,5 +1,6 @@
 import { effect, signal } from "@preact/signals";
 import type { JSX } from "preact";
+import { Audit } from "./audit.tsx";
 import { Devices } from "./devices.tsx";
 import { Dialogs, dismiss } from "./dialog.tsx";
 import { Network } from "./network/graph.tsx";
@@ -20,6 +21,7 @@ const PAGES = [
   { id: "relays", title: "Relays", Page: Relays },
   { id: "people", title: "People", Page: People },
   { id: "vpcs", title: "Organizations", Page: Vpcs },
+  { id: "audit", title: "Audit log", Page: Audit },
 ] as const;
 
 const page = signal(location.hash.slice(1));
