@@ -281,8 +281,10 @@ export class Proxy {
     if (peer.where.place >= 0) return;
     const gone = reason === PeerGoneReason.NotHere ? "not at this relay" : "left the relay";
     if (peer.gone === gone) return;
+    // That one is not here who never was is no news; of a thousand a relay says so for minutes.
+    const never = peer.gone === undefined && peer.rxPackets === 0;
     peer.gone = gone;
-    this.#changed();
+    if (!never || reason !== PeerGoneReason.NotHere) this.#changed();
   };
 
   #socketFailed(peer: Peer, error: Error): void {
