@@ -31,10 +31,10 @@ const REGISTER = new URL("./register.ts", import.meta.url).pathname;
 const PEERS = new URL("./peers.ts", import.meta.url).pathname;
 const START_MS = 120_000;
 /**
- * From the start on, before the agent is said to be idle. WireGuard stops asking a peer that does not
- * answer after 90 s (REKEY_ATTEMPT_TIME).
+ * From the start on, before the agent is said to be idle. It calls whoever is away for 90 s, and then
+ * WireGuard goes on with what it has begun for as long (REKEY_ATTEMPT_TIME).
  */
-const SETTLE_MS = { absent: 150_000, idle: 20_000 };
+const SETTLE_MS = { absent: 210_000, idle: 20_000 };
 /** Sessions are renewed every 120 s (REKEY_AFTER_TIME): all of that is in it. */
 const IDLE_S = { absent: 60, idle: 120 };
 
