@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { createServer, type Server } from "node:https";
-import { exportJWK, generateKeyPair } from "jose";
+import { exportJWK, generateKeyPair, type JWK } from "jose";
 import Provider from "oidc-provider";
 import { ensureSelfSigned } from "../../relay/cert/mod.ts";
 import { SCOPES } from "../issuer/mod.ts";
@@ -20,7 +20,7 @@ export interface Tokens {
 /** The issuer, on a port of its own. Whoever asks may be anybody: any login name is let in. */
 export class TestIdp implements AsyncDisposable {
   url = "";
-  /** The one place that the dashboard's client may send browsers to; told with the next keys. */
+  /** The one place that the dashboard's client may send browsers to; told when it begins anew. */
   redirect: string;
   audience = "account";
   /** Further claims of access tokens. */
@@ -28,6 +28,7 @@ export class TestIdp implements AsyncDisposable {
   scope: string = SCOPES.filter((scope) => scope.includes(":")).join(" ");
   caCerts: string[] = [];
   readonly #dir: string;
+  #key: JWK = {};
   #server!: Server;
   #port = 0;
   #tls!: { cert: string; key: string };
@@ -73,7 +74,14 @@ export class TestIdp implements AsyncDisposable {
   /** Begins anew with other keys. */
   async rotate(alg: "RS256" | "ES256" = "RS256"): Promise<void> {
     const { privateKey } = await generateKeyPair(alg, { extractable: true });
-    const jwk = { ...await exportJWK(privateKey), alg, use: "sig", kid: crypto.randomUUID() };
+    this.#key = { ...await exportJWK(privateKey), alg, use: "sig", kid: crypto.randomUUID() };
+    this.begin();
+  }
+
+  /** Begins anew with the keys that it has, and with `redirect` as it is now. */
+  begin(): void {
+    const jwk = this.#key;
+    const { alg } = jwk;
     const client = {
       token_endpoint_auth_method: "none",
       id_token_signed_response_alg: alg,

@@ -1,6 +1,5 @@
 /** What the operator does with the accounts of this control plane. */
 import { getLogger } from "@logtape/logtape";
-import type { Account, AddAccount, UpdateAccount } from "../api/types.ts";
 import { type Actor, difference, record } from "../audit/mod.ts";
 import { hashPassword, isOperator, newPassword, type Principal } from "../auth/mod.ts";
 import { dropDevice } from "../devices/mod.ts";
@@ -16,6 +15,7 @@ import type { AccountRow, Reader, Store, Write } from "../store/mod.ts";
 import { createAccount, findAccount } from "./accounts.ts";
 import { checkPassword, isUsername } from "./password.ts";
 import { dropUser } from "./remove.ts";
+import type { Account, AddAccount, UpdateAccount } from "./types.ts";
 
 const log = getLogger(["nexd", "control", "users"]);
 
