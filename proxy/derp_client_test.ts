@@ -35,11 +35,8 @@ class Watched implements AsyncDisposable {
       caCerts: [],
       privateKey,
       events: {
-        packet: (buf, key, offset, length) =>
-          this.packets.push({
-            key: buf.slice(key, key + 32),
-            data: buf.slice(offset, offset + length),
-          }),
+        packet: (buf, key, at, length) =>
+          this.packets.push({ key: buf.slice(key, key + 32), data: buf.slice(at, at + length) }),
         batchEnd: () => {
           this.batches++;
           this.#tell();
