@@ -4,7 +4,7 @@
  * @module
  */
 import { ApiClient } from "../api/mod.ts";
-import { logout as leave, readSignIn } from "../onboarding/mod.ts";
+import { keptCas, logout as leave, readSignIn } from "../onboarding/mod.ts";
 import type { CommandContext, Values } from "./context.ts";
 
 /**
@@ -14,13 +14,14 @@ import type { CommandContext, Values } from "./context.ts";
  */
 export async function logout(values: Values, context: CommandContext): Promise<number> {
   const signIn = await readSignIn(values, { natKind: false });
+  const caCerts = [...signIn.caCerts, ...await keptCas(signIn.stateDir)];
   const result = await leave({
     stateDir: signIn.stateDir,
     signal: context.signal,
     api: (origin) =>
       new ApiClient({
         apiUrl: origin === undefined ? signIn.join.apiUrl : new URL(origin),
-        caCerts: signIn.caCerts,
+        caCerts,
         insecureSkipTlsVerify: signIn.insecureSkipTlsVerify,
         version: context.version,
       }),

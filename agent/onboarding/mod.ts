@@ -11,6 +11,7 @@ export {
   homeDir,
   isRoot,
   type JoinTarget,
+  keptCas,
   parseJoin,
   readCa,
   readHostPort,

@@ -7,7 +7,7 @@
 import { parseRelayRegion } from "../../api/mod.ts";
 import { type AgentStatus, describeAgent, socketPathOf } from "../../ctl/mod.ts";
 import type { RelayAddress } from "../../doctor/mod.ts";
-import { readHostPort, readList, readSignIn, readText } from "../../onboarding/mod.ts";
+import { keptCas, readHostPort, readList, readSignIn, readText } from "../../onboarding/mod.ts";
 import { PUBLIC_RELAY } from "../../options.ts";
 import { publicRelaysOf } from "../../peering/mod.ts";
 import { readCaFile } from "../../platform/mod.ts";
@@ -55,7 +55,7 @@ export async function readOutside(values: Values): Promise<Outside> {
     ],
     serviceUrl: known ? signIn.join.serviceUrl : undefined,
     apiUrl: known ? signIn.join.apiUrl : undefined,
-    caCerts: signIn.caCerts,
+    caCerts: [...signIn.caCerts, ...await keptCas(signIn.stateDir)],
     insecureSkipTlsVerify: signIn.insecureSkipTlsVerify,
     stateDir: signIn.stateDir,
   };

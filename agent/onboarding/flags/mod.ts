@@ -4,6 +4,7 @@
  * @module
  */
 export { type Credential, type JoinTarget, parseJoin } from "./join.ts";
+export { keptCas } from "./pinned_ca.ts";
 export {
   homeDir,
   isRoot,

@@ -43,7 +43,7 @@ export async function pinnedCa(
   fingerprint: string,
   stateDir: string,
 ): Promise<string[]> {
-  const path = `${stateDir}/ca-${fingerprint.slice(0, 16)}.pem`;
+  const path = `${stateDir}/${fileOf(fingerprint)}`;
   const kept = matching(await readPrivate(path, MAX_SIZE) ?? "", fingerprint);
   if (kept !== undefined) return [kept];
   const url = new URL(CA_PATH, apiUrl);
@@ -59,13 +59,39 @@ export async function pinnedCa(
   return [found];
 }
 
-/** The certificate of the fingerprint among those of a PEM text. */
+/** Most kept CAs that are read. */
+const MAX_KEPT = 16;
+
+/**
+ * The CAs that were checked against fingerprints and are kept in the state directory, for commands that
+ * look at the network after the agent has joined; none where they cannot be read.
+ */
+export async function keptCas(stateDir: string): Promise<string[]> {
+  const found: string[] = [];
+  try {
+    for await (const { name } of Deno.readDir(stateDir)) {
+      const [, start] = /^ca-([0-9a-f]{16})\.pem$/.exec(name) ?? [];
+      if (start === undefined || found.length === MAX_KEPT) continue;
+      const kept = matching(await readPrivate(`${stateDir}/${name}`, MAX_SIZE) ?? "", start);
+      if (kept !== undefined) found.push(kept);
+    }
+  } catch {
+    // Another user's, or nothing was ever kept.
+  }
+  return found;
+}
+
+function fileOf(fingerprint: string): string {
+  return `ca-${fingerprint.slice(0, 16)}.pem`;
+}
+
+/** The certificate whose fingerprint starts so among those of a PEM text. */
 function matching(pem: string, fingerprint: string): string | undefined {
   const { X509Certificate } = getBuiltinModule("node:crypto");
   return pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g)?.find((block) => {
     try {
       const { fingerprint256 } = new X509Certificate(block);
-      return fingerprint256.replaceAll(":", "").toLowerCase() === fingerprint;
+      return fingerprint256.replaceAll(":", "").toLowerCase().startsWith(fingerprint);
     } catch {
       return false;
     }

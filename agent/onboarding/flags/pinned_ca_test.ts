@@ -2,7 +2,7 @@ import { deepEqual, equal, match, rejects, throws } from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { ensureSelfSigned } from "../../../relay/cert/mod.ts";
 import { AgentError } from "../../errors.ts";
-import { pinnedCa, readFingerprint } from "./pinned_ca.ts";
+import { keptCas, pinnedCa, readFingerprint } from "./pinned_ca.ts";
 
 Deno.test("a CA's fingerprint is told from a file, with colons or without", () => {
   const hex = "0123456789abcdef".repeat(4);
@@ -39,6 +39,10 @@ Deno.test("the control plane's CA is taken by its fingerprint only, and kept", a
     answer = () => new Response("gone", { status: 404 });
     deepEqual(await pinnedCa(url, fingerprint(tls), state), [tls.ca], "from the state directory");
     equal(asked.length, 1);
+    // A file whose name tells of another fingerprint was never checked.
+    await Deno.writeTextFile(`${state}/ca-${"0".repeat(16)}.pem`, other.ca);
+    deepEqual(await keptCas(state), [tls.ca]);
+    deepEqual(await keptCas(`${dir}/none`), []);
     const fails = (expected: RegExp) =>
       rejects(pinnedCa(url, fingerprint(other), state), (error) => {
         match((error as Error).message, expected);
