@@ -4,7 +4,7 @@
  * @module
  */
 export type { RelayAddress } from "./connection/mod.ts";
-export type { RelayStatus } from "./derp_client.ts";
+export type { RelayStatus } from "./client/mod.ts";
 export type { ListedRelay } from "./relays/mod.ts";
 export { ProxyError, RelayConnectionError, type RelayFailure } from "./error.ts";
 export { Proxy } from "./proxy.ts";

@@ -7,10 +7,9 @@ import {
   PeerGoneReason,
   publicKeyOf,
 } from "../relay/derp/mod.ts";
-import { bindEndpoint, unbindEndpoint } from "./bind.ts";
 import { type Capture, openCapture } from "./capture/mod.ts";
 import type { RelayAddress } from "./connection/mod.ts";
-import { checkPort, Endpoints } from "./endpoints.ts";
+import { bindEndpoint, checkPort, Endpoints, unbindEndpoint } from "./endpoints/mod.ts";
 import { ProxyError } from "./error.ts";
 import { Crossing, DATA, isLower } from "./handshakes/mod.ts";
 import { newPeer, type Peer, statusOf } from "./peer.ts";

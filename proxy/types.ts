@@ -1,6 +1,6 @@
 /** What a proxy is made with, and what it tells. */
 import type { RelayAddress } from "./connection/mod.ts";
-import type { RelayStatus } from "./derp_client.ts";
+import type { RelayStatus } from "./client/mod.ts";
 import type { ListedRelay } from "./relays/mod.ts";
 
 /** The port of every loopback endpoint, unless another is chosen. */

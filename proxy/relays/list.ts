@@ -1,6 +1,6 @@
 /** The list of relays: what is kept of each, and what is told of it. */
 import { type RelayAddress, relayName } from "../connection/mod.ts";
-import type { RelayStatus } from "../derp_client.ts";
+import type { RelayStatus } from "../client/mod.ts";
 import type { HomeReason, SeatReason } from "./choice.ts";
 import type { Seat } from "./seat.ts";
 

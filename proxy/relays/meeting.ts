@@ -4,7 +4,7 @@
  * `docs/architecture.md` has the rules; {@linkcode chooseRoute} is their heart.
  */
 import { PeerGoneReason } from "../../relay/derp/mod.ts";
-import type { DerpClient } from "../derp_client.ts";
+import type { DerpClient } from "../client/mod.ts";
 import { ANSWER, ASK } from "./hello.ts";
 import { chooseRoute, HEARD_MS, SAME_MS, SLOTS } from "./route.ts";
 import type { Seat } from "./seat.ts";

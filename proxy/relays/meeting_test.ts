@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { keyToBase64 } from "../../relay/derp/mod.ts";
-import type { DerpClient } from "../derp_client.ts";
+import type { DerpClient } from "../client/mod.ts";
 import { message } from "../handshakes/testing.ts";
 import { ANSWER, ASK, helloKind } from "./hello.ts";
 import { Meeting, type Place } from "./meeting.ts";

@@ -4,7 +4,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { type RelayAddress, relayName } from "../connection/mod.ts";
-import { type ClientOptions, DerpClient, type RelayStatus } from "../derp_client.ts";
+import { type ClientOptions, DerpClient, type RelayStatus } from "../client/mod.ts";
 import type { RouteSeat } from "./route.ts";
 
 const log = getLogger(["nexd", "proxy"]);

@@ -1,10 +1,10 @@
 /** The loopback address of a peer: taken, made usable where that is needed, and bound. */
 import { getLogger } from "@logtape/logtape";
-import type { Capture } from "./capture/mod.ts";
+import type { Capture } from "../capture/mod.ts";
 import type { Endpoints } from "./endpoints.ts";
-import { ProxyError } from "./error.ts";
-import type { Peer } from "./peer.ts";
-import type { LoopbackAddresses } from "./types.ts";
+import { ProxyError } from "../error.ts";
+import type { Peer } from "../peer.ts";
+import type { LoopbackAddresses } from "../types.ts";
 
 const log = getLogger(["nexd", "proxy"]);
 

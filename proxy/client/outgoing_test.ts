@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { payloadLength } from "../relay/derp/mod.ts";
-import { FRAME_OVERHEAD } from "./connection/mod.ts";
+import { payloadLength } from "../../relay/derp/mod.ts";
+import { FRAME_OVERHEAD } from "../connection/mod.ts";
 import { Outgoing } from "./outgoing.ts";
 
 const key = new Uint8Array(32).fill(9);

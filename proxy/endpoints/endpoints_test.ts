@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { keyToBase64 } from "../relay/derp/mod.ts";
+import { keyToBase64 } from "../../relay/derp/mod.ts";
 import { Endpoints, MAX_REMEMBERED, parseAddress } from "./endpoints.ts";
 
 function key(n: number): string {

@@ -6,8 +6,8 @@
  * packets find no room and small ones do, so that handshakes, pings and acknowledgements get
  * through. Their order never changes: overtaking would look like loss to what runs in the tunnel.
  */
-import { FRAME_OVERHEAD, SendQueue } from "./connection/mod.ts";
-import { Standing } from "./standing.ts";
+import { FRAME_OVERHEAD, SendQueue } from "../connection/mod.ts";
+import { Standing } from "../standing.ts";
 
 /** Outgoing bytes and packets that may wait while a write is under way: some 380 full packets. */
 const QUEUE_BYTES = 512 * 1024;

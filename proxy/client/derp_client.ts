@@ -3,7 +3,7 @@
  * outgoing packets in between.
  */
 import { getLogger } from "@logtape/logtape";
-import { keyToHex } from "../relay/derp/mod.ts";
+import { keyToHex } from "../../relay/derp/mod.ts";
 import {
   type ConnectionLimits,
   type FrameSource,
@@ -11,8 +11,8 @@ import {
   RelayConnection,
   type RelayEvents,
   relayName,
-} from "./connection/mod.ts";
-import type { RelayConnectionError } from "./error.ts";
+} from "../connection/mod.ts";
+import type { RelayConnectionError } from "../error.ts";
 import { type ClientDrops, Outgoing } from "./outgoing.ts";
 
 const log = getLogger(["nexd", "proxy"]);

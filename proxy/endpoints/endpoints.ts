@@ -6,8 +6,8 @@
  * peer: also while the peer is away, and across restarts (the owner of {@linkcode Endpoints} keeps
  * the map that {@linkcode Endpoints.assigned} returns and hands it in again).
  */
-import { keyFromBase64, keyToBase64 } from "../relay/derp/mod.ts";
-import { ProxyError } from "./error.ts";
+import { keyFromBase64, keyToBase64 } from "../../relay/derp/mod.ts";
+import { ProxyError } from "../error.ts";
 
 const FIRST = 0x7f000003;
 const LAST = 0x7ffffffe;

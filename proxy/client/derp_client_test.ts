@@ -9,11 +9,11 @@ import {
   generatePrivateKey,
   keyToHex,
   publicKeyOf,
-} from "../relay/derp/mod.ts";
-import { DEFAULT_LIMITS } from "./connection/mod.ts";
+} from "../../relay/derp/mod.ts";
+import { DEFAULT_LIMITS } from "../connection/mod.ts";
 import { type ClientOptions, DerpClient, pauseAfter, type RelayStatus } from "./derp_client.ts";
-import { join, makeCertificate, type StubBehaviour, StubRelay } from "./testing.ts";
-import { underLoad } from "../scripts/lab/support.ts";
+import { join, makeCertificate, type StubBehaviour, StubRelay } from "../testing.ts";
+import { underLoad } from "../../scripts/lab/support.ts";
 
 const privateKey = generatePrivateKey();
 const publicKey = publicKeyOf(privateKey);
