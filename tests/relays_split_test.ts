@@ -41,8 +41,8 @@ Deno.test("agents meet when each is at another relay because the other one's is 
     await relays.meetAt(PUBLIC, 1_000, false);
 
     // One of the VPC's is in both's reach again: they prefer it, wherever they are at home.
-    await relays.mend("a");
     const mended = await relays.ping();
+    await relays.mend("a");
     const relay = await Promise.any(["c.lab", "d.lab"].map(async (one) => {
       await relays.meetAt(one, 60_000, false);
       return one;

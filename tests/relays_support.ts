@@ -126,8 +126,9 @@ END`,
   }
 }
 
-/** Ends a ping that was to lose nothing. */
+/** Ends a ping that was to lose nothing, when what is still under way on the old path has come. */
 export async function expectNoLoss(ping: RunningPing, what: string): Promise<void> {
+  await pause(600);
   const { received, lost } = await ping.stop();
   equal(lost, 0, `${what}: ${lost} of ${received + lost} pings were lost`);
   ok(received > 50, `${what}: only ${received} pings`);
