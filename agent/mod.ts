@@ -54,6 +54,8 @@ export async function runAgent(
   });
   const routes = routing(config);
   const crossing = standIns(config);
+  const ending = new AbortController();
+  const signal = AbortSignal.any([context.signal, ending.signal]);
   let heart: Heart | undefined;
   try {
     const agent = new Agent(config, {
@@ -83,6 +85,7 @@ export async function runAgent(
         );
       },
       controls: {
+        stop: () => ending.abort(),
         exitNodes: () => routes.exitNodes(),
         setExitNodeClient: (on) => routes.setExitNodeClient(on),
         ...(config.nexctlVersion === undefined ? {} : { nexctlVersion: config.nexctlVersion }),
@@ -102,8 +105,8 @@ export async function runAgent(
     routes.onChange = () => agent.wake();
     const { notifier } = context;
     heart = notifier && new Heart(notifier, () => agent.vitals(), () => agent.beats(HANGS));
-    context.signal.addEventListener("abort", () => heart?.stop(), { once: true });
-    await agent.run(context.signal, (status) => {
+    signal.addEventListener("abort", () => heart?.stop(), { once: true });
+    await agent.run(signal, (status) => {
       heart?.tell();
       const { tunnel_ipv4, tunnel_ipv6 } = status;
       context.print(

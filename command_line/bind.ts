@@ -57,7 +57,8 @@ function interruption(signals: "end" | "ignore") {
   };
   const onHangUp = () => reload === undefined ? onEnd() : reload();
   const listeners: [Deno.Signal, () => void][] = Deno.build.os === "windows"
-    ? [["SIGINT", onEnd]]
+    // There SIGHUP is a console window that is closed.
+    ? [["SIGINT", onEnd], ["SIGBREAK", onEnd], ["SIGHUP", onEnd]]
     : [["SIGINT", onEnd], ["SIGTERM", onEnd], ["SIGHUP", onHangUp]];
   for (const [name, listener] of listeners) Deno.addSignalListener(name, listener);
   return {

@@ -5,6 +5,8 @@
  */
 import { JsonObjectDecoder } from "../api/mod.ts";
 import { AgentError, reasonOf } from "../errors.ts";
+import { LOCAL, type Local, type LocalConn } from "./local.ts";
+import { isAnswering } from "./server.ts";
 import type { AgentStatus, ExitNodeStatus, PeerStatus } from "./types.ts";
 
 /** Largest answer, bytes, and how long it may take when nothing else is said, ms. */
@@ -13,22 +15,24 @@ const MAX_ANSWER = 64 << 20, TIMEOUT = 5_000;
 /**
  * Calls one method and returns its result text.
  *
- * @param options `param`: its argument; `timeoutMs`: how long it may take
+ * @param options `param`: its argument; `timeoutMs`: how long it may take; `local`: the way there
  * @throws {AgentError} when no agent answers there, or it reports an error
  */
 export async function callAgent(
   path: string,
   method: string,
-  { param = "", timeoutMs = TIMEOUT } = {},
+  { param = "", timeoutMs = TIMEOUT, local = LOCAL } = {},
 ): Promise<string> {
-  let conn: Deno.Conn;
+  let conn: LocalConn;
   try {
-    conn = await Deno.connect({ transport: "unix", path });
+    conn = await local.connect(path);
   } catch (error) {
+    if (error instanceof AgentError) throw error;
     const denied = error instanceof Deno.errors.PermissionDenied;
     throw new AgentError(
       denied
-        ? `Cannot ask the agent on ${path}: permission denied; run as root`
+        ? `Cannot ask the agent on ${path}: permission denied; ` +
+          `run as ${Deno.build.os === "windows" ? "administrator" : "root"}`
         : `The agent is not running: nobody answers on ${path}; ` +
           "start nexd, or give its --unix-socket",
       { cause: error },
@@ -73,6 +77,29 @@ export async function describePeer(path: string, publicKey: string): Promise<Pee
 /** The exit nodes that a running agent knows. */
 export async function describeExitNodes(path: string): Promise<ExitNodeStatus[]> {
   return JSON.parse(await callAgent(path, "ExitNodes"));
+}
+
+/** How long an agent may take to put back what it changed, ms. */
+const STOP_LIMIT = 20_000;
+
+/**
+ * Has a running agent end as by a signal, and waits until it has; false when none runs.
+ *
+ * @throws {AgentError} when it does not end
+ */
+export async function stopAgent(path: string, local: Local = LOCAL): Promise<boolean> {
+  if (!await isAnswering(path, local)) return false;
+  await callAgent(path, "Stop", { local }).catch((error) => {
+    // Its end may come before its answer.
+    if (/refused/.test(String(error))) throw error;
+  });
+  for (const end = Date.now() + STOP_LIMIT; await isAnswering(path, local);) {
+    if (Date.now() > end) {
+      throw new AgentError(`The agent on ${path} does not end; end its process by hand`);
+    }
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  return true;
 }
 
 /** How long an agent may take to send everything another way, ms. */

@@ -1,6 +1,6 @@
 /**
- * What the control socket answers: the methods of Nexodus' tools, and `Describe`, `DescribePeer` and
- * `ExitNodes` of ours, which answer JSON.
+ * What the control socket answers: the methods of Nexodus' tools, and `Describe`, `DescribePeer`
+ * and `ExitNodes` of ours, which answer JSON, and `Stop`.
  *
  * @module
  */
@@ -17,6 +17,8 @@ export interface Controls {
   exitNodes?(): ExitNode[];
   /** Rejects with the reason when it cannot be. */
   setExitNodeClient?(on: boolean): Promise<void>;
+  /** Ends the agent as a signal would: where there are none, a service is ended so. */
+  stop?(): void;
   /**
    * What `Version` answers: Nexodus' `nexctl` refuses to talk to any other version than its own.
    * Our tools read the version from `Describe`.
@@ -67,6 +69,11 @@ export const METHODS: Readonly<Record<string, Method | undefined>> = {
     const peer = describe().peers.find(({ public_key }) => public_key === key);
     if (peer === undefined) throw new Error("there is no such peer any more");
     return JSON.stringify(peer);
+  },
+  Stop: ({ stop }) => {
+    if (stop === undefined) throw new Error("this agent is ended by a signal");
+    stop();
+    return "ending";
   },
   ExitNodes: (controls) => JSON.stringify(exitNodesOf(controls)),
 };

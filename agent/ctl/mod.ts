@@ -8,6 +8,7 @@ export {
   describeAgent,
   describeExitNodes,
   describePeer,
+  stopAgent,
   switchExitNodeClient,
 } from "./client.ts";
 export type { Controls } from "./methods.ts";

@@ -1,12 +1,13 @@
 /**
- * The local control socket: JSON-RPC 1.0 over a unix stream socket, as Nexodus' tools speak it. Only
- * this user and root can connect (0600).
+ * The local control socket: JSON-RPC 1.0 over a unix stream socket, as Nexodus' tools speak it, or a
+ * named pipe of Windows. Only this user and root, or an administrator, can connect.
  *
  * @module
  */
 import { getLogger } from "@logtape/logtape";
 import { JsonObjectDecoder } from "../api/mod.ts";
 import { AgentError, reasonOf } from "../errors.ts";
+import { LOCAL, type Local, type LocalConn, type LocalListener } from "./local.ts";
 import { type Controls, METHODS } from "./methods.ts";
 
 const log = getLogger(["nexd", "ctl"]);
@@ -21,9 +22,9 @@ interface ControlSocket {
 }
 
 /** True when an agent answers on the socket. */
-export async function isAnswering(path: string): Promise<boolean> {
+export async function isAnswering(path: string, local: Local = LOCAL): Promise<boolean> {
   try {
-    const conn = await Deno.connect({ transport: "unix", path });
+    const conn = await local.connect(path);
     conn.close();
     return true;
   } catch {
@@ -39,33 +40,26 @@ export async function isAnswering(path: string): Promise<boolean> {
 export async function serveControl(
   path: string,
   controls: Controls,
+  local: Local = LOCAL,
 ): Promise<ControlSocket> {
-  if (await isAnswering(path)) {
+  if (await isAnswering(path, local)) {
     throw new AgentError(
       `Another agent is running: it answers on ${path}; stop it, or choose another --unix-socket, ` +
         "--state-dir and --interface",
     );
   }
-  let listener: Deno.UnixListener;
+  let listener: LocalListener;
   try {
-    const left = await Deno.lstat(path).catch(() => undefined);
-    if (left !== undefined && left.isSocket !== true) throw new Error("a file that is no socket");
-    if (left !== undefined) await Deno.remove(path);
-    // The mode has to be right from the first moment: the umask is the only way to say it.
-    const mask = Deno.umask(0o177);
-    try {
-      listener = Deno.listen({ transport: "unix", path });
-    } finally {
-      Deno.umask(mask);
-    }
+    listener = await local.listen(path);
   } catch (error) {
+    if (error instanceof AgentError) throw error;
     throw new AgentError(
       `Cannot open the control socket ${path}: ${reasonOf(error)}; ` +
         "run as root or choose another --unix-socket",
       { cause: error },
     );
   }
-  const connections = new Set<Deno.Conn>();
+  const connections = new Set<LocalConn>();
   const accepting = (async () => {
     for await (const conn of listener) {
       if (connections.size >= MAX_CONNECTIONS) {
@@ -86,18 +80,18 @@ export async function serveControl(
       listener.close();
       for (const conn of connections) close(conn);
       await accepting.catch(() => {});
-      await Deno.remove(path).catch(() => {});
+      await local.remove(path);
     },
   };
 }
 
-function close(conn: Deno.Conn): void {
+function close(conn: LocalConn): void {
   try {
     conn.close();
   } catch { /* closed already */ }
 }
 
-async function serve(conn: Deno.Conn, controls: Controls): Promise<void> {
+async function serve(conn: LocalConn, controls: Controls): Promise<void> {
   const decoder = new JsonObjectDecoder(MAX_REQUEST);
   const buffer = new Uint8Array(4096);
   const encoder = new TextEncoder();

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { basename, dirname, join } from "node:path";
 import { AgentError, reasonOf } from "../errors.ts";
 
 /**
@@ -17,9 +18,9 @@ export async function writeFileAtomic(
   mode: number = 0o600,
 ): Promise<void> {
   const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
-  const dir = path.includes("/") ? path.slice(0, path.lastIndexOf("/") + 1) : "./";
+  const dir = dirname(path);
   const suffix = crypto.getRandomValues(new Uint8Array(6)).toHex();
-  const temporary = `${dir}.${path.slice(path.lastIndexOf("/") + 1)}.${suffix}`;
+  const temporary = join(dir, `.${basename(path)}.${suffix}`);
   const file = await Deno.open(temporary, { write: true, createNew: true, mode: 0o600 & mode });
   try {
     try {

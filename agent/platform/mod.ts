@@ -11,3 +11,10 @@ export { type RefusedLine, runIp, runIpBatch } from "./iproute.ts";
 export { errnoText, LINUX, type LinuxSockets, linuxSockets } from "./libc.ts";
 export { type LoopbackAliases, loopbackAliases, type LoopbackHost } from "./loopback.ts";
 export { readCaFile, systemCaCertificates } from "./trust.ts";
+export {
+  isAdministrator,
+  programData,
+  protectDirectory,
+  systemProgram,
+  type WindowsHost,
+} from "./windows.ts";

@@ -5,7 +5,7 @@
  */
 import { parseHostPort } from "../../../relay/net/mod.ts";
 import { reasonOf, usageError } from "../../errors.ts";
-import { readCaFile } from "../../platform/mod.ts";
+import { programData, readCaFile } from "../../platform/mod.ts";
 import { type JoinTarget, parseJoin } from "./join.ts";
 import { pinnedCa, readFingerprint } from "./pinned_ca.ts";
 
@@ -66,9 +66,7 @@ export async function readSignIn(values: Values, needs: { natKind: boolean }): P
     );
   }
   const servers = stun.length > 0 ? stun : shuffled(DEFAULT_STUN_SERVERS).slice(0, 3);
-  const stateDir =
-    (readText(values, "state-dir") ?? (isRoot() ? "/var/lib/nexd" : `${homeDir()}/.nexodus`))
-      .replace(/(?<=.)\/+$/, "");
+  const stateDir = (readText(values, "state-dir") ?? usualStateDir()).replace(/(?<=.)\/+$/, "");
   return {
     join,
     insecureSkipTlsVerify: values["insecure-skip-tls-verify"] === true,
@@ -100,7 +98,12 @@ export async function readCa(
     : await pinnedCa(apiUrl, fingerprint, stateDir);
 }
 
-/** Whether the process has every right on this host. */
+function usualStateDir(): string {
+  if (Deno.build.os === "windows") return programData();
+  return isRoot() ? "/var/lib/nexd" : `${homeDir()}/.nexodus`;
+}
+
+/** Whether the process has every right on this host; on Windows only `isAdministrator` can tell. */
 export function isRoot(): boolean {
   return permitted(() => Deno.uid()) === 0;
 }
@@ -117,10 +120,11 @@ function permitted<T>(ask: () => T): T | undefined {
 
 /** Where a user without root keeps things. Throws a usage error when the environment does not say. */
 export function homeDir(): string {
-  const home = permitted(() => Deno.env.get("HOME"));
+  const variable = Deno.build.os === "windows" ? "USERPROFILE" : "HOME";
+  const home = permitted(() => Deno.env.get(variable));
   if (home === undefined || home === "") {
     throw usageError(
-      "There is no home directory (HOME is not set); give --state-dir and --unix-socket",
+      `There is no home directory (${variable} is not set); give --state-dir and --unix-socket`,
     );
   }
   return home;

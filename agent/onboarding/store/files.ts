@@ -5,12 +5,16 @@
  */
 import { isObject } from "../../api/mod.ts";
 import { AgentError, reasonOf } from "../../errors.ts";
-import { writeFileAtomic } from "../../platform/mod.ts";
+import { protectDirectory, writeFileAtomic } from "../../platform/mod.ts";
 
-/** Makes the state directory (0700) where it is missing; an existing one keeps its mode. */
+/**
+ * Makes the state directory (0700) where it is missing; an existing one keeps its mode. On Windows it
+ * becomes the administrators' in any case: there files take over the rights of their directory.
+ */
 export async function ensureStateDir(dir: string): Promise<void> {
   try {
     await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
+    if (Deno.build.os === "windows") await protectDirectory(dir);
   } catch (error) {
     throw fileError("use the state directory", dir, error);
   }
@@ -61,6 +65,7 @@ export async function keepAside(path: string, now: Date): Promise<string> {
 }
 
 function fileError(action: string, path: string, error: unknown): AgentError {
+  if (error instanceof AgentError) return error;
   const denied = error instanceof Deno.errors.PermissionDenied ||
     error instanceof Deno.errors.NotCapable;
   const why = denied ? "permission denied" : reasonOf(error, 160);
