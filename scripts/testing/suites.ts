@@ -27,6 +27,7 @@ const WITHOUT_LAB = [
   "scripts/demo/",
   "scripts/lab/dirs_test.ts",
   "scripts/mesh/measure_test.ts",
+  "scripts/release/",
   "scripts/setup/",
   "scripts/soak/",
   "scripts/test_test.ts",
