@@ -1,5 +1,6 @@
 import type { Store } from "../store/mod.ts";
 import type { Principal } from "./principal.ts";
+import { SharedReads } from "./shared_reads.ts";
 import { hashToken, MAX_TOKEN_LENGTH } from "./tokens.ts";
 
 /** Why a request has no caller; each is answered 401 in its own form. */
@@ -44,23 +45,34 @@ export async function authenticate(
 }
 
 async function regKey(token: string, store: Store, now: number): Promise<Principal | Refusal> {
-  const row = await store.db.selectFrom("reg_keys").selectAll()
-    .where("token_hash", "=", hashToken(token)).where("deleted_at", "is", null)
-    .executeTakeFirst();
-  if (!row) return { refused: "reg-key" };
+  const found = await findRegKey(store, hashToken(token));
+  if (!found) return { refused: "reg-key" };
+  const { owner_disabled, ...row } = found;
   if (row.expires_at !== null && Date.parse(row.expires_at) <= now) {
     return { refused: "reg-key", reason: `the registration key expired at ${row.expires_at}` };
   }
-  if (await isDisabled(store, row.owner_id)) {
+  if (owner_disabled === 1) {
     return { refused: "reg-key", reason: "the account of its owner is disabled" };
   }
   return { kind: "reg-key", ownerId: row.owner_id, regKey: row, token };
 }
 
-async function isDisabled({ db }: Store, userId: string): Promise<boolean> {
-  const row = await db.selectFrom("users").innerJoin("accounts", "accounts.id", "users.subject")
-    .select("accounts.disabled").where("users.id", "=", userId).executeTakeFirst();
-  return row?.disabled === 1;
+/** Of each store, by the hash: one key may make a thousand hosts at once. */
+const regKeys = new WeakMap<Store, SharedReads<Awaited<ReturnType<typeof readRegKey>>>>();
+
+async function findRegKey(store: Store, hash: string) {
+  const reads = regKeys.get(store) ?? new SharedReads();
+  regKeys.set(store, reads);
+  return await reads.read(hash, () => readRegKey(store, hash));
+}
+
+async function readRegKey({ db }: Store, hash: string) {
+  return await db.selectFrom("reg_keys")
+    .leftJoin("users", "users.id", "reg_keys.owner_id")
+    .leftJoin("accounts", "accounts.id", "users.subject")
+    .selectAll("reg_keys").select("accounts.disabled as owner_disabled")
+    .where("reg_keys.token_hash", "=", hash).where("reg_keys.deleted_at", "is", null)
+    .executeTakeFirst();
 }
 
 async function device(token: string, store: Store): Promise<Principal | Refusal> {

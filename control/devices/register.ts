@@ -4,8 +4,6 @@ import { conflict, fieldInvalid, fieldMissing, notFound, Problem } from "../http
 import { parseAddress, takeAddress } from "../ipam/mod.ts";
 import {
   type DeviceRow,
-  findSecurityGroup,
-  findVpc,
   type RegKeyRow,
   type Store,
   together,
@@ -41,19 +39,14 @@ export async function registerDevice(
   if (body.public_key === "") throw fieldMissing("public_key");
   return await refusals(() =>
     deps.store.write(async (write) => {
-      const [vpc, known, key] = await together(
-        findVpc(write.db, body.vpc_id, principal.ownerId),
-        deviceWithKey(write, body.public_key),
-        regKeyOf(write, principal),
-      );
+      const { vpc, known, key, group } = await lookUp(write, principal, body);
       if (!vpc) throw notFound("vpc");
       if (!isPublicKey(body.public_key)) throw fieldInvalid("public_key");
       // The id of somebody else's device is nothing that the caller could go on with.
       if (known) throw conflict(known.owner_id === principal.ownerId ? known.id : undefined);
       const regKey = await useRegKey(write, key, vpc.id);
-      const group = body.security_group_id ?? regKey?.security_group_id ?? vpc.id;
-      const [, ipv4, ipv6, revision] = await together(
-        refuseUnknownGroup(write, vpc.id, group),
+      if (group === undefined) throw notFound("security_group_id");
+      const [ipv4, ipv6, revision] = await together(
         takeRequested(write, vpc, body),
         takeAddress(write, vpc, 6),
         write.revision("devices", vpc.id),
@@ -98,26 +91,82 @@ export async function registerDevice(
   );
 }
 
-async function deviceWithKey(write: Write, key: string) {
-  return await write.db.selectFrom("devices").select(["id", "owner_id"])
-    .where("public_key", "=", key).where("deleted_at", "is", null).executeTakeFirst();
-}
+/** What a registration key says inside the transaction. */
+type UsedKey = Pick<RegKeyRow, "id" | "vpc_id" | "device_id" | "used_at">;
 
-/** The registration key again, inside the transaction; undefined for other callers. */
-async function regKeyOf(write: Write, principal: Principal): Promise<RegKeyRow | undefined> {
-  if (principal.kind !== "reg-key") return undefined;
-  const key = await write.db.selectFrom("reg_keys").selectAll()
-    .where("id", "=", principal.regKey.id).where("deleted_at", "is", null).executeTakeFirst();
-  if (!key) throw new Problem(401, { error: "invalid reg key" });
-  return key;
+/**
+ * All that is looked up before a device is made, in one statement; undefined is what there is not, or
+ * not for the caller. `key` is the registration key again, which may have been used or deleted since
+ * the caller was let in; `group` the one that the device gets.
+ */
+async function lookUp(write: Write, principal: Principal, body: AddDevice) {
+  const keyId = principal.kind === "reg-key" ? principal.regKey.id : null;
+  // A row of nothing, so that there is an answer whichever of them is missing.
+  const asked = write.db.selectNoFrom((eb) => eb.lit(1).as("one")).as("asked");
+  const row = await write.db.selectFrom(asked)
+    .leftJoin(
+      (eb) =>
+        eb.selectFrom("vpcs")
+          .innerJoin("memberships", "memberships.organization_id", "vpcs.organization_id")
+          .selectAll("vpcs").where("vpcs.id", "=", body.vpc_id)
+          .where("memberships.user_id", "=", principal.ownerId)
+          .where("vpcs.deleted_at", "is", null).as("vpc"),
+      (join) => join.onTrue(),
+    )
+    .leftJoin(
+      "devices as known",
+      (join) =>
+        join.on("known.public_key", "=", body.public_key).on("known.deleted_at", "is", null),
+    )
+    .leftJoin(
+      "reg_keys as key",
+      (join) => join.on("key.id", "=", keyId).on("key.deleted_at", "is", null),
+    )
+    .leftJoin(
+      "security_groups as group",
+      (join) =>
+        join.onRef("group.vpc_id", "=", "vpc.id").on("group.deleted_at", "is", null).on((eb) =>
+          eb(
+            "group.id",
+            "=",
+            eb.fn.coalesce(
+              eb.val(body.security_group_id ?? null),
+              "key.security_group_id",
+              "vpc.id",
+            ),
+          )
+        ),
+    )
+    .selectAll("vpc")
+    .select([
+      "known.id as known_id",
+      "known.owner_id as known_owner_id",
+      "key.id as key_id",
+      "key.vpc_id as key_vpc_id",
+      "key.device_id as key_device_id",
+      "key.used_at as key_used_at",
+      "group.id as group_id",
+    ]).executeTakeFirstOrThrow();
+  const { known_id, known_owner_id, key_id, key_vpc_id, key_device_id, key_used_at, group_id } =
+    row;
+  if (keyId !== null && key_id === null) throw new Problem(401, { error: "invalid reg key" });
+  const key: UsedKey | undefined = key_id === null
+    ? undefined
+    : { id: key_id, vpc_id: key_vpc_id, device_id: key_device_id, used_at: key_used_at };
+  return {
+    vpc: row.id === null ? undefined : row as VpcRow,
+    known: known_id === null ? undefined : { id: known_id, owner_id: known_owner_id },
+    key,
+    group: group_id ?? undefined,
+  };
 }
 
 /** Checks the key, and marks a single-use one as used for good. */
 async function useRegKey(
   write: Write,
-  key: RegKeyRow | undefined,
+  key: UsedKey | undefined,
   vpcId: string,
-): Promise<RegKeyRow | undefined> {
+): Promise<UsedKey | undefined> {
   if (key === undefined) return undefined;
   if (key.device_id !== null && key.used_at !== null) {
     throw new Problem(400, { error: "single use reg key exhausted" });
@@ -130,10 +179,6 @@ async function useRegKey(
       .where("id", "=", key.id).execute();
   }
   return key;
-}
-
-async function refuseUnknownGroup(write: Write, vpcId: string, group: string): Promise<void> {
-  if (!await findSecurityGroup(write.db, group, vpcId)) throw notFound("security_group_id");
 }
 
 async function takeRequested(write: Write, vpc: VpcRow, body: AddDevice) {

@@ -8,7 +8,7 @@
  */
 import type { VpcRow, Write } from "../store/mod.ts";
 import { type Family, formatAddress, parseAddress, parseCidr, usable } from "./address.ts";
-import { createPool, giveBack, type Pool, takeLowest, takeThis } from "./pool.ts";
+import { createPool, dropPool, giveBack, type Pool, takeLowest, takeThis } from "./pool.ts";
 
 export { advertise, CidrRefused, withdraw } from "./cidrs.ts";
 export { parseAddress, parseCidr } from "./address.ts";
@@ -49,9 +49,7 @@ export async function createPools(write: Write, vpc: VpcRanges): Promise<void> {
 /** Takes the pools of a VPC's own ranges away; those of the shared ranges stay. */
 export async function dropPools(write: Write, vpc: VpcRanges): Promise<void> {
   if (!vpc.private_cidr) return;
-  for (const table of ["address_gaps", "address_pools"] as const) {
-    await write.db.deleteFrom(table).where("namespace", "=", namespaceOf(vpc)).execute();
-  }
+  for (const family of [4, 6] as const) await dropPool(write, poolOf(vpc, family));
 }
 
 /**

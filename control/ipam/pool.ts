@@ -2,8 +2,11 @@
  * Addresses of a pool. What is free is stored, as ranges: the lowest free address is the first row
  * of an index, and taking or giving back an address touches at most three rows, however many devices
  * there are. Every function runs inside the caller's transaction, so a failure leaks nothing.
+ *
+ * The first gap of a pool is where nearly every address comes from: it is a held row of the transaction.
+ * Whatever else touches the gaps of the pool lets go of it first.
  */
-import type { Write } from "../store/mod.ts";
+import type { RowSource, Write } from "../store/mod.ts";
 import { type Family, fromKey, type Range, toKey } from "./address.ts";
 
 /** A namespace has one pool a family; two VPCs with the same namespace share addresses. */
@@ -18,21 +21,62 @@ export async function createPool(write: Write, pool: Pool, range: Range): Promis
   const made = await write.db.insertInto("address_pools").values({ ...pool, ...ends })
     .onConflict((conflict) => conflict.doNothing()).executeTakeFirst();
   if (made.numInsertedOrUpdatedRows) {
+    await write.held.release(rowName(pool));
     await write.db.insertInto("address_gaps").values({ ...pool, ...ends }).execute();
+  }
+}
+
+/** Takes a pool away, whatever is still out; nothing happens if there is none. */
+export async function dropPool(write: Write, pool: Pool): Promise<void> {
+  await write.held.release(rowName(pool));
+  for (const table of ["address_gaps", "address_pools"] as const) {
+    await write.db.deleteFrom(table)
+      .where("namespace", "=", pool.namespace).where("family", "=", pool.family).execute();
   }
 }
 
 /** Takes the lowest free address, or undefined if none is left. */
 export async function takeLowest(write: Write, pool: Pool): Promise<bigint | undefined> {
-  const gap = await gapsOf(write, pool).orderBy("first").limit(1).executeTakeFirst();
-  if (!gap) return undefined;
-  const address = fromKey(gap.first);
-  await cut(write, pool, gap, address);
-  return address;
+  const source = firstGap(write, pool);
+  for (;;) {
+    const taken = await write.held.change(rowName(pool), source, (gap): [FirstGap, Taken] => {
+      if (gap === undefined) return [gap, "no more"];
+      if (gap.first > gap.last) return [gap, "next gap"];
+      return [{ ...gap, first: gap.first + 1n }, gap.first];
+    });
+    if (typeof taken === "bigint") return taken;
+    if (taken === "no more") return undefined;
+    await write.held.release(rowName(pool));
+  }
+}
+
+/** What {@linkcode takeLowest} found. */
+type Taken = bigint | "next gap" | "no more";
+
+/** The gap that begins at `stored` in the database; used up when `first` is past `last`. */
+type FirstGap = { stored: string; first: bigint; last: bigint } | undefined;
+
+function firstGap(write: Write, pool: Pool): RowSource<FirstGap> {
+  return {
+    load: async () => {
+      const gap = await gapsOf(write, pool).orderBy("first").limit(1).executeTakeFirst();
+      return gap && { stored: gap.first, first: fromKey(gap.first), last: fromKey(gap.last) };
+    },
+    save: async (gap) => {
+      if (gap === undefined) return;
+      if (gap.first > gap.last) return await removeGap(write, pool, gap.stored);
+      await replaceGap(write, pool, gap.stored, { first: toKey(pool.family, gap.first) });
+    },
+  };
+}
+
+function rowName({ namespace, family }: Pool): string {
+  return `first gap ${namespace} ${family}`;
 }
 
 /** Takes this very address; false if it is taken or not in the pool. */
 export async function takeThis(write: Write, pool: Pool, address: bigint): Promise<boolean> {
+  await write.held.release(rowName(pool));
   const gap = await gapBelow(write, pool, address);
   if (!gap || fromKey(gap.last) < address) return false;
   await cut(write, pool, gap, address);
@@ -41,6 +85,7 @@ export async function takeThis(write: Write, pool: Pool, address: bigint): Promi
 
 /** Gives an address back. Throws if it is free already or not of this pool: a bug of the caller. */
 export async function giveBack(write: Write, pool: Pool, address: bigint): Promise<void> {
+  await write.held.release(rowName(pool));
   const bounds = await write.db.selectFrom("address_pools").select(["first", "last"])
     .where("namespace", "=", pool.namespace).where("family", "=", pool.family)
     .executeTakeFirst();
@@ -77,10 +122,7 @@ async function cut(write: Write, pool: Pool, gap: Gap, address: bigint): Promise
   }
   const [kept, ...more] = rest;
   if (kept === undefined) return await removeGap(write, pool, gap.first);
-  // Nearly always the lowest address goes, and the row stays.
-  await write.db.updateTable("address_gaps").set(kept)
-    .where("namespace", "=", pool.namespace).where("family", "=", pool.family)
-    .where("first", "=", gap.first).execute();
+  await replaceGap(write, pool, gap.first, kept);
   for (const part of more) {
     await write.db.insertInto("address_gaps").values({ ...pool, ...part }).execute();
   }
@@ -89,6 +131,18 @@ async function cut(write: Write, pool: Pool, gap: Gap, address: bigint): Promise
 async function gapBelow(write: Write, pool: Pool, address: bigint): Promise<Gap | undefined> {
   return await gapsOf(write, pool).where("first", "<=", toKey(pool.family, address))
     .orderBy("first", "desc").limit(1).executeTakeFirst();
+}
+
+/** Changes the ends of the gap that begins at `first`. */
+async function replaceGap(
+  write: Write,
+  pool: Pool,
+  first: string,
+  ends: Partial<Gap>,
+): Promise<void> {
+  await write.db.updateTable("address_gaps").set(ends)
+    .where("namespace", "=", pool.namespace).where("family", "=", pool.family)
+    .where("first", "=", first).execute();
 }
 
 async function removeGap(write: Write, pool: Pool, first: string): Promise<void> {

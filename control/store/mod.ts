@@ -5,7 +5,6 @@
  * @module
  */
 export type { Change, Heard } from "./backend.ts";
-export { Write } from "./commits.ts";
 export { checkPostgresUrl } from "./postgres/mod.ts";
 export { type Reader, Store } from "./store.ts";
 export {
@@ -19,8 +18,6 @@ export {
   type TableInfo,
 } from "./transfer/mod.ts";
 export { unavailable } from "./unavailable.ts";
-export { EVERY_ORGANIZATION } from "./commits.ts";
-export type { Note } from "./notes.ts";
 export {
   toAuditEntry,
   toDevice,
@@ -61,3 +58,4 @@ export type {
   UserRow,
   VpcRow,
 } from "./tables.ts";
+export { EVERY_ORGANIZATION, type Note, type RowSource, Write } from "./writes/mod.ts";

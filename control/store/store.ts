@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Kysely } from "kysely";
 import type { Backend, Heard } from "./backend.ts";
-import { Commits, type Write } from "./commits.ts";
+import { Commits, type Write } from "./writes/mod.ts";
 import { isPostgresUrl, openPostgres } from "./postgres/mod.ts";
 import { openSqlite } from "./sqlite.ts";
 import type { RevisionName, Tables } from "./tables.ts";

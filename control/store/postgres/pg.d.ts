@@ -34,6 +34,8 @@ export interface QueryResult {
 
 export class Client {
   constructor(config: ClientConfig);
+  /** Its socket is another one once TLS has begun. */
+  connection: { stream: { cork(): void; uncork(): void } };
   connect(): Promise<void>;
   end(): Promise<void>;
   query(

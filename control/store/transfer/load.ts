@@ -8,7 +8,7 @@ import {
   RUNNING_LOCK,
   WRITE_LOCK,
 } from "../postgres/mod.ts";
-import { type Note, writeNotes } from "../notes.ts";
+import { type Note, writeNotes } from "../writes/mod.ts";
 import type { Tables } from "../tables.ts";
 import { connectSqlite } from "../sqlite.ts";
 import { catalog, type TableInfo, type Untyped } from "./catalog.ts";

@@ -1,7 +1,7 @@
 import { type Kysely, sql, type Transaction } from "kysely";
 import { reasonOf } from "../../../relay/cert/mod.ts";
 import { ControlError } from "../../errors.ts";
-import { type Note, writeNotes } from "../notes.ts";
+import { type Note, writeNotes } from "../writes/mod.ts";
 import { connectOnce, isPostgresUrl, parsePostgresUrl, WRITE_LOCK } from "../postgres/mod.ts";
 import { connectSqlite } from "../sqlite.ts";
 import type { Tables } from "../tables.ts";

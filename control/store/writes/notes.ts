@@ -1,6 +1,6 @@
 /** The rows of the audit log that a transaction leaves, written at its end. */
 import type { Transaction } from "kysely";
-import type { AuditRow, Tables } from "./tables.ts";
+import type { AuditRow, Tables } from "../tables.ts";
 
 /** A row before it is written. */
 export interface Note extends Omit<AuditRow, "id" | "at" | "actor_name"> {

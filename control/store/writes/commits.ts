@@ -1,9 +1,11 @@
 import { setImmediate } from "node:timers";
-import { sql, type Transaction } from "kysely";
-import type { Backend, Change } from "./backend.ts";
+import { CompiledQuery, type Transaction } from "kysely";
+import type { Backend, Change } from "../backend.ts";
+import { HeldRows, type RowSource } from "./held_rows.ts";
 import { type Note, writeNotes } from "./notes.ts";
-import type { RevisionName, Tables } from "./tables.ts";
-import { isLocked } from "./unavailable.ts";
+import { together } from "../queries.ts";
+import type { RevisionName, Tables } from "../tables.ts";
+import { isLocked } from "../unavailable.ts";
 
 /** Stock agents read revisions as signed 32-bit numbers. */
 const MAX_REVISION = 2 ** 31 - 1;
@@ -15,6 +17,8 @@ export const EVERY_ORGANIZATION = "*";
 const MAX_BATCH = 50, BATCH_MS = 10;
 /** How long a locked database is tried again before it is an error, and the longest pause, ms. */
 const LOCKED_MS = 5_000, LOCKED_PAUSE = 100;
+const SAVE = CompiledQuery.raw("savepoint work");
+const TAKE_BACK = CompiledQuery.raw("rollback to savepoint work");
 /** Pieces of work that may wait; more come than the disk can take. */
 const MAX_WAITING = 20_000;
 
@@ -25,19 +29,28 @@ export class Write {
   /** What the audit log gets; without it the change is not committed either. */
   readonly notes: Note[] = [];
 
-  constructor(db: Transaction<Tables>) {
+  /** Rows that the other pieces of work of the transaction change, too. */
+  readonly held: HeldRows;
+
+  constructor(db: Transaction<Tables>, held: HeldRows) {
     this.db = db;
+    this.held = held;
   }
 
   /** The next revision of a kind; watchers of the VPC are told once the transaction is committed. */
   async revision(kind: RevisionName, vpcId: string): Promise<number> {
-    const row = await this.db.updateTable("revisions")
-      .set((eb) => ({ value: eb("value", "+", 1) }))
-      .where("name", "=", kind).where("value", "<", MAX_REVISION)
-      .returning("value").executeTakeFirst();
-    if (!row) throw new Error(`the revisions of ${kind} are used up: ${MAX_REVISION}`);
+    const value = await this.held.change(
+      `revision ${kind}`,
+      revisionRow(this.db, kind),
+      (value) => {
+        if (value >= MAX_REVISION) {
+          throw new Error(`the revisions of ${kind} are used up: ${MAX_REVISION}`);
+        }
+        return [value + 1, value + 1];
+      },
+    );
     this.touched(kind, vpcId);
-    return row.value;
+    return value;
   }
 
   /** Tells watchers of a VPC without a new revision: for rows whose revision another call took. */
@@ -56,6 +69,17 @@ export class Write {
   ended(callerId: string): void {
     this.changes.set(`callers ${callerId}`, { kind: "callers", vpcId: callerId });
   }
+}
+
+function revisionRow(db: Transaction<Tables>, kind: RevisionName): RowSource<number> {
+  return {
+    load: async () => {
+      const row = await db.selectFrom("revisions").select("value").where("name", "=", kind)
+        .executeTakeFirstOrThrow();
+      return row.value;
+    },
+    save: (value) => db.updateTable("revisions").set({ value }).where("name", "=", kind).execute(),
+  };
 }
 
 /** A piece of work that waits for its turn. */
@@ -142,15 +166,17 @@ export class Commits {
     const settle: Settle[] = [];
     const changes = new Map<string, Change>();
     const notes: Note[] = [];
+    const held = new HeldRows();
     const end = performance.now() + BATCH_MS;
     do {
       const next = this.#waiting.shift()!;
       batch.push(next);
-      const write = new Write(db);
+      const write = new Write(db, held);
+      const takeBack = held.mark();
       // The first needs no savepoint: when it fails there is nothing else to keep. None is released,
       // which would cost another round trip: the last one of a name counts.
       const saved = batch.length > 1;
-      const saving = saved ? sql`savepoint work`.execute(db) : undefined;
+      const saving = saved ? db.executeQuery(SAVE) : undefined;
       // The work's own queries follow it on the same wire; else it is waited for.
       if (this.#backend.pipelined) saving?.catch(() => {});
       else await saving;
@@ -162,13 +188,17 @@ export class Commits {
       } catch (error) {
         if (!saved) throw error;
         // Where the database has given up the whole transaction, this throws and all of it fails.
-        await sql`rollback to savepoint work`.execute(db).catch(() => Promise.reject(error));
+        await db.executeQuery(TAKE_BACK).catch(() => Promise.reject(error));
+        takeBack();
         settle.push(() => next.reject(error));
       }
     } while (this.#waiting.length > 0 && batch.length < MAX_BATCH && performance.now() < end);
-    await writeNotes(db, notes);
     const all = [...changes.values()];
-    if (all.length > 0) await this.#backend.announce?.(db, all);
+    await together(
+      held.saveAll(),
+      writeNotes(db, notes),
+      (all.length > 0 && this.#backend.announce?.(db, all)) || Promise.resolve(),
+    );
     return { settle, changes: all };
   }
 }
