@@ -18,6 +18,7 @@ import {
 import {
   addOptions,
   bind,
+  errorsToFile,
   goSpellings,
   type OptionSpec,
   report,
@@ -152,6 +153,16 @@ export function buildProgram(exit: (status: number) => void = () => {}): Command
     async () => (await import("./relay/mod.ts")).runWorker,
     { ...common, signals: "ignore" },
   );
+  // How a service of macOS or Windows is started.
+  const service = program.command("service-run", { hidden: true }).argument("<file>");
+  bind(service, [], async () => {
+    const { serviceSettings } = await import("./agent/commands/mod.ts");
+    return async (_values, { args: [file] }) => {
+      const { words, log } = await serviceSettings(file!);
+      errorsToFile(log);
+      return await main(words);
+    };
+  }, { ...common, signals: "ignore" });
   for (const { path, args, help, options, run } of AGENT_COMMANDS) {
     const command = commandAt(program, path, COMMAND_GROUPS).description(help);
     if (args !== undefined) command.arguments(args);

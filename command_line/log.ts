@@ -4,6 +4,7 @@
  * @module
  */
 import type { Values } from "./flags.ts";
+import { writeError } from "./stderr.ts";
 
 /**
  * Text that a stranger may have chosen, for a terminal and a log: one that could end the line could
@@ -25,12 +26,11 @@ export async function configureLog(values: Values): Promise<void> {
     // Texts without quotes; everything else as the runtime shows it.
     value: (value, inspect) => typeof value === "string" ? oneLine(value) : inspect(value),
   });
-  const encoder = new TextEncoder();
   const debug = values.debug === true || Deno.env.get("NEXD_LOGLEVEL");
   const level = debug ? "debug" : values["log-level"];
   await configure({
     reset: true,
-    sinks: { stderr: (record) => void Deno.stderr.writeSync(encoder.encode(format(record))) },
+    sinks: { stderr: (record) => writeError(format(record)) },
     loggers: [
       { category: ["logtape"], sinks: ["stderr"], lowestLevel: "warning" },
       {

@@ -8,4 +8,5 @@
 export { bind, type Context, type Run, SERVICE_URL } from "./bind.ts";
 export { addOptions, goSpellings, type OptionSpec, type Values } from "./flags.ts";
 export { report } from "./report.ts";
+export { errorsToFile } from "./stderr.ts";
 export { type CommandTree, treeOf } from "./tree.ts";

@@ -5,6 +5,7 @@
  */
 import { CommanderError } from "commander";
 import { oneLine } from "./log.ts";
+import { writeError } from "./stderr.ts";
 
 /** The library's message as one sentence, with the remedy. */
 function plainUsage(message: string, error: CommanderError): string {
@@ -39,6 +40,6 @@ export function report(error: unknown, json: boolean): number {
   const text = json
     ? JSON.stringify({ error: message, exit_code: exitCode })
     : `nexd: ${message}${stack}`;
-  Deno.stderr.writeSync(new TextEncoder().encode(text + "\n"));
+  writeError(text + "\n");
   return exitCode;
 }

@@ -19,6 +19,8 @@ import { peersList, status } from "./status.ts";
 
 export type { Command, CommandContext, ServeCommand } from "./context.ts";
 
+export { serviceSettings } from "./host/mod.ts";
+
 /** All of them. */
 export const COMMANDS: Readonly<Record<string, Command>> = {
   status,

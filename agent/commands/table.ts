@@ -192,7 +192,7 @@ export const AGENT_COMMANDS: CommandSpec[] = [
   },
   {
     path: "install",
-    help: "run the agent, or nexd serve, as a service of systemd",
+    help: "run the agent, or nexd serve, as a service of this system",
     options: [
       ...ROUTER_OPTIONS,
       {

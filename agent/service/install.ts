@@ -5,7 +5,8 @@
  * @module
  */
 import { AgentError, reasonOf } from "../errors.ts";
-import { type RunCommand, writeFileAtomic } from "../platform/mod.ts";
+import type { RunCommand } from "../platform/mod.ts";
+import { drop, put, read } from "./put.ts";
 import { serveUnitText } from "./serve_unit.ts";
 import { environmentText, MARK, type UnitFacts, unitText } from "./unit.ts";
 
@@ -35,8 +36,6 @@ export interface Service extends Omit<UnitFacts, "environmentFile"> {
 
 const unitPath = (root: string, name: ServiceName) => `${root}/etc/systemd/system/${name}.service`;
 const environmentPath = (root: string, name: ServiceName) => `${root}/etc/nexd/${name}.env`;
-
-const read = (path: string) => Deno.readTextFile(path).catch(() => undefined);
 
 /**
  * Writes the unit and its settings, enables it, and starts it, anew where something has changed.
@@ -90,40 +89,6 @@ async function ours(unit: string): Promise<string | undefined> {
   const text = await read(unit);
   if (text === undefined || text.startsWith(MARK)) return text;
   throw new AgentError(`${unit} was not written by nexd install; move it away first`);
-}
-
-/** Writes a file where it differs; true when it did. */
-async function put(
-  path: string,
-  text: string,
-  mode: number,
-  { dryRun, tell }: ServiceOptions,
-): Promise<boolean> {
-  const before = await read(path);
-  if (before === text) {
-    tell(`unchanged: ${path}`);
-    return false;
-  }
-  tell(`${dryRun ? "would write" : "write"} ${path} (mode ${mode.toString(8)})`);
-  if (dryRun) return true;
-  try {
-    await Deno.mkdir(path.replace(/\/[^/]+$/, ""), { recursive: true, mode: 0o755 });
-    await writeFileAtomic(path, text, mode);
-  } catch (error) {
-    throw new AgentError(`Cannot write ${path}: ${reasonOf(error)}; run nexd install as root`);
-  }
-  return true;
-}
-
-async function drop(path: string, { dryRun, tell }: ServiceOptions): Promise<void> {
-  tell(`${dryRun ? "would remove" : "remove"} ${path}`);
-  if (dryRun) return;
-  try {
-    await Deno.remove(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
-    throw new AgentError(`Cannot remove ${path}: ${reasonOf(error)}; run nexd uninstall as root`);
-  }
 }
 
 async function systemctl(options: ServiceOptions, ...args: string[]): Promise<void> {

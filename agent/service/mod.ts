@@ -11,3 +11,6 @@ export {
   type ServiceOptions,
   uninstallService,
 } from "./install.ts";
+export { installLaunchd, uninstallLaunchd } from "./macos/mod.ts";
+export { readSettings, type ServiceSettings } from "./settings.ts";
+export { installTask, uninstallTask } from "./windows/mod.ts";

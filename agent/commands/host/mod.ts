@@ -5,5 +5,5 @@
  */
 export { debugBundle } from "./bundle.ts";
 export { doctor } from "./doctor.ts";
-export { install, uninstall } from "./install.ts";
+export { install, serviceSettings, uninstall } from "./install.ts";
 export { netcheck } from "./netcheck.ts";
