@@ -5,7 +5,10 @@ import { skip } from "../../scripts/lab/support.ts";
 import { seed } from "../../scripts/dashboard/seed.ts";
 import { Bench } from "./testing.ts";
 
-const PAGES = ["devices", "network", "keys", "groups", "relays", "people", "vpcs", "audit"];
+const PAGES = [
+  ...["devices", "network", "keys", "groups", "relays", "people", "vpcs", "audit"],
+  ...["accounts", "account"],
+];
 
 Deno.test("dashboard's pages break no rule of axe in light and dark, and fit a phone", async () => {
   const refusal = Bench.refusal();
@@ -32,7 +35,7 @@ Deno.test("dashboard's pages break no rule of axe in light and dark, and fit a p
     await page.emulateMedia({ colorScheme });
     for (const name of PAGES) {
       await page.goto(`${bench.url}/ui/#${name}`);
-      await page.locator(`nav a[href="#${name}"][aria-current]`).waitFor();
+      await page.locator(`a[href="#${name}"][aria-current]`).waitFor();
       if (name === "network") {
         await page.getByRole("combobox", { name: /^Host/ }).selectOption({ label: "web-1" });
         await page.getByText("relayed by").first().waitFor();
@@ -41,17 +44,25 @@ Deno.test("dashboard's pages break no rule of axe in light and dark, and fit a p
       await examine(`${name}, ${colorScheme}`);
     }
   }
-  await page.getByRole("link", { name: "Relays" }).click();
-  await page.getByRole("button", { name: "Add a relay" }).click();
-  await page.getByRole("dialog").waitFor();
-  await examine("a dialog");
-  await page.keyboard.press("Escape");
+  for (
+    const [where, button] of [
+      ["relays", "Add a relay"],
+      ["accounts", "New account"],
+      ["account", "Change the password"],
+    ] as const
+  ) {
+    await page.goto(`${bench.url}/ui/#${where}`);
+    await page.getByRole("button", { name: button }).click();
+    await page.getByRole("dialog").waitFor();
+    await examine(`the dialog of ${button}`);
+    await page.keyboard.press("Escape");
+  }
   deepEqual(broken, []);
 
   await page.setViewportSize({ width: 390, height: 844 });
   for (const name of PAGES) {
     await page.goto(`${bench.url}/ui/#${name}`);
-    await page.locator(`nav a[href="#${name}"][aria-current]`).waitFor();
+    await page.locator(`a[href="#${name}"][aria-current]`).waitFor();
     equal(await page.evaluate("document.documentElement.scrollWidth"), 390, `${name} is wider`);
   }
   deepEqual(bench.complaints, []);

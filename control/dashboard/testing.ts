@@ -123,7 +123,8 @@ export class Bench implements AsyncDisposable {
       const form = new URLSearchParams({
         ...{ grant_type: "password", client_id: "nexodus-cli", username: "admin" },
         password: this.control.password!,
-        scope: "read:organizations write:organizations read:devices write:devices read:users",
+        scope:
+          "read:organizations write:organizations read:devices write:devices read:users write:users",
       });
       const response = await fetch(`${this.url}/oauth/token`, {
         method: "POST",

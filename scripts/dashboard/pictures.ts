@@ -13,7 +13,10 @@ const DOCS = new URL("../../docs/", import.meta.url).pathname;
 const HOST = { label: "web-1" };
 /** Largest picture of the repository, bytes. */
 const MAX_BYTES = 150 * 1024;
-const PAGES = ["network", "devices", "keys", "groups", "relays", "people", "vpcs", "audit"];
+const PAGES = [
+  ...["network", "devices", "keys", "groups", "relays", "people", "vpcs", "audit"],
+  ...["accounts", "account"],
+];
 const SIZES = { wide: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
 
 async function settled(bench: Bench, page: string): Promise<void> {

@@ -87,6 +87,10 @@ export async function seed(bench: Bench): Promise<void> {
     "GET",
     `/api/vpcs/${bench.control.userId}`,
   );
+  for (const [username, full_name] of [["anna", "Anna Berg"], ["ben", "Ben Okoro"]]) {
+    const email = `${username}@example.org`;
+    await bench.admin("POST", "/api/accounts", { username, full_name, email });
+  }
   await bench.admin("POST", "/api/invitations", { organization_id, email: "carla@example.org" });
 }
 

@@ -1,5 +1,7 @@
 import { effect, signal } from "@preact/signals";
 import type { JSX } from "preact";
+import { Accounts } from "./accounts/accounts.tsx";
+import { OwnAccount } from "./accounts/own.tsx";
 import { Audit } from "./audit.tsx";
 import { Devices } from "./devices.tsx";
 import { Dialogs, dismiss } from "./dialog.tsx";
@@ -10,7 +12,7 @@ import { People } from "./people.tsx";
 import { Relays } from "./relays/relays.tsx";
 import { session, signOut } from "./session.ts";
 import { SignIn } from "./sign_in.tsx";
-import { clear, follow, live, load, me, organizations, vpcId, vpcs } from "./state.ts";
+import { account, clear, follow, live, load, me, organizations, vpcId, vpcs } from "./state.ts";
 import { vpcName, Vpcs } from "./vpcs.tsx";
 
 const PAGES = [
@@ -23,6 +25,10 @@ const PAGES = [
   { id: "vpcs", title: "Organizations", Page: Vpcs },
   { id: "audit", title: "Audit log", Page: Audit },
 ] as const;
+/** Of the operator, where this control plane keeps the accounts. */
+const ACCOUNTS = { id: "accounts", title: "Accounts", Page: Accounts } as const;
+/** Behind the user's name. */
+const OWN = { id: "account", title: "Your account", Page: OwnAccount } as const;
 
 const page = signal(location.hash.slice(1));
 addEventListener("hashchange", () => page.value = location.hash.slice(1));
@@ -71,7 +77,9 @@ export function App(): JSX.Element {
 }
 
 function Signed(): JSX.Element {
-  const { Page, title, id } = PAGES.find(({ id }) => id === page.value) ?? PAGES[0];
+  const pages = account.value?.operator === true ? [...PAGES, ACCOUNTS] : PAGES;
+  const all = account.value === undefined ? pages : [...pages, OWN];
+  const { Page, title, id } = all.find(({ id }) => id === page.value) ?? PAGES[0];
   return (
     <>
       <a
@@ -100,11 +108,20 @@ function Signed(): JSX.Element {
           </select>
         </label>
         <Live />
-        <span class="who">{me.value?.username}</span>
+        {account.value === undefined ? <span class="who">{me.value?.username}</span> : (
+          <a
+            class="who"
+            href={`#${OWN.id}`}
+            aria-current={id === OWN.id ? "page" : undefined}
+            aria-label={`${account.value.username}: ${OWN.title}`}
+          >
+            {account.value.username}
+          </a>
+        )}
         <button type="button" onClick={() => void signOut()}>Sign out</button>
       </header>
       <nav aria-label="Pages">
-        {PAGES.map((entry) => (
+        {pages.map((entry) => (
           <a
             key={entry.id}
             href={`#${entry.id}`}

@@ -3,13 +3,14 @@ import { signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import type { AuditEntry } from "../../api/types.ts";
-import { call, Refused, request, sentence } from "./session.ts";
+import { hear } from "./deeds.ts";
+import { call, Refused, sentence } from "./session.ts";
 import { organizations, vpcId, vpcs } from "./state.ts";
 
 /** Entries read at a time, and the most that are kept on the page. */
 const PAGE = 50, MOST = 1_000;
-/** A stream that says nothing for this long is dead; how often it is asked without one; ms. */
-const SILENCE = 45_000, POLL = 5_000;
+/** How often it is asked without a stream, ms. */
+const POLL = 5_000;
 /** What is typed is looked for after such a pause, ms. */
 const TYPING = 300;
 
@@ -226,7 +227,8 @@ async function follow(query: Query, scope: string, stop: AbortController): Promi
   while (!signal.aborted) {
     try {
       await refresh();
-      await hear(scope, signal, refresh);
+      const options = scope === ALL ? {} : { "organization-id": scope };
+      await hear(options, entries.value[0]?.id ?? 0, signal, refresh);
     } catch (error) {
       if (signal.aborted) return;
       // Who reads several organizations, and not all, has no stream for that.
@@ -235,38 +237,5 @@ async function follow(query: Query, scope: string, stop: AbortController): Promi
       }
     }
     await new Promise((resolve) => setTimeout(resolve, POLL));
-  }
-}
-
-/** Calls `wake` whenever there is something new, until the stream ends. */
-async function hear(scope: string, stop: AbortSignal, wake: () => Promise<void>): Promise<void> {
-  const cut = new AbortController();
-  let timer = 0;
-  const heard = () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => cut.abort(), SILENCE);
-  };
-  heard();
-  try {
-    const watch = {
-      kind: "audit-log",
-      gt_revision: entries.value[0]?.id ?? 0,
-      at_tail: true,
-      options: scope === ALL ? {} : { "organization-id": scope },
-    };
-    const any = AbortSignal.any([stop, cut.signal]);
-    const response = await request("POST", "/api/events", [watch], any);
-    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-    // Between the last reading and the stream something may have come.
-    await wake();
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      heard();
-      if (value.trim() !== "") await wake();
-    }
-  } finally {
-    clearTimeout(timer);
-    cut.abort();
   }
 }

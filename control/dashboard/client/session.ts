@@ -15,6 +15,8 @@ export const trouble = signal("");
 
 let access = "", expires = 0;
 let renewal: Promise<void> | undefined;
+/** Until the tokens of before are replaced: requests wait, or they would end the session. */
+let change: Promise<unknown> | undefined;
 
 /** Goes on with a sign-in that comes back from the issuer, or with the session of this tab. */
 export async function resume(): Promise<void> {
@@ -70,11 +72,22 @@ export async function request(
   body?: unknown,
   signal?: AbortSignal,
 ): Promise<Response> {
+  await change;
+  return await send(method, path, body, signal);
+}
+
+async function send(
+  method: string,
+  path: string,
+  body?: unknown,
+  signal?: AbortSignal,
+): Promise<Response> {
   if (Date.now() > expires - EARLY) await renew();
+  const used = access;
   const response = await fetch(path, {
     method,
     headers: {
-      authorization: `Bearer ${access}`,
+      authorization: `Bearer ${used}`,
       ...(body === undefined ? {} : { "content-type": "application/json" }),
     },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -83,13 +96,24 @@ export async function request(
     cache: "no-store",
   });
   if (response.ok) return response;
-  if (response.status === 401) forget();
+  if (response.status === 401 && used === access) forget();
   throw new Refused(response.status, await reason(response));
 }
 
 /** The same, and reads the JSON. */
 export async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
   return await (await request(method, path, body)).json() as T;
+}
+
+/** Gives the own account another password: this session goes on with new tokens, all others end. */
+export async function changePassword(old_password: string, password: string): Promise<void> {
+  await change;
+  const body = { old_password, password };
+  const work = send("POST", "/api/accounts/me/password", body).then(async (response) => {
+    take((await response.json() as { tokens: Tokens }).tokens);
+  });
+  change = work.catch(() => {}).finally(() => change = undefined);
+  await work;
 }
 
 /** One renewal at a time, as each makes the last one's tokens old. */
@@ -116,8 +140,11 @@ function take(tokens: Tokens): void {
 
 export { Refused } from "./refused.ts";
 
+/** What a form holds cannot be sent; the message is for people. */
+export class Unsuitable extends Error {}
+
 /** An error as a sentence for people. */
 export function sentence(error: unknown): string {
-  if (error instanceof Refused) return error.message;
+  if (error instanceof Refused || error instanceof Unsuitable) return error.message;
   return "the control plane cannot be reached";
 }

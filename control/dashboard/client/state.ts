@@ -1,5 +1,6 @@
 /** What is known of one VPC, kept up to date by the stream of events. */
 import { batch, computed, signal } from "@preact/signals";
+import type { Account } from "../../users/types.ts";
 import type {
   Device,
   Organization,
@@ -18,6 +19,8 @@ const MAX_EVENT = 4_000_000, RETRY = [500, 1_000, 2_000, 5_000, 10_000];
 const SILENCE = 45_000;
 
 export const me = signal<User | undefined>(undefined);
+/** What the user signs in with here; none where another issuer keeps the accounts. */
+export const account = signal<Account | undefined>(undefined);
 export const organizations = signal<Organization[]>([]);
 export const vpcs = signal<Vpc[]>([]);
 export const vpcId = signal("");
@@ -39,6 +42,7 @@ export const sortedDevices = computed(() =>
 export function clear(): void {
   batch(() => {
     me.value = undefined;
+    account.value = undefined;
     organizations.value = [];
     vpcs.value = [];
     vpcId.value = "";
@@ -51,19 +55,30 @@ export function clear(): void {
 
 /** Reads what the user has, and chooses a VPC. */
 export async function load(): Promise<void> {
-  const [user, orgs, all] = await Promise.all([
+  const [user, own, orgs, all] = await Promise.all([
     call<User>("GET", "/api/users/me"),
+    ownAccount(),
     call<Organization[]>("GET", "/api/organizations"),
     call<Vpc[]>("GET", "/api/vpcs"),
   ]);
   batch(() => {
     me.value = user;
+    account.value = own;
     organizations.value = orgs;
     vpcs.value = all;
     if (!all.some(({ id }) => id === vpcId.value)) {
       vpcId.value = (all.find(({ id }) => id === user.id) ?? all[0])?.id ?? "";
     }
   });
+}
+
+async function ownAccount(): Promise<Account | undefined> {
+  try {
+    return await call<Account>("GET", "/api/accounts/me");
+  } catch (error) {
+    if (error instanceof Refused && [404, 405].includes(error.status)) return undefined;
+    throw error;
+  }
 }
 
 export async function loadKeys(): Promise<void> {
