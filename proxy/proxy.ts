@@ -95,6 +95,7 @@ export class Proxy {
       onLeft: (seat) => this.#meeting.left(seat),
       needed: ({ slot }) => this.#meeting.isPlace(slot),
       searching: () => this.#meeting.searching,
+      onTick: () => this.#capture.collect(),
       onSecond: () => this.#meeting.look(),
       onState: () => this.#changed(),
     });

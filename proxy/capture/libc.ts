@@ -12,6 +12,20 @@ const NETLINK_SYMBOLS = {
   close: { parameters: ["i32"], result: "i32" },
 } as const;
 
+const RAW_SYMBOLS = {
+  ...NETLINK_SYMBOLS,
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+} as const;
+
+const AF_INET = 2;
+const IPPROTO_UDP = 17;
+const SOL_SOCKET = 1;
+const SO_RCVBUF = 8;
+const SO_BINDTODEVICE = 25;
+const SO_ATTACH_FILTER = 26;
+/** Asked of the system for keepalives: those of thousands of peers within a look. Bytes. */
+const RAW_BUFFER = 1 << 20;
+
 const AF_NETLINK = 16;
 const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
 const NETLINK_SOCK_DIAG = 4;
@@ -78,6 +92,50 @@ export function netlinkSocket(): { fd: number; close: () => void } | undefined {
     const { socket, close } = Deno.dlopen(path, NETLINK_SYMBOLS).symbols;
     const fd = socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_SOCK_DIAG);
     return fd < 0 ? undefined : { fd, close: () => void close(fd) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** A socket that gets copies of UDP packets, and attaches filters to others. */
+export interface RawSocket {
+  fd: number;
+  /** Has `program` decide what the socket `fd` takes; false: the system refuses. */
+  attach(fd: number, program: Uint8Array<ArrayBuffer>): boolean;
+  close(): void;
+}
+
+/**
+ * A raw socket (raw(7)) for those IPv4 UDP packets on the loopback interface that `program` lets
+ * through. Undefined without FFI, or where the process may not have one (CAP_NET_RAW).
+ *
+ * @param program as from {@linkcode pinned}
+ */
+export function rawSocket(program: Uint8Array<ArrayBuffer>): RawSocket | undefined {
+  const path = libcPath();
+  if (path === undefined) return undefined;
+  try {
+    const { socket, close, setsockopt } = Deno.dlopen(path, RAW_SYMBOLS).symbols;
+    const attach = (fd: number, program: Uint8Array<ArrayBuffer>) => {
+      const { bytes } = pinned(16); // struct sock_fprog { u16 len; struct sock_filter *filter }
+      const words = new Uint32Array(bytes.buffer);
+      words[0] = program.length / 8;
+      writePointer(words, 2, addressOf(program));
+      return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, bytes, 16) === 0;
+    };
+    const fd = socket(AF_INET, SOCK_RAW_CLOEXEC, IPPROTO_UDP);
+    if (fd < 0) return undefined;
+    const device = new TextEncoder().encode("lo\0");
+    // The filter comes first: what arrives before it is there would pass.
+    if (
+      !attach(fd, program) ||
+      setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, device.length) !== 0
+    ) {
+      close(fd);
+      return undefined;
+    }
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, new Uint8Array(Int32Array.of(RAW_BUFFER).buffer), 4);
+    return { fd, attach, close: () => void close(fd) };
   } catch {
     return undefined;
   }

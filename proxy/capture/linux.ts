@@ -5,6 +5,7 @@
 import { datagramFd, nextFd, setReceiveBuffer } from "../../relay/net/mod.ts";
 import { BacklogGauge } from "./backlog.ts";
 import { BatchSender, type SendingSocket } from "./batch_sender.ts";
+import { Keepalives } from "./keepalives.ts";
 import { type BatchCalls, HEADER, MSG_DONTWAIT, MSG_TRUNC, pinned, writePointer } from "./libc.ts";
 import { Room } from "./room.ts";
 import {
@@ -59,6 +60,7 @@ export class LinuxCapture<T> implements Capture<T> {
   readonly #sockets = new Set<LinuxSocket<T>>();
   readonly #gauge: BacklogGauge;
   readonly #sender: BatchSender;
+  readonly #keepalives: Keepalives<T>;
   #port = 0;
   // One batch of slots serves every socket: it is read and passed on without a pause.
   readonly #slots = pinned(BATCH * MAX_DATAGRAM);
@@ -72,6 +74,7 @@ export class LinuxCapture<T> implements Capture<T> {
     this.#handler = handler;
     this.#calls = calls;
     this.#gauge = new BacklogGauge(calls);
+    this.#keepalives = new Keepalives(handler, calls);
     this.#sender = new BatchSender(calls, this.drops, new Room(this.#gauge));
     const vectors = new Uint32Array(this.#vectors.bytes.buffer);
     for (let i = 0; i < BATCH; i++) {
@@ -94,10 +97,20 @@ export class LinuxCapture<T> implements Capture<T> {
       throw new Error(`Cannot find the descriptor of ${address}:${port}`);
     }
     setReceiveBuffer(fd, RECEIVE_BUFFER);
-    const socket = new LinuxSocket(address, tag, conn, fd, (s) => this.#sockets.delete(s));
+    const socket = new LinuxSocket(address, tag, conn, fd, (s) => this.#closed(s));
     this.#sockets.add(socket);
+    this.#keepalives.add(fd, address, port, socket);
     socket.reading = this.#read(socket);
     return socket;
+  }
+
+  #closed(socket: LinuxSocket<T>): void {
+    this.#sockets.delete(socket);
+    this.#keepalives.remove(socket.address, socket);
+  }
+
+  collect(): void {
+    this.#keepalives.collect(this.#port);
   }
 
   setWireguardPort(port: number): void {
@@ -174,6 +187,7 @@ export class LinuxCapture<T> implements Capture<T> {
 
   async close(): Promise<void> {
     this.#gauge.close();
+    this.#keepalives.close();
     await Promise.all([...this.#sockets].map((socket) => socket.close()));
   }
 }

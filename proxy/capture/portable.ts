@@ -128,6 +128,8 @@ export class PortableCapture<T> implements Capture<T> {
     this.#flushing = undefined;
   }
 
+  collect(): void {}
+
   async close(): Promise<void> {
     await Promise.all([...this.#sockets].map((socket) => socket.close()));
   }

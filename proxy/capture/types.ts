@@ -77,6 +77,11 @@ export interface Capture<T> {
   send(socket: CaptureSocket, buf: Uint8Array, offset: number, length: number): void;
   /** Sends what waits. Afterwards (after the promise, if there is one) buffers are free again. */
   flush(): Promise<void> | undefined;
+  /**
+   * Hands on keepalives that woke nobody. To be called every now and then; where the system cannot
+   * keep them they come like everything else.
+   */
+  collect(): void;
   /** Closes every socket. */
   close(): Promise<void>;
 }

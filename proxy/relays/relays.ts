@@ -50,6 +50,8 @@ export interface RelaysOptions {
   searching(): boolean;
   /** Something that status tells is other. */
   onState(): void;
+  /** Now and then, 4 times a second. */
+  onTick(): void;
   /** Each second. */
   onSecond(): void;
 }
@@ -226,6 +228,7 @@ export class Relays {
     this.#clock[0] = performance.now();
     if (this.#now - before < STALLED_MS) { for (const seat of this.#seats) seat.look(); }
     for (const known of this.#list) if (known.seat !== undefined) this.#learn(known, known.seat);
+    this.#o.onTick();
     if (this.#holds) this.flush();
     if (++this.#ticks % Math.round(1_000 / TICK_MS) === 0) this.#everySecond();
     this.#choose();

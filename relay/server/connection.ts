@@ -84,6 +84,7 @@ const READ_COST = 2 * 1024;
 export class Connection implements Flushable, Resumable {
   readonly queue: OutputQueue;
   marked = false;
+  markedLater = false;
   closed = false;
   /** True until every sibling knows of it; nothing is written then. */
   held = false;

@@ -29,6 +29,9 @@ type Somebody = Peer<Connection, Link>;
 /** The longest payload of SendPacket, in bytes. */
 export const MAX_SEND = KEY_LENGTH + MAX_PACKET;
 
+/** Bytes of a keepalive of WireGuard. */
+const KEEPALIVE_LENGTH = 32;
+
 const DISCO_FIRST = DISCO_MAGIC[0];
 
 /**
@@ -63,8 +66,7 @@ export function forward(
   } while (continues(buffer, at, end, peer));
   counters.packetsReceived += packets;
   counters.bytesReceived += bytes;
-  target.queue.pushPackets(buffer, start, at, packets);
-  target.hub.flusher.mark(target);
+  deliver(target, buffer, start, at, packets);
   if (connection.peer.sentTo(target.id, connection.hub.registry.alive)) target.uniqueSenders += 1;
   return at;
 }
@@ -137,8 +139,7 @@ export function takeForwarded(
   const start = at + KEY_LENGTH;
   for (let i = 0; i < KEY_LENGTH; i++) buffer[to + i] = buffer[from + i]!;
   writeHeader(buffer, start, FrameType.RecvPacket, KEY_LENGTH + bytes);
-  target.queue.pushPackets(buffer, start, next, 1);
-  target.hub.flusher.mark(target);
+  deliver(target, buffer, start, next, 1);
   noteSource(connection, buffer, to, target);
 }
 
@@ -187,9 +188,40 @@ export function takeRun(
     moved.forward(buffer.subarray(from, start), buffer, start, next, packets, true);
   }
   if (target === undefined) return true;
-  target.queue.pushPackets(buffer, start, next, packets);
-  target.hub.flusher.mark(target);
+  deliver(target, buffer, start, next, packets);
   noteSource(connection, buffer, from, target);
+  return true;
+}
+
+/** Queues the RecvPacket frames `buffer[start..end)`. */
+function deliver(
+  target: Connection,
+  buffer: Uint8Array,
+  start: number,
+  end: number,
+  packets: number,
+): void {
+  target.queue.pushPackets(buffer, start, end, packets);
+  const { flusher } = target.hub;
+  if (areKeepalives(buffer, start, end, packets)) flusher.markLater(target);
+  else flusher.mark(target);
+}
+
+/**
+ * Whether a run of RecvPacket frames is nothing but WireGuard's keepalives: data without any. The
+ * first of a session, whose counter is 0, is none: the other side sends nothing before it.
+ */
+function areKeepalives(buffer: Uint8Array, start: number, end: number, packets: number): boolean {
+  if (end - start !== packets * (PACKET_PREFIX + KEEPALIVE_LENGTH)) return false;
+  for (let at = start; at < end; at += PACKET_PREFIX + KEEPALIVE_LENGTH) {
+    if (payloadLength(buffer, at) !== KEY_LENGTH + KEEPALIVE_LENGTH) return false;
+    const packet = at + PACKET_PREFIX;
+    if (buffer[packet] !== 4) return false;
+    if ((buffer[packet + 1]! | buffer[packet + 2]! | buffer[packet + 3]!) !== 0) return false;
+    let counter = 0;
+    for (let i = packet + 8; i < packet + 16; i++) counter |= buffer[i]!;
+    if (counter === 0) return false;
+  }
   return true;
 }
 

@@ -43,6 +43,40 @@ Deno.test("RelayServer forwards a packet with the source's key", async () => {
   assert.equal(text(await a.expect(FrameType.RecvPacket)), "me");
 });
 
+Deno.test("RelayServer gathers keepalives of idle sessions into one write, and lets nothing wait behind them", async () => {
+  await using setup = new Setup();
+  const [a, b, c] = [await setup.client(), await setup.client(), await setup.client()];
+  const data = (counter: number, length = 32) => {
+    const packet = new Uint8Array(length);
+    packet[0] = 4;
+    packet[8] = counter;
+    return packet;
+  };
+  const writes = () => (b.socket as MemorySocket).other.writes;
+  const before = writes();
+  const started = performance.now();
+  await a.send(encodeSendPacket(b.publicKey, data(1)));
+  await c.send(encodeSendPacket(b.publicKey, data(2)));
+  assert.deepEqual((await b.expect(FrameType.RecvPacket)).subarray(32), data(1));
+  assert.deepEqual((await b.expect(FrameType.RecvPacket)).subarray(32), data(2));
+  assert.equal(writes(), before + 1);
+  assert(performance.now() - started >= 240, "they have waited");
+  // Real traffic takes along what waits; the first of a session, whose counter is 0, is such.
+  for (const urgent of [data(0), data(9, 48), bytes("a packet")]) {
+    let took = Infinity;
+    for (let tries = 0; tries < 5 && took >= 200; tries++) { // a busy machine may stand still
+      const sent = performance.now();
+      await a.send(encodeSendPacket(b.publicKey, data(3)));
+      await c.send(encodeSendPacket(b.publicKey, urgent));
+      assert.deepEqual((await b.expect(FrameType.RecvPacket)).subarray(32), data(3));
+      assert.deepEqual((await b.expect(FrameType.RecvPacket)).subarray(32), urgent);
+      took = performance.now() - sent;
+      await new Promise((resolve) => setTimeout(resolve, 260)); // the timer that is under way
+    }
+    assert(took < 200, `${urgent.length} bytes have waited ${took} ms`);
+  }
+});
+
 Deno.test("RelayServer forwards the same bytes however the stream is cut", async () => {
   await using setup = new Setup();
   const [a, b, c] = [await setup.client(), await setup.client(), await setup.client()];

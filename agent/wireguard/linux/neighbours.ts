@@ -16,8 +16,8 @@ const MAX_NETWORKS = 256;
 export async function neighbours(own: string): Promise<Network[]> {
   const read = (path: string) => Deno.readTextFile(path).catch(() => "");
   const found = [
-    ...parseRoutes(await read("/proc/net/route")),
-    ...parseRoutes6(await read("/proc/net/ipv6_route")),
+    ...parseRoutes(await read("/proc/net/route"), own),
+    ...parseRoutes6(await read("/proc/net/ipv6_route"), own),
   ];
   const kinds = new Map<string, string>([[own, ARPHRD_NONE], ["lo", ARPHRD_NONE]]);
   const networks: Network[] = [];
@@ -29,10 +29,15 @@ export async function neighbours(own: string): Promise<Network[]> {
   return networks;
 }
 
-/** Connected networks of `/proc/net/route`; lines it does not understand are none. Pure. */
-export function parseRoutes(text: string): Network[] {
+/**
+ * Connected networks of `/proc/net/route`; lines it does not understand are none. Pure.
+ *
+ * @param own an interface whose lines are skipped: it has one for each peer
+ */
+export function parseRoutes(text: string, own?: string): Network[] {
   const networks: Network[] = [];
   for (const line of text.split("\n").slice(1)) {
+    if (own !== undefined && line.startsWith(`${own}\t`)) continue;
     const [interfaceName = "", destination = "", , flags = "", , , , mask = ""] = line.split("\t");
     if (!direct(Number.parseInt(flags, 16)) || !/^[0-9A-F]{8}$/.test(destination)) continue;
     // In the byte order of the host, which is little-endian wherever the runtime runs.
@@ -44,10 +49,11 @@ export function parseRoutes(text: string): Network[] {
   return networks;
 }
 
-/** Connected networks of `/proc/net/ipv6_route`, but link-local and multicast ones. Pure. */
-export function parseRoutes6(text: string): Network[] {
+/** Connected networks of `/proc/net/ipv6_route`, but link-local and multicast ones. Pure; the same. */
+export function parseRoutes6(text: string, own?: string): Network[] {
   const networks: Network[] = [];
   for (const line of text.split("\n")) {
+    if (own !== undefined && line.endsWith(` ${own}`)) continue;
     const [destination = "", length = "", , , hop = "", , , , flags = "", interfaceName = ""] = line
       .trim().split(/ +/);
     if (!direct(Number.parseInt(flags, 16)) || !/^[0-9a-f]{32}$/.test(destination)) continue;

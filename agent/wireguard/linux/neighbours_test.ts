@@ -28,6 +28,12 @@ Deno.test("neighbours are the networks without a gateway", () => {
     { cidr: "172.17.0.0/16", interfaceName: "docker0" },
   ]);
   assert.deepEqual(parseRoutes6(IPV6), [{ cidr: "2001:db8::/64", interfaceName: "eth0" }]);
+  assert.deepEqual(parseRoutes(IPV4, "eth0"), [
+    { cidr: "172.17.0.0/16", interfaceName: "docker0" },
+  ]);
+  assert.deepEqual(parseRoutes(IPV4, "docker"), parseRoutes(IPV4), "a name, not its beginning");
+  assert.deepEqual(parseRoutes6(IPV6, "eth0"), []);
+  assert.deepEqual(parseRoutes6(IPV6, "th0"), parseRoutes6(IPV6));
 });
 
 Deno.test("neighbours are none in any other text", () => {

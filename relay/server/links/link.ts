@@ -36,6 +36,7 @@ export interface LinkHub {
 
 export class Link implements Carrier, Flushable {
   marked = false;
+  markedLater = false;
   closed = false;
   /** Packets handed to the other side, and packets lost on the way there. */
   sentPackets = 0;

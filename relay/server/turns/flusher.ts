@@ -11,10 +11,15 @@ import { Moderation } from "./moderation.ts";
 /** While clients use up their turns, the sockets are looked at this often, in milliseconds. */
 const LOOK_MS = 0.5;
 
+/** What can wait is written with what comes within this time, in milliseconds. */
+const LATER_MS = 250;
+
 /** Something that has frames to write. */
 export interface Flushable {
   /** True while it stands in the list; owned by the flusher. */
   marked: boolean;
+  /** The same of the list of those that can wait. */
+  markedLater: boolean;
   /** Starts the write. Must not throw. */
   flush(): void;
 }
@@ -33,11 +38,22 @@ export class Flusher {
   #waiting: Resumable[] = [];
   #spareWaiting: Resumable[] = [];
   #scheduled = false;
+  readonly #later: Flushable[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #io = new IoPoll();
   #looking = false;
   #lookedAt = -Infinity;
   readonly #moderation: Moderation | undefined;
   readonly #run = () => this.#flushAll();
+  readonly #runLater = () => {
+    this.#timer = undefined;
+    const later = this.#later;
+    for (let i = 0; i < later.length; i++) {
+      later[i]!.markedLater = false;
+      this.mark(later[i]!);
+    }
+    later.length = 0;
+  };
   readonly #looked = () => {
     this.#looking = false;
     this.#lookedAt = performance.now();
@@ -55,6 +71,17 @@ export class Flusher {
     item.marked = true;
     this.#list.push(item);
     this.#schedule();
+  }
+
+  /**
+   * Has `flush` called within a quarter of a second, for what says no more when it comes at once:
+   * many such frames are one write, and wake the other side once.
+   */
+  markLater(item: Flushable): void {
+    if (item.marked || item.markedLater) return;
+    item.markedLater = true;
+    this.#later.push(item);
+    this.#timer ??= setTimeout(this.#runLater, LATER_MS);
   }
 
   /** Has `resume` called when this turn has ended and all that it queued is being written. */
@@ -98,6 +125,7 @@ export class Flusher {
 
   /** Gives up what it holds of the system. What waits is resumed. */
   close(): void {
+    clearTimeout(this.#timer);
     this.#io.close();
   }
 }
