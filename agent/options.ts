@@ -180,6 +180,14 @@ export const AGENT_OPTIONS: OptionSpec[] = [
     help: "WireGuard to use; auto: the kernel's where there is one",
   },
   {
+    name: "realtime",
+    env: "NEXD_REALTIME",
+    kind: "string",
+    default: "auto",
+    choices: ["auto", "on", "off"],
+    help: "run with wireguard-go before all else; auto: with two processors or more",
+  },
+  {
     name: "use-wireguard-go",
     env: "NEXD_USE_WIREGUARD_GO",
     kind: "string",

@@ -161,6 +161,14 @@ const PROCESSES: Option[] = [
     help: "worker processes; otherwise one a core; 1 serves in the main process",
   },
   {
+    name: "realtime",
+    env: "NEXD_DERP_REALTIME",
+    kind: "string",
+    default: "off",
+    choices: ["auto", "on", "off"],
+    help: "forward before all else on this host; auto: with two processors or more",
+  },
+  {
     name: "drain",
     env: "NEXD_DERP_DRAIN",
     kind: "string",

@@ -23,6 +23,9 @@ export function renderStatus(status: AgentStatus, now: number, columns = 80): st
       [status.interface, ...(status.driver === undefined ? [] : [status.driver])].join(", ") +
       `, UDP port ${status.listen_port}`,
     ],
+    ...(status.scheduling === undefined
+      ? []
+      : [["", `scheduling ${status.scheduling}`] as [string, string]]),
     [
       "nat",
       `${status.nat}${status.reflexive === "" ? "" : `, seen as ${status.reflexive}`}${

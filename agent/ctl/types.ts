@@ -169,6 +169,8 @@ export interface AgentStatus {
   interface: string;
   /** What drives it: `kernel`, `wireguard-go`, `wireguard-nt`; absent while there is none. */
   driver?: string;
+  /** `real-time`, or `normal: ` and why, where wireguard-go carries the packets. */
+  scheduling?: string;
   listen_port: number;
   nat: "symmetric" | "cone" | "unknown";
   reflexive: string;

@@ -350,6 +350,7 @@ export class Agent {
       mtu: TUNNEL_MTU,
       mark: UNDERLAY_MARK,
       driver: this.#config.driver,
+      realtime: this.#config.realtime,
       ranges: this.#membership.ranges,
     };
   }

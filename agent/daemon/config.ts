@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { parseHostPort } from "../../relay/net/mod.ts";
+import { parseHostPort, type RealtimeMode } from "../../relay/net/mod.ts";
 import { socketPathOf } from "../ctl/mod.ts";
 import { usageError } from "../errors.ts";
 import type { UnderlayServer } from "../host/mod.ts";
@@ -41,6 +41,8 @@ export interface AgentConfig extends SignIn {
   exitNodeClient: boolean;
   /** Which WireGuard; `auto`: the kernel's where there is one. */
   driver: "auto" | "kernel" | "wireguard-go";
+  /** Whether the packet path runs in the real-time class, where wireguard-go carries it. */
+  realtime: RealtimeMode;
   /** Port of relays that name none: 443, or 3340 in the relays' development mode. */
   relayPort: number;
   /** The public relay, where the control plane tells of none. */
@@ -101,6 +103,7 @@ export async function readConfig(
     mode,
     ...routing,
     driver: readDriver(values),
+    realtime: (readText(values, "realtime") ?? "auto") as RealtimeMode,
     relayPort,
     publicRelay: relay,
     fixedRelay: readText(values, "public-relay") !== undefined,

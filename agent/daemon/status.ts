@@ -17,7 +17,7 @@ interface StatusParts {
   publicKey: string;
   running: boolean;
   /** WireGuard's; undefined while there is none. */
-  device: Pick<WireGuardDevice, "name" | "driver"> | undefined;
+  device: Pick<WireGuardDevice, "name" | "driver" | "scheduling"> | undefined;
   listenPort: number;
   self: Self | undefined;
   nat: NatFacts;
@@ -54,6 +54,7 @@ export function statusOf(parts: StatusParts): AgentStatus {
     tunnel_ipv6: self?.tunnelIpv6 ?? "",
     interface: parts.device?.name ?? config.interfaceName,
     ...(parts.device === undefined ? {} : { driver: parts.device.driver }),
+    ...(parts.device?.scheduling === undefined ? {} : { scheduling: parts.device.scheduling }),
     listen_port: parts.listenPort,
     nat: symmetric === undefined ? "unknown" : symmetric ? "symmetric" : "cone",
     reflexive: nat.reflexive ?? "",

@@ -74,6 +74,8 @@ RestartSec=2
 # What it changed on the host it puts back itself.
 KillMode=mixed
 LimitNOFILE=65536
+# For the packet path, see --realtime.
+LimitRTPRIO=1
 UMask=0077
 ${stateDir === undefined ? "StateDirectory=nexd\nStateDirectoryMode=0700\n" : ""}
 # Interfaces, routes, nftables, WireGuard's own port; nothing else of root's rights.
@@ -95,7 +97,6 @@ ProtectKernelModules=yes
 ProtectProc=invisible
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 RestrictNamespaces=yes
-RestrictRealtime=yes
 RestrictSUIDSGID=yes
 LockPersonality=yes
 SystemCallArchitectures=native

@@ -54,6 +54,7 @@ export class Bench implements AsyncDisposable {
       exitNode: false,
       disableNat: false,
       exitNodeClient: false,
+      realtime: "off",
       driver: "auto",
       relayPort: 443,
       stunServers: ["192.0.2.1:3478", "192.0.2.2:3478"],

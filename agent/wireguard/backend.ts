@@ -49,6 +49,8 @@ export interface TunnelState {
 export interface Backend {
   /** For people: `kernel`, `wireguard-go`, `wireguard-nt`. */
   readonly driver: string;
+  /** How the processor is had, for people; undefined where that is not ours to say. */
+  readonly scheduling?: string;
   /** The interface's real name. */
   readonly name: string;
   readonly listenPort: number;

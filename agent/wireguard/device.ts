@@ -61,6 +61,10 @@ export class Device implements WireGuardDevice {
     return this.#backend.driver;
   }
 
+  get scheduling(): string | undefined {
+    return this.#backend.scheduling;
+  }
+
   get listenPort(): number {
     return this.#backend.listenPort;
   }

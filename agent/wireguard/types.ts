@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { RealtimeMode } from "../../relay/net/mod.ts";
+
 /** One peer as the agent wants it. */
 export interface PeerConfig {
   /** Curve25519 public key, base64 (44 characters). */
@@ -53,6 +55,8 @@ export interface DeviceConfig {
   mark?: number;
   /** What drives it; absent: `auto`, the kernel where it can, else wireguard-go. */
   driver?: "auto" | "kernel" | "wireguard-go";
+  /** Whether wireguard-go and this process get the real-time class (Linux); absent: `off`. */
+  realtime?: RealtimeMode;
   /**
    * The VPC's ranges. An interface is not opened while the host is in one of them by another
    * interface: the routes of peers would cut it off from its neighbours.
@@ -66,6 +70,8 @@ export interface WireGuardDevice {
   readonly name: string;
   /** What drives it, for people: `kernel`, `wireguard-go`, `wireguard-nt`. */
   readonly driver: string;
+  /** How the packet path is scheduled, for people; undefined where that is not ours to say. */
+  readonly scheduling?: string | undefined;
   /** The UDP port it really listens on. */
   readonly listenPort: number;
   /**

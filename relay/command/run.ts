@@ -10,6 +10,7 @@ import { loadServerKey } from "../key_file.ts";
 import { metadataOf, type OnboardMetadata } from "./metadata.ts";
 import { loadMeshKey, parseMeshWith } from "../mesh/mod.ts";
 import { loadRateConfig, type Notifier, openNotifier, watch } from "../ops/mod.ts";
+import { runRealtime } from "../net/mod.ts";
 import { type Relay, startRelay } from "../relay.ts";
 import { readSettings, type Settings, type Values } from "./settings.ts";
 import { type CommandSelf, workersFor } from "./workers.ts";
@@ -91,6 +92,10 @@ async function serve(
   closers: (() => unknown)[],
 ): Promise<void> {
   const { signal, version } = context;
+  const normal = runRealtime(settings.realtime);
+  if (settings.realtime === "on" && normal !== undefined) {
+    throw new RelayError(`Cannot use --realtime on: ${normal}`);
+  }
   const onboarding = await onboardingOf(values, settings, context);
   const { guest } = context;
   const workers = guest === undefined ? workersFor(settings, values, context.self) : undefined;

@@ -4,7 +4,7 @@
  */
 import { isIP } from "node:net";
 import { RelayError } from "../errors.ts";
-import { parseHostPort } from "../net/mod.ts";
+import { parseHostPort, type RealtimeMode } from "../net/mod.ts";
 import { parseDuration } from "../ops/mod.ts";
 
 /** Values of the flags, by name. */
@@ -44,6 +44,7 @@ export interface Settings {
   home: string;
   certificate: CertificateSettings;
   workers: number | undefined;
+  realtime: RealtimeMode;
   drainMs: number;
   runDir: string | undefined;
   mesh: { keyFile: string | undefined; with: string[]; caFile: string | undefined };
@@ -116,6 +117,7 @@ export function readSettings(values: Values): Settings {
     home: homeOf(values),
     certificate,
     workers: whole(values, "workers", 1, MAX_WORKERS),
+    realtime: (text(values.realtime) ?? "off") as RealtimeMode,
     drainMs: duration(values, "drain", "5s", MAX_DRAIN_MS),
     runDir: text(values["run-dir"]),
     mesh,

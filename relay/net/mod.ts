@@ -9,6 +9,7 @@
 export { connectionFds, type Endpoint, hangUp } from "./hang_up.ts";
 export { AddressError, parseHostPort } from "./host_port.ts";
 export { libcPath } from "./libc.ts";
+export { type RealtimeMode, runRealtime } from "./realtime.ts";
 export {
   datagramFd,
   getSocketOption,

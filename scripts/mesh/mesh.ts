@@ -160,6 +160,8 @@ export class Mesh {
     const process = await this.#spawn("relay", "relay", [
       ...taskArguments("relay"),
       ...["--hostname", "relay", "--certmode", "selfsigned", "--certdir", dir],
+      // The hosts of a lab share its processors: where the agents go first, so must what they wait for.
+      ...["--realtime", "auto"],
       ...["-c", `${dir}/derper.key`, "--json"],
       // One process: a proof that searches the relay's memory must search all of it.
       ...["--workers", "1"],

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { runRealtime } from "../../../relay/net/mod.ts";
 import { AgentError, reasonOf } from "../../errors.ts";
 import type { Backend, Network, PeerSet, TunnelState } from "../backend.ts";
 import { checkConfig, checkRanges, portTaken } from "../settings.ts";
@@ -57,6 +58,8 @@ export async function openWireGuardGo(config: DeviceConfig): Promise<Backend> {
   try {
     await ensureLoopbackUp();
     const token = await writeMarker(name);
+    // The daemon inherits it: as a stage of the same path, it is either in that class with us or not.
+    const normal = runRealtime(config.realtime ?? "off");
     daemon = Daemon.spawn(path, ["-f", name], { [TOKEN_ENV]: token });
     await daemon.ready(socket);
     const listenPort = await configureTunnel(socket, config);
@@ -64,7 +67,8 @@ export async function openWireGuardGo(config: DeviceConfig): Promise<Backend> {
     await waitBound(socket, listenPort);
     raiseReceiveBuffers(daemon.pid);
     const watch = await watchLink(name);
-    return new WireGuardGo(name, listenPort, ipv6, socket, daemon, watch);
+    const scheduling = normal === undefined ? "real-time" : `normal: ${normal}`;
+    return new WireGuardGo(name, listenPort, ipv6, scheduling, socket, daemon, watch);
   } catch (error) {
     await daemon?.stop();
     await cleanUp(name, socket);
@@ -83,6 +87,7 @@ class WireGuardGo implements Backend {
     readonly name: string,
     readonly listenPort: number,
     readonly ipv6: boolean,
+    readonly scheduling: string,
     readonly socket: string,
     readonly daemon: Daemon,
     readonly watch: Awaited<ReturnType<typeof watchLink>>,
