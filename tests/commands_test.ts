@@ -297,6 +297,12 @@ Deno.test("install runs a service by systemctl, shows what it does, and uninstal
       'NEXD_RELAY_ONLY="true"',
       'NEXD_REQUESTED_ADVERTISE_CIDR="10.1.0.0/16"',
     ]);
+    const served = await run(
+      ...["install", "--mode", "serve", "--hostname", "n.example.org"],
+      "--dry-run",
+    );
+    // What keeps the memory of event streams small; it serves as many of them as `nexd control`.
+    equal(/ExecStart=\S+ run (\S+)/.exec(served)![1], /^deno run (\S+)/.exec(tasks.control)![1]);
     await run("uninstall");
     deepEqual((await Deno.readTextFile(`${dir}/calls`)).trim().split("\n"), [
       "daemon-reload",

@@ -1,5 +1,6 @@
 import {
   CompiledQuery,
+  type DatabaseConnection,
   type KyselyPlugin,
   type PluginTransformQueryArgs,
   PostgresDialect,
@@ -11,6 +12,7 @@ import {
   type UnknownRow,
 } from "kysely";
 
+import { NoConnection } from "../unavailable.ts";
 import { WRITE_LOCK } from "./locks.ts";
 
 /**
@@ -37,6 +39,17 @@ export class Dialect extends PostgresDialect {
 type Connection = Parameters<PostgresDriver["rollbackTransaction"]>[0];
 
 class Driver extends PostgresDriver {
+  /** Whatever keeps it from a connection is nothing that a request could be blamed for. */
+  override async acquireConnection(
+    ...options: Parameters<PostgresDriver["acquireConnection"]>
+  ): Promise<DatabaseConnection> {
+    try {
+      return await super.acquireConnection(...options);
+    } catch (error) {
+      throw new NoConnection(error);
+    }
+  }
+
   override async beginTransaction(
     connection: Connection,
     settings: TransactionSettings,

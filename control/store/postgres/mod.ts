@@ -11,6 +11,7 @@ import { ControlError } from "../../errors.ts";
 import type { Backend } from "../backend.ts";
 import { type Bookkeeping, migrate, pending } from "../migrate.ts";
 import type { Tables } from "../tables.ts";
+import { NoConnection } from "../unavailable.ts";
 import { parsePostgresUrl, type PostgresAddress } from "./address.ts";
 import { Client, clientConfig } from "./client.ts";
 import { Dialect, MigrationPlugin } from "./dialect.ts";
@@ -131,7 +132,8 @@ export async function connectOnce<T>(
   }
 }
 
-function openError(address: PostgresAddress, error: unknown): ControlError {
+function openError(address: PostgresAddress, thrown: unknown): ControlError {
+  const error = thrown instanceof NoConnection ? thrown.cause : thrown;
   const { code } = error as { code?: string };
   const detail = error instanceof Error ? error.message : String(error);
   const because = (remedy: string) =>

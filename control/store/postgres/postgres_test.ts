@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type Postgres, startPostgres } from "../../../scripts/lab/postgres.ts";
 import { skip } from "../../../scripts/lab/support.ts";
 import { createUser } from "../../tenants.ts";
-import { type Heard, Store, unavailable } from "../mod.ts";
+import { type Heard, Store, together, unavailable } from "../mod.ts";
 import { takeDatabase } from "../testing.ts";
 import { heardIn } from "./listener.ts";
 
@@ -147,6 +147,61 @@ Deno.test("control planes on one PostgreSQL", async (t) => {
       await store.close();
     });
 
+    await t.step(
+      "say that the database is to blame for whatever a lost session leads to",
+      async () => {
+        await withStores(postgres, 2, async ([a, b]) => {
+          const unknown = new Set<string>();
+          const tell = (error: unknown) => {
+            if (unavailable(error) === undefined) unknown.add(String(error));
+          };
+          let lost = 0;
+          const done = new AbortController();
+          const busy = Array.from({ length: 12 }, async (_, i) => {
+            while (!done.signal.aborted) {
+              const work = i % 2 ? a!.currentRevision("vpcs") : a!.write(async (write) => {
+                await together(write.revision("vpcs", "v"), write.revision("devices", "v"));
+                await write.db.selectFrom("meta").selectAll().execute();
+              });
+              await work.catch((error) => {
+                lost++;
+                tell(error);
+              });
+            }
+          });
+          for (let i = 0; i < 40 || (lost === 0 && i < 500); i++) {
+            await terminate(b!, "nexd control");
+            await new Promise((resolve) => setTimeout(resolve, Math.random() * 10));
+          }
+          done.abort();
+          await Promise.all(busy);
+          assert.deepEqual([...unknown], []);
+          assert.ok(lost > 0, "some were under way");
+        });
+      },
+    );
+
+    await t.step("say so, too, when they are let in no more", async () => {
+      const database = await takeDatabase(postgres.url);
+      const store = await Store.open(database.url);
+      const other = await Store.open(postgres.url);
+      const { sql } = await import("kysely");
+      const name = new URL(database.url.replace("@/", "@x/")).pathname.slice(1);
+      // Nothing that is known by a code of its own.
+      await sql.raw(`alter database ${name} allow_connections false`).execute(other.db);
+      await sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`
+        .execute(other.db);
+      const refused = [
+        await store.write((write) => write.revision("vpcs", "v")).catch((error) => error),
+        await store.currentRevision("vpcs").catch((error) => error),
+      ];
+      await sql.raw(`alter database ${name} allow_connections true`).execute(other.db);
+      for (const error of refused) assert.match(unavailable(error) ?? String(error), /^the data/);
+      await store.close();
+      await other.close();
+      await database.release();
+    });
+
     await t.step("refuse a database that a newer version has changed", async () => {
       const store = await Store.open(postgres.url);
       const { sql } = await import("kysely");
@@ -173,7 +228,8 @@ Deno.test("control planes on one PostgreSQL", async (t) => {
 async function terminate(store: Store, name: string) {
   const { sql } = await import("kysely");
   return await sql`select pg_terminate_backend(pid) from pg_stat_activity
-    where application_name like ${name} and datname = current_database()`.execute(store.db);
+    where application_name like ${name} and datname = current_database()
+      and pid <> pg_backend_pid()`.execute(store.db);
 }
 
 Deno.test("a notification is a change, everything when it cannot be read, nothing when it is our own", () => {
@@ -187,4 +243,22 @@ Deno.test("a notification is a change, everything when it cannot be read, nothin
   ) {
     assert.deepEqual(heardIn(junk, "b"), ["everything"], junk);
   }
+});
+
+Deno.test("what a driver says of a lost connection is no fault of the request", () => {
+  for (
+    const [code, message] of [
+      ["ERR_STREAM_DESTROYED", "Cannot call write after a stream was destroyed"],
+      ["EMFILE", "too many open files"],
+      ["28P01", 'password authentication failed for user "nexd"'],
+      [undefined, "timeout expired"],
+    ]
+  ) {
+    assert.match(unavailable(Object.assign(new Error(message), { code })) ?? "", /^the database /);
+  }
+  assert.equal(unavailable(new TypeError("x is not a function")), undefined);
+  assert.equal(
+    unavailable(Object.assign(new Error("duplicate key"), { code: "23505" })),
+    undefined,
+  );
 });
