@@ -68,7 +68,9 @@ export async function runCommand(
     if (error instanceof AgentError) throw error;
     if (error instanceof Deno.errors.NotFound) {
       throw new AgentError(
-        `Cannot run ${program}: it is not in PATH${remedy === undefined ? "" : `; ${remedy}`}`,
+        `Cannot run ${program}: ${
+          /[/\\]/.test(program) ? "there is no such program" : "it is not in PATH"
+        }${remedy === undefined ? "" : `; ${remedy}`}`,
         { cause: error },
       );
     }

@@ -116,7 +116,7 @@ class MacAliases implements LoopbackAliases {
 
   #ifconfig(verb: "alias" | "-alias", address: string) {
     const mask = verb === "alias" ? ["netmask", "255.255.255.255"] : [];
-    return this.#host.run("ifconfig", ["lo0", "inet", address, ...mask, verb]);
+    return this.#host.run("/sbin/ifconfig", ["lo0", "inet", address, ...mask, verb]);
   }
 
   async #write(): Promise<void> {

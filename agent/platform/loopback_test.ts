@@ -27,8 +27,8 @@ async function withMac(
   }
 }
 
-const ADD = (address: string) => `ifconfig lo0 inet ${address} netmask 255.255.255.255 alias`;
-const REMOVE = (address: string) => `ifconfig lo0 inet ${address} -alias`;
+const ADD = (address: string) => `/sbin/ifconfig lo0 inet ${address} netmask 255.255.255.255 alias`;
+const REMOVE = (address: string) => `/sbin/ifconfig lo0 inet ${address} -alias`;
 
 Deno.test("loopback aliases are added on macOS, and only the own are removed", async () => {
   await withMac(async (host, lines, refuse) => {

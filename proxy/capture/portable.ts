@@ -1,4 +1,5 @@
 /** The capture that needs nothing but the runtime: one call for each datagram. */
+import { isOneDatagram } from "../../relay/net/mod.ts";
 import {
   type Capture,
   CaptureDrops,
@@ -73,6 +74,8 @@ export class PortableCapture<T> implements Capture<T> {
         [data, from] = await socket.conn.receive(buf) as [Uint8Array, Deno.NetAddr];
       } catch (error) {
         if (socket.closed) return;
+        // WireGuard was away for a moment, or the datagram was too large.
+        if (isOneDatagram(error)) continue;
         void socket.close();
         this.#handler.failed(socket.tag, error as Error);
         return;

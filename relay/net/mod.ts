@@ -6,6 +6,7 @@
  *
  * @module
  */
+export { isOneDatagram } from "./datagram.ts";
 export { connectionFds, type Endpoint, hangUp } from "./hang_up.ts";
 export { AddressError, parseHostPort } from "./host_port.ts";
 export { libcPath } from "./libc.ts";

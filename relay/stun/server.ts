@@ -5,7 +5,7 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import { isDualStack, newSocketFd, socketFds } from "../net/mod.ts";
+import { isDualStack, isOneDatagram, newSocketFd, socketFds } from "../net/mod.ts";
 import { encodeBindingResponse, parseBindingRequest } from "./codec.ts";
 
 /** Where to listen. */
@@ -142,6 +142,7 @@ export class StunServer implements AsyncDisposable {
       } catch (error) {
         if (this.#closing.signal.aborted) return;
         requests.read_error++;
+        if (isOneDatagram(error)) continue;
         if (lastRead) log.warn("Cannot read STUN datagram, trying again: {error}", { error });
         lastRead = false;
         await this.#pause();

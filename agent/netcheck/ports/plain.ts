@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isOneDatagram } from "../../../relay/net/mod.ts";
 import ipaddr from "ipaddr.js";
 import { AgentError, reasonOf } from "../../errors.ts";
 import { type Family, type StunPort, type Take, Unreachable } from "./types.ts";
@@ -119,6 +120,7 @@ class PlainPort implements StunPort {
         take(datagram, text, port);
       } catch (error) {
         if (this.#closed) return;
+        if (isOneDatagram(error)) continue;
         return failed(reasonOf(error, 120));
       }
     }

@@ -14,7 +14,8 @@ export function plistText(label: string, command: readonly string[]): string {
   const bad = command.find((word) => /[\p{Cc}]/u.test(word));
   if (bad !== undefined) throw usageError(`${JSON.stringify(bad)} cannot be in a property list`);
   const words = command.map((word) => `    <string>${xmlText(word)}</string>`).join("\n");
-  // launchd's own PATH has not the directories of Homebrew, where wireguard-go is; its limit of 256
+  // launchd's own PATH has not the directories of Homebrew, where wireguard-go is. They come last, as
+  // they are a user's, and this runs as root. Its limit of 256
   // open files is below a socket for each relayed peer.
   return `<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
@@ -30,7 +31,7 @@ ${words}
   <key>EnvironmentVariables</key>
   <dict>
     <key>PATH</key>
-    <string>/opt/homebrew/bin:/usr/local/bin:/opt/local/bin:/usr/bin:/bin:/usr/sbin:/sbin</string>
+    <string>/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin:/opt/homebrew/bin:/opt/local/bin</string>
     <key>NO_COLOR</key>
     <string>1</string>
   </dict>

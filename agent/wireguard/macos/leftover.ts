@@ -70,7 +70,7 @@ export async function cleanLeftover(
   for (const signal of ["-TERM", "-KILL"]) {
     if (await identify(run, pid) !== identity) break;
     stopped = true;
-    await run("kill", [signal, String(pid)]);
+    await run("/bin/kill", [signal, String(pid)]);
     for (const end = Date.now() + STOP_MS; Date.now() < end;) {
       if (await identify(run, pid) !== identity) break;
       await new Promise((done) => setTimeout(done, 50));
@@ -82,7 +82,10 @@ export async function cleanLeftover(
 
 /** Start and command of a live process; undefined when there is none. */
 async function identify(run: RunCommand, pid: number): Promise<string | undefined> {
-  const { code, stdout } = await run("ps", ["-o", "lstart=,command=", "-p", String(pid)]);
+  const { code, stdout } = await run("/bin/ps", [
+    // One -o each: what follows a "=" is the header, commas included (ps(1), POSIX).
+    ...["-o", "lstart=", "-o", "command=", "-p", String(pid)],
+  ]);
   return code === 0 && stdout.trim() !== "" ? stdout.trim() : undefined;
 }
 

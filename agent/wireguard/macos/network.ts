@@ -16,13 +16,15 @@ export async function configureLink(
 ): Promise<void> {
   const calls = [["mtu", String(mtu)]];
   for (const { cidr, family } of addresses) {
+    // Below its least MTU the system has no IPv6 on an interface.
+    if (family === 6 && mtu < 1280) continue;
     const own = cidr.replace(/\/.*/, "");
     // The far end of a tunnel that has many is the interface's own address.
     calls.push(family === 4 ? ["inet", cidr, own, "alias"] : ["inet6", cidr, "alias"]);
   }
   calls.push(["up"]);
   for (const call of calls) {
-    const { code, stdout, stderr } = await run("ifconfig", [name, ...call]);
+    const { code, stdout, stderr } = await run("/sbin/ifconfig", [name, ...call]);
     if (code === 0) continue;
     throw new AgentError(
       `Cannot configure interface ${name}: "ifconfig ${name} ${call.join(" ")}" says ` +
@@ -40,7 +42,7 @@ export async function changeRoutes(
 ): Promise<Map<string, string>> {
   const refused = new Map<string, string>();
   const change = (verb: string, prefix: string) =>
-    run("route", [
+    run("/sbin/route", [
       ...["-n", verb, prefix.includes(":") ? "-inet6" : "-inet", prefix],
       ...["-interface", name],
     ]);

@@ -68,6 +68,14 @@ export async function openMacos(config: DeviceConfig, host: MacHost = REAL): Pro
   } catch (error) {
     await daemon?.stop();
     await removeMarker(config.name, host.markerDir);
+    // connect(2) on the system's control socket: EBUSY.
+    if (wanted !== "utun" && /resource busy/i.test(reasonOf(error))) {
+      throw new AgentError(
+        `Cannot create ${wanted}: it exists already; choose another --interface, or utun for the ` +
+          "next free one",
+        { cause: error },
+      );
+    }
     if (error instanceof AgentError) throw error;
     throw new AgentError(`Cannot open a WireGuard interface: ${reasonOf(error)}`, { cause: error });
   } finally {

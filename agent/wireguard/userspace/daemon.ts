@@ -9,13 +9,19 @@ import { uapiRequest } from "./uapi_client.ts";
 import { GET_REQUEST } from "./uapi.ts";
 
 const NAMES = ["nexd-wireguard-go", "wireguard-go"];
+/** Where Homebrew (on both processors) and MacPorts put it: sudo and launchd do not look there. */
+const MAC_PLACES = ["/opt/homebrew/bin", "/usr/local/bin", "/opt/local/bin"];
 const READY_MS = 10_000;
 const STOP_MS = 2000;
 
 /** Looks the daemon up in PATH. Throws with the remedy when there is none. */
-export async function findDaemon(path: string = Deno.env.get("PATH") ?? ""): Promise<string> {
+export async function findDaemon(
+  path: string = Deno.env.get("PATH") ?? "",
+  os: typeof Deno.build.os = Deno.build.os,
+): Promise<string> {
+  const places = [...path.split(":"), ...(os === "darwin" ? MAC_PLACES : [])];
   for (const name of NAMES) {
-    for (const dir of path.split(":").filter((dir) => dir.startsWith("/"))) {
+    for (const dir of places.filter((dir) => dir.startsWith("/"))) {
       const candidate = `${dir}/${name}`;
       const info = await Deno.stat(candidate).catch(() => undefined);
       if (info?.isFile && ((info.mode ?? 0) & 0o111) !== 0) return candidate;
@@ -23,8 +29,8 @@ export async function findDaemon(path: string = Deno.env.get("PATH") ?? ""): Pro
   }
   throw new AgentError(
     "Cannot start WireGuard: wireguard-go is not in PATH; " +
-      (Deno.build.os === "darwin"
-        ? "run brew install wireguard-go"
+      (os === "darwin"
+        ? "run brew install wireguard-go, not as root, which Homebrew refuses"
         : "run apt-get install wireguard-go"),
   );
 }

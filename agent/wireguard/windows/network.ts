@@ -9,16 +9,17 @@ import type { RunCommand } from "../../platform/mod.ts";
 /** Commands under way at once: each takes tens of milliseconds, and there may be many routes. */
 const AT_ONCE = 4;
 
-/** See `Backend.changeRoutes`. */
+/** See `Backend.changeRoutes`. `netsh`: its path. */
 export async function changeRoutes(
   run: RunCommand,
+  netsh: string,
   name: string,
   add: string[],
   remove: string[],
 ): Promise<Map<string, string>> {
   const refused = new Map<string, string>();
   const change = (verb: string, prefix: string) =>
-    run("netsh", [
+    run(netsh, [
       ...["interface", prefix.includes(":") ? "ipv6" : "ipv4", verb, "route"],
       // Gone with a restart of the system, like the interface.
       ...[`prefix=${prefix}`, `interface=${name}`, "store=active"],

@@ -20,7 +20,7 @@ export interface WindowsPaths {
   wireguard: string;
   wg: string;
   sc: string;
-  icacls: string;
+  netsh: string;
   /** Only for administrators and the system. */
   directory: string;
 }
@@ -33,14 +33,15 @@ export function windowsPaths(env: (name: string) => string | undefined): Windows
     wireguard: `${programs}\\WireGuard\\wireguard.exe`,
     wg: `${programs}\\WireGuard\\wg.exe`,
     sc: `${system}\\sc.exe`,
-    icacls: `${system}\\icacls.exe`,
+    netsh: `${system}\\netsh.exe`,
     directory: `${env("ProgramData") ?? "C:\\ProgramData"}\\nexd`,
   };
 }
 
 /** Files, as the service needs them; tests stand in for them. */
 export interface WindowsFiles {
-  mkdir(path: string): Promise<void>;
+  /** Makes a directory that only administrators and the system can use. */
+  protect(path: string): Promise<void>;
   write(path: string, text: string): Promise<void>;
   remove(path: string): Promise<void>;
 }
@@ -76,21 +77,14 @@ export class TunnelService {
 
   /** Installs and starts it with a configuration, which holds the private key. */
   async install(configuration: string): Promise<void> {
-    const { directory, icacls, wireguard, sc } = this.#paths;
-    await this.#files.mkdir(directory);
-    // Nobody but the system and the administrators, by their numbers: names are translated.
-    this.#check(
-      await this.#run(icacls, [
-        ...[directory, "/inheritance:r"],
-        ...["/grant:r", "*S-1-5-18:(OI)(CI)F", "/grant:r", "*S-1-5-32-544:(OI)(CI)F"],
-      ]),
-      "protect its directory",
-    );
+    const { directory, wireguard, sc } = this.#paths;
+    await this.#files.protect(directory);
     await this.#files.write(this.#file, configuration);
     this.#check(
       await this.#run(wireguard, ["/installtunnelservice", this.#file], {
         timeout: CHANGE_MS,
-        remedy: "install WireGuard for Windows",
+        remedy:
+          "install WireGuard for Windows 0.5 or newer from https://www.wireguard.com/install/",
       }),
       "install the tunnel service",
     );

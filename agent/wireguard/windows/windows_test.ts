@@ -4,6 +4,7 @@ import { Device } from "../device.ts";
 import { entry, TestSystem } from "../testing/system.ts";
 import type { DeviceConfig } from "../types.ts";
 import { cleanWindows, openWindows, type WindowsHost } from "./mod.ts";
+import { runCommand } from "../../platform/mod.ts";
 import { windowsPaths } from "./service.ts";
 
 const KEY = generatePrivateKey();
@@ -45,13 +46,19 @@ function windows(service?: string): {
   });
   const host: WindowsHost = {
     run: system.run,
+    administrator: () => Promise.resolve(true),
     paths: windowsPaths(() => undefined),
     files: {
-      mkdir: () => Promise.resolve(),
+      protect: (path) => Promise.resolve(void system.lines.push(`(protect ${path})`)),
       write: (path, text) => Promise.resolve(void files.set(path, text)),
       remove: (path) => Promise.resolve(void files.delete(path)),
     },
-    interfaces: () => [entry("Ethernet", "192.168.1.5", "255.255.255.0")],
+    interfaces: () => [
+      entry("Ethernet", "192.168.1.5", "255.255.255.0"),
+      entry("wg0", "100.64.0.1", "255.255.255.255"),
+      entry("wg0", "fe80::1%7", "ffff:ffff:ffff:ffff::"),
+      entry("wg0", "fd00:6e78::1", "ffff:ffff:ffff:ffff::"),
+    ],
   };
   return { host, system, files };
 }
@@ -68,15 +75,14 @@ Deno.test("Windows driver runs a tunnel service of its own, routes, and leaves n
   assert.equal(
     written,
     `[Interface]\r\nPrivateKey = ${KEY.toBase64()}\r\nListenPort = 51820\r\n` +
-      "Address = 100.64.0.1/32\r\nAddress = fd00:6e78::1/64\r\nMTU = 1420\r\n",
+      "Address = 100.64.0.1/32\r\nAddress = fd00:6e78::1/64\r\nMTU = 1420\r\nTable = off\r\n",
   );
   assert.deepEqual([...files], [], "the key is off the disk");
   const lines = system.take();
   assert.deepEqual(lines, [
     `${SC} qc WireGuardTunnel$wg0`,
     `${SC} qc WireGuardTunnel$wg0`,
-    "C:\\Windows\\System32\\icacls.exe C:\\ProgramData\\nexd /inheritance:r " +
-    "/grant:r *S-1-5-18:(OI)(CI)F /grant:r *S-1-5-32-544:(OI)(CI)F",
+    "(protect C:\\ProgramData\\nexd)",
     `${WIREGUARD} /installtunnelservice ${FILE}`,
     `${SC} config WireGuardTunnel$wg0 start= demand`,
     `${WG} show wg0 dump`,
@@ -92,7 +98,7 @@ Deno.test("Windows driver runs a tunnel service of its own, routes, and leaves n
     keepaliveSeconds: 20,
   }]);
   const route = (family: string, verb: string, prefix: string) =>
-    `netsh interface ${family} ${verb} route prefix=${prefix} interface=wg0 store=active`;
+    `C:\\Windows\\System32\\netsh.exe interface ${family} ${verb} route prefix=${prefix} interface=wg0 store=active`;
   assert.deepEqual(system.take(), [
     `${WG} set wg0 peer ${PEER} endpoint 127.0.0.3:9002 persistent-keepalive 20 allowed-ips ` +
     "10.9.0.0/16,100.64.0.2/32,192.168.1.7/32,fd00:6e78::2/128",
@@ -136,4 +142,28 @@ Deno.test("Windows driver leaves nothing behind when it may not install", async 
     /Cannot install the tunnel service of wg0: Access is denied\.; run nexd as administrator/,
   );
   assert.deepEqual([...files], []);
+});
+
+Deno.test("Windows driver says what is missing: rights, WireGuard, a name, a port, an address", async () => {
+  const refused = async (change: (made: ReturnType<typeof windows>) => void, config = CONFIG) => {
+    const made = windows();
+    change(made);
+    return await openWindows(config, made.host).then(() => assert.fail(), String);
+  };
+  assert.match(
+    await refused(({ host }) => host.administrator = () => Promise.resolve(false)),
+    /no administrator's rights; start the terminal as administrator/,
+  );
+  // The real way to a program that is not there.
+  assert.match(
+    await refused(({ host }) => {
+      const { run } = host;
+      host.run = (program, args, options) =>
+        program === WIREGUARD ? runCommand(program, args, options) : run(program, args, options);
+    }),
+    /wireguard\.exe: there is no such program; install WireGuard for Windows 0\.5 or newer from/,
+  );
+  for (const name of ["nul", "COM1", "con.x"]) {
+    assert.match(await refused(() => {}, { ...CONFIG, name }), /Windows keeps it for a device/);
+  }
 });

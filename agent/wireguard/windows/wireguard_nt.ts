@@ -4,8 +4,14 @@
  *
  * @module
  */
-import { AgentError, reasonOf } from "../../errors.ts";
-import { type RunCommand, runCommand } from "../../platform/mod.ts";
+import ipaddr from "ipaddr.js";
+import { AgentError, reasonOf, usageError } from "../../errors.ts";
+import {
+  isAdministrator,
+  protectDirectory,
+  type RunCommand,
+  runCommand,
+} from "../../platform/mod.ts";
 import type { Backend, Network, PeerSet, TunnelState } from "../backend.ts";
 import { networksOf, watchInterface } from "../interfaces.ts";
 import type { Prefix } from "../prefixes.ts";
@@ -17,10 +23,15 @@ import { TunnelService, type WindowsFiles, type WindowsPaths, windowsPaths } fro
 
 const READY_MS = 15_000;
 const POLL_MS = 100;
+/** How long the service may take to set addresses once the interface is there, ms. */
+const ADDRESSES_MS = 5_000;
+/** Names of devices, with or without an extension: no file can have them. */
+const RESERVED = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i;
 
 /** What the driver uses of the system; tests stand in for it. */
 export interface WindowsHost {
   run: RunCommand;
+  administrator(): Promise<boolean>;
   paths: WindowsPaths;
   files: WindowsFiles;
   interfaces(): Deno.NetworkInterfaceInfo[];
@@ -29,9 +40,13 @@ export interface WindowsHost {
 function realHost(): WindowsHost {
   return {
     run: runCommand,
+    administrator: () => isAdministrator(),
     paths: windowsPaths((name) => Deno.env.get(name)),
     files: {
-      mkdir: (path) => Deno.mkdir(path, { recursive: true }),
+      protect: async (path) => {
+        await Deno.mkdir(path, { recursive: true });
+        await protectDirectory(path);
+      },
       write: (path, text) => Deno.writeTextFile(path, text),
       remove: (path) => Deno.remove(path).catch(() => {}),
     },
@@ -49,6 +64,18 @@ export async function openWindows(
 ): Promise<Backend> {
   const addresses = checkConfig(config);
   const { name } = config;
+  if (RESERVED.test(name)) {
+    throw usageError(
+      `Cannot use ${name} as an interface name: Windows keeps it for a device; choose another ` +
+        "--interface",
+    );
+  }
+  if (!await host.administrator()) {
+    throw new AgentError(
+      "Cannot create a WireGuard interface: no administrator's rights; start the terminal as " +
+        "administrator, or run nexd install there",
+    );
+  }
   const service = new TunnelService(name, host.paths, host.run, host.files);
   await clean(service);
   if (await service.owner() === "foreign") {
@@ -62,6 +89,7 @@ export async function openWindows(
   try {
     await service.install(configurationOf(config, addresses));
     const { listenPort } = await ready(tool, name);
+    await addressed(host, name, addresses, config.mtu);
     await service.forget();
     return new WireGuardNt(host, config, service, tool, listenPort);
   } catch (error) {
@@ -91,6 +119,8 @@ export function configurationOf(config: DeviceConfig, addresses: Prefix[]): stri
     ...(config.listenPort > 0 ? [`ListenPort = ${config.listenPort}`] : []),
     ...usable.map(({ cidr }) => `Address = ${cidr}`),
     `MTU = ${config.mtu}`,
+    // Routes are ours: without this it removes all that it has not set, whenever it sets its own.
+    "Table = off",
     "",
   ].join("\r\n");
 }
@@ -124,7 +154,7 @@ class WireGuardNt implements Backend {
   }
 
   changeRoutes(add: string[], remove: string[]): Promise<Map<string, string>> {
-    return changeRoutes(this.host.run, this.name, add, remove);
+    return changeRoutes(this.host.run, this.host.paths.netsh, this.name, add, remove);
   }
 
   neighbours(): Promise<Network[]> {
@@ -141,6 +171,30 @@ async function clean(service: TunnelService): Promise<boolean> {
   if (await service.owner() !== "ours") return false;
   await service.uninstall();
   return true;
+}
+
+/** Waits for the addresses, which come last; without them no route can be set. */
+async function addressed(
+  host: WindowsHost,
+  name: string,
+  addresses: Prefix[],
+  mtu: number,
+): Promise<void> {
+  const wanted = addresses.filter(({ family }) => family === 4 || mtu >= 1280)
+    .map(({ cidr }) => ipaddr.parse(cidr.replace(/\/.*/, "")).toNormalizedString());
+  for (const end = Date.now() + ADDRESSES_MS; Date.now() < end;) {
+    const there = new Set(
+      host.interfaces().filter((entry) => entry.name === name).map(({ address }) =>
+        ipaddr.parse(address.replace(/%.*/s, "")).toNormalizedString()
+      ),
+    );
+    if (wanted.every((address) => there.has(address))) return;
+    await new Promise((done) => setTimeout(done, POLL_MS));
+  }
+  throw new AgentError(
+    `Cannot open WireGuard interface ${name}: it has no address after ${ADDRESSES_MS} ms; is the ` +
+      "address in use on another interface? wireguard /dumplog tells more",
+  );
 }
 
 /** The service makes the interface behind its start. */
