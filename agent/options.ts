@@ -103,6 +103,14 @@ export const AGENT_OPTIONS: OptionSpec[] = [
     help: "STUN server; repeat it, at least two; otherwise public servers",
   },
   {
+    name: "nexctl-version",
+    env: "NEXD_NEXCTL_VERSION",
+    kind: "string",
+    hidden: true,
+    placeholder: "VERSION",
+    help: "version that nexctl is told this agent has; otherwise dev",
+  },
+  {
     name: "stun-interval",
     env: "NEXD_STUN_INTERVAL",
     kind: "integer",
