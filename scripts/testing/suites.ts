@@ -33,6 +33,7 @@ const WITHOUT_LAB = [
   "scripts/test_test.ts",
   "scripts/testing/",
   "tests/docs_test.ts",
+  "tests/documents_test.ts",
   "tests/imports_test.ts",
 ];
 
@@ -62,6 +63,7 @@ const ALONE = [
 const FIRST = [
   "tests/relays_switch_test.ts",
   "tests/acceptance_test.ts",
+  "tests/documents/control_test.ts",
   "tests/faults_test.ts",
   "tests/crossing_test.ts",
   "tests/path_probe_test.ts",
