@@ -18,12 +18,15 @@ import {
 import {
   addOptions,
   bind,
+  build,
   errorsToFile,
   goSpellings,
   type OptionSpec,
   report,
+  selfOf,
   SERVICE_URL,
   treeOf,
+  VERSION,
 } from "./command_line/mod.ts";
 import type { ServeCommand } from "./agent/commands/mod.ts";
 import { AGENT_COMMANDS, COMMAND_GROUPS } from "./agent/commands/table.ts";
@@ -38,11 +41,7 @@ import type { Onboard } from "./relay/mod.ts";
 import { RELAY_OPTIONS } from "./relay/options.ts";
 import { SERVE_OPTIONS } from "./serve/options.ts";
 
-/** How this program is started again: a compiled one by itself, else the runtime with this file. */
-function self(): { executable: string; module: string | undefined } {
-  const module = Deno.build.standalone ? undefined : import.meta.filename;
-  return { executable: Deno.execPath(), module };
-}
+const self = () => selfOf(import.meta.filename);
 
 /** `nexd serve`, for `nexd install`: with the permissions of its task, and not all. */
 const serveCommand: ServeCommand = {
@@ -74,9 +73,6 @@ const onboard: Onboard = async (values, version) => {
     join: (relay, on) => joinVpc({ ...settings, ...relay }, on),
   };
 };
-
-/** The version of this build. */
-export const VERSION: string = config.version;
 
 /** The command at a path of words, with what groups it, made where it is not there yet. */
 function commandAt(
@@ -189,7 +185,7 @@ export function buildProgram(exit: (status: number) => void = () => {}): Command
     [],
     () =>
       Promise.resolve((_values, { json, print, version }) => {
-        print(json ? JSON.stringify({ version }) : version);
+        print(json ? JSON.stringify(build()) : version);
         return Promise.resolve();
       }),
     common,

@@ -40,7 +40,7 @@ const WITHOUT_LAB = [
 /** What needs no lab and is no part of `rooms` all the same; the longest first. */
 const SLOW = [
   "control/store/postgres/suite_test.ts",
-  "scripts/compile_test.ts",
+  "scripts/compile/compile_test.ts",
   "scripts/demo/memory_test.ts",
   "scripts/fuzz/",
   "control/run_test.ts",
