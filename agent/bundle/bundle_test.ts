@@ -97,3 +97,19 @@ Deno.test("an archive is one that tar can read", async () => {
     await Deno.remove(directory, { recursive: true });
   }
 });
+
+Deno.test("a bundle of macOS and Windows asks their own programs, never for keys or settings", async () => {
+  for (
+    const [os, wanted] of [["darwin", "scutil --dns"], ["windows", "ipconfig.exe /all"]] as const
+  ) {
+    const lines: string[] = [];
+    const run = (program: string, args: readonly string[]) => {
+      lines.push([program, ...args].join(" "));
+      return Promise.resolve({ code: 0, stdout: "", stderr: "" });
+    };
+    const files = await collect({ stateDir: "/nonexistent", environment: {}, run, os, files: [] });
+    assert(lines.some((line) => line.endsWith(wanted)), os);
+    assert(!lines.some((line) => /showconf|nexd\.json|^(ip|nft|systemctl) /.test(line)), os);
+    assert.deepEqual(new Set(files.map(({ name }) => name)).size, files.length);
+  }
+});

@@ -4,7 +4,7 @@
  * @module
  */
 import { reasonOf } from "../errors.ts";
-import type { RunCommand } from "../platform/mod.ts";
+import { type RunCommand, systemProgram } from "../platform/mod.ts";
 import { isSecretName, secretsIn, secretsOf, withoutSecrets } from "./secrets.ts";
 import type { ArchiveFile } from "./tar.ts";
 
@@ -12,7 +12,8 @@ import type { ArchiveFile } from "./tar.ts";
 const MAX_OUTPUT = 2_000_000;
 
 /** What is run; each output is a file. */
-const PROGRAMS: [file: string, program: string, ...args: string[]][] = [
+type Program = [file: string, program: string, ...args: string[]];
+const LINUX: Program[] = [
   ["system.txt", "uname", "-a"],
   ["links.txt", "ip", "-d", "-s", "link"],
   ["addresses.txt", "ip", "address"],
@@ -27,6 +28,44 @@ const PROGRAMS: [file: string, program: string, ...args: string[]][] = [
   ["service.txt", "systemctl", "status", "--no-pager", "--lines=0", "nexd.service"],
   ["log.txt", "journalctl", "--no-pager", "--lines=2000", "--unit=nexd.service"],
 ];
+
+const POWERSHELL = ["-NoProfile", "-NonInteractive", "-Command"];
+
+/** The same of other systems; never what holds the private key, or a service's settings. */
+const PROGRAMS: Partial<Record<typeof Deno.build.os, () => Program[]>> = {
+  darwin: () => [
+    ["system.txt", "sw_vers"],
+    ["addresses.txt", "ifconfig", "-a"],
+    ["routes4.txt", "netstat", "-rn", "-f", "inet"],
+    ["routes6.txt", "netstat", "-rn", "-f", "inet6"],
+    ["names.txt", "scutil", "--dns"],
+    ["wireguard.txt", "wg", "show", "all"],
+    ["sockets.txt", "netstat", "-an", "-p", "udp"],
+    ["service.txt", "launchctl", "print", "system/nexd.service"],
+    ["log.txt", "tail", "-n", "2000", "/var/log/nexd.log"],
+  ],
+  windows: () => [
+    ["system.txt", systemProgram("cmd.exe"), "/d", "/c", "ver"],
+    ["addresses.txt", systemProgram("ipconfig.exe"), "/all"],
+    ["routes.txt", systemProgram("route.exe"), "print"],
+    [
+      "interfaces.txt",
+      systemProgram("WindowsPowerShell\\v1.0\\powershell.exe"),
+      ...POWERSHELL,
+      "Get-NetIPInterface | Select-Object InterfaceAlias,AddressFamily,NlMtu,InterfaceMetric," +
+      "ConnectionState | ConvertTo-Json",
+    ],
+    ["sockets.txt", systemProgram("netstat.exe"), "-ano", "-p", "UDP"],
+    ["service.txt", systemProgram("schtasks.exe"), "/query", "/tn", "nexd", "/v", "/fo", "list"],
+    [
+      "log.txt",
+      systemProgram("WindowsPowerShell\\v1.0\\powershell.exe"),
+      ...POWERSHELL,
+      "Get-Content -Tail 2000 -Encoding UTF8 -LiteralPath (Join-Path $env:ProgramData " +
+      "nexd\\nexd.log)",
+    ],
+  ],
+};
 
 /** Files that are short and tell how names are resolved, and how the kernel is set. */
 const FILES = [
@@ -45,14 +84,16 @@ export interface BundleFacts {
   stateDir: string;
   environment: Readonly<Record<string, string>>;
   run: RunCommand;
+  /** This one when left out. */
+  os?: typeof Deno.build.os;
   /** Written by the caller: status, findings, version. */
   files: readonly ArchiveFile[];
 }
 
 /** All files of a bundle, without secrets. Never rejects: what cannot be had says why. */
 export async function collect(facts: BundleFacts): Promise<ArchiveFile[]> {
-  const { stateDir, environment, run } = facts;
-  const programs = PROGRAMS.map(async ([name, program, ...args]) => {
+  const { stateDir, environment, run, os = Deno.build.os } = facts;
+  const programs = (PROGRAMS[os]?.() ?? LINUX).map(async ([name, program, ...args]) => {
     const line = `$ ${program} ${args.join(" ")}\n`;
     try {
       const { code, stdout, stderr } = await run(program, args);
@@ -62,7 +103,7 @@ export async function collect(facts: BundleFacts): Promise<ArchiveFile[]> {
       return { name, text: `${line}${reasonOf(error)}\n` };
     }
   });
-  const settings = FILES.map(async (path) =>
+  const settings = (os === "linux" ? FILES : []).map(async (path) =>
     `== ${path}\n${await Deno.readTextFile(path).catch((error) => reasonOf(error) + "\n")}`
   );
   const files = [

@@ -4,6 +4,8 @@
  * @module
  */
 import { reasonOf } from "../errors.ts";
+import { isAdministrator } from "../platform/mod.ts";
+import { windowsPaths } from "../wireguard/mod.ts";
 import { about, type Finding } from "./finding.ts";
 import type { System } from "./system.ts";
 
@@ -13,6 +15,14 @@ const CAPABILITIES = [["CAP_NET_ADMIN", 12n, true], ["CAP_NET_RAW", 13n, false]]
 /** May it make interfaces, and send from WireGuard's port? */
 export async function checkPermissions(system: System): Promise<Finding[]> {
   const say = about("permissions");
+  if (system.os === "windows") {
+    const env = (name: string) => Deno.env.get(name);
+    if (await isAdministrator({ run: system.run, env })) return [say.ok("administrator")];
+    return [say.broken(
+      "no administrator's rights, so no interface can be made",
+      "start the terminal as administrator, or run nexd install there",
+    )];
+  }
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(await system.read("/proc/self/status") ?? "");
   if (effective === null) {
     if (system.uid === 0) return [say.ok("root")];
@@ -53,6 +63,7 @@ export async function checkDriver(
   { driver }: { driver: string },
 ): Promise<Finding[]> {
   const say = about("WireGuard");
+  if (system.os === "windows") return [await windowsDriver(system, driver)];
   const { kernel, userspace } = await drivers(system);
   const wg = await system.find("wg");
   if (driver !== "wireguard-go" && kernel) {
@@ -62,6 +73,12 @@ export async function checkDriver(
     }
     return [say.note(`${userspace}: the kernel's needs wg`, installOf("wireguard-tools"))];
   }
+  if (driver === "kernel" && system.os === "darwin") {
+    return [say.broken(
+      "macOS has none in its kernel, and --wireguard-driver asks for it",
+      "leave the flag out",
+    )];
+  }
   if (driver === "kernel") {
     return [say.broken(
       "the kernel has no WireGuard, and --wireguard-driver asks for it",
@@ -69,10 +86,35 @@ export async function checkDriver(
     )];
   }
   if (userspace !== undefined) return [say.ok(userspace)];
+  if (system.os === "darwin") {
+    return [say.broken(
+      "there is no wireguard-go",
+      "run brew install wireguard-go, not as root",
+    )];
+  }
   return [say.broken(
     "there is neither the kernel's WireGuard nor wireguard-go",
     installOf("wireguard-go"),
   )];
+}
+
+async function windowsDriver(system: System, driver: string): Promise<Finding> {
+  const say = about("WireGuard");
+  if (driver === "wireguard-go") {
+    return say.broken(
+      "on Windows nexd drives wireguard-nt, and --wireguard-driver asks for wireguard-go",
+      "leave the flag out",
+    );
+  }
+  const { wireguard, wg } = windowsPaths((name) => Deno.env.get(name));
+  for (const path of [wireguard, wg]) {
+    if (await system.stat(path) !== undefined) continue;
+    return say.broken(
+      `${path} is missing`,
+      "install WireGuard for Windows 0.5 or newer from https://www.wireguard.com/install/",
+    );
+  }
+  return say.ok(wireguard);
 }
 
 /** The device that userspace WireGuard needs. */

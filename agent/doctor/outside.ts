@@ -32,12 +32,14 @@ export async function checkNames(
       if (code === "ENOTFOUND") {
         return say.broken(
           `${name} has no address`,
-          "is it spelled right? a name of your own needs an entry in DNS or /etc/hosts",
+          "is it spelled right? a name of your own needs an entry in DNS or the hosts file",
         );
       }
       return say.broken(
         `${name} cannot be looked up: ${reasonOf(code ?? error, 60)}`,
-        "no name server answers; see /etc/resolv.conf",
+        system.os === "linux"
+          ? "no name server answers; see /etc/resolv.conf"
+          : "no name server answers; see the system's network settings",
       );
     }
   }));

@@ -6,7 +6,11 @@
 import ipaddr from "ipaddr.js";
 import { cleanText } from "../errors.ts";
 import { about, type Finding } from "./finding.ts";
+import { systemProgram } from "../platform/mod.ts";
+import { GET_NET_ROUTE, macRoutes, windowsRoutes } from "./route_tables.ts";
 import type { System } from "./system.ts";
+
+const POWERSHELL = () => systemProgram("WindowsPowerShell\\v1.0\\powershell.exe");
 
 /** A VPC's ranges when nothing is known of it yet: the control plane's usual ones. */
 const USUAL_RANGES = ["100.64.0.0/10", "200::/64"];
@@ -54,23 +58,48 @@ interface Route {
   type?: string;
 }
 
+/** All routes, by the programs of this system. */
+async function routesOf(system: System): Promise<Route[]> {
+  const ask = async (program: string, ...args: string[]) => {
+    const { code, stdout } = await system.run(program, args);
+    return code === 0 ? stdout : "";
+  };
+  switch (system.os) {
+    case "darwin": {
+      const tables = ["inet", "inet6"].map((family) =>
+        ask("/usr/sbin/netstat", "-rn", "-f", family)
+      );
+      return (await Promise.all(tables)).flatMap(macRoutes);
+    }
+    case "windows":
+      return windowsRoutes(
+        await ask(POWERSHELL(), "-NoProfile", "-NonInteractive", "-Command", GET_NET_ROUTE),
+      );
+    default: {
+      const tables = ["-4", "-6"].map((family) =>
+        ask("ip", "-json", family, "route", "show", "table", "all")
+      );
+      return (await Promise.all(tables)).flatMap((text) => JSON.parse(text || "[]"));
+    }
+  }
+}
+
 /** Routes of others into the VPC's ranges. */
 export async function checkRoutes(
   system: System,
-  { stateDir, interfaceName }: { stateDir: string; interfaceName: string },
+  { stateDir, interfaceName, status }: {
+    stateDir: string;
+    interfaceName: string;
+    status?: { interface: string } | undefined;
+  },
 ): Promise<Finding[]> {
-  if (system.os !== "linux") return [];
   const say = about("routes");
   const ranges = await vpcRanges(system, stateDir);
-  const routes: Route[] = [];
-  for (const family of ["-4", "-6"]) {
-    const { code, stdout } = await system.run("ip", [
-      ...["-json", family, "route", "show", "table", "all"],
-    ]);
-    if (code === 0) routes.push(...JSON.parse(stdout || "[]"));
-  }
+  const routes = await routesOf(system);
+  // macOS numbers its interfaces: only the agent knows which is its own.
+  const own = status?.interface ?? interfaceName;
   const conflicts = routes.filter(({ dst = "", dev, type = "unicast" }) => {
-    if (dev === interfaceName || type !== "unicast" || dst === "default") return false;
+    if (dev === own || type !== "unicast" || dst === "default") return false;
     const range = rangeOf(dst);
     return range !== undefined && range[1] > 0 &&
       ranges.some((vpc) => overlap(range, rangeOf(vpc) ?? range));
@@ -80,9 +109,11 @@ export async function checkRoutes(
     say.broken(
       `${dst} leads to ${dev}${table === undefined ? "" : ` (table ${table})`}, and lies in the ` +
         `VPC's range ${ranges.join(" or ")}`,
-      /^(tailscale|ts)/.test(dev)
+      /^(tailscale|ts)/i.test(dev)
         ? "Tailscale uses the same range: give the VPC another one (private_cidr), or end tailscaled"
-        : `end what made it, or give the VPC another range; see ip route show dev ${dev}`,
+        : `end what made it, or give the VPC another range${
+          system.os === "linux" ? `; see ip route show dev ${dev}` : ""
+        }`,
     )
   );
 }

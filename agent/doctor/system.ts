@@ -5,6 +5,7 @@
  */
 import { lookup } from "node:dns/promises";
 import { type CommandResult, runCommand } from "../platform/mod.ts";
+import { MAC_PLACES } from "../wireguard/mod.ts";
 import { get, limited, openTls } from "./http.ts";
 
 /** A file, as far as its rights go. */
@@ -28,7 +29,7 @@ export interface System {
   tryWrite(directory: string): Promise<void>;
   /** Where a program is. */
   find(program: string): Promise<string | undefined>;
-  run(program: string, args: string[]): Promise<CommandResult>;
+  run(program: string, args: readonly string[]): Promise<CommandResult>;
   /** Addresses of a name. Rejects with an error that has a `code`. */
   resolve(name: string): Promise<string[]>;
   /** The head of an HTTPS answer. Rejects with the reason. */
@@ -59,7 +60,8 @@ export const THIS_HOST: System = {
     }
   },
   async find(program) {
-    for (const directory of (Deno.env.get("PATH") ?? "").split(":")) {
+    const places = Deno.build.os === "darwin" ? MAC_PLACES : [];
+    for (const directory of [...(Deno.env.get("PATH") ?? "").split(":"), ...places]) {
       if (!directory.startsWith("/")) continue;
       const info = await Deno.stat(`${directory}/${program}`).catch(() => undefined);
       if (info?.isFile && ((info.mode ?? 0) & 0o111) !== 0) return `${directory}/${program}`;

@@ -84,8 +84,29 @@ Deno.test("the commands of other systems take nothing but an address", () => {
   ]);
   assert.throws(() => pingCommand("linux", 4, "-f", 1000), /is no address/);
   assert.equal(pingTime("64 bytes from 10.0.0.1: icmp_seq=1 ttl=64 time=0.042 ms"), 0.042);
-  assert.equal(pingTime("Reply from 10.0.0.1: bytes=32 time<1ms TTL=64"), 1);
   assert.equal(pingTime("Request timed out."), undefined);
+});
+
+/** Lines of ping.exe in several languages, by the resources of Windows 10 and 11. */
+const WINDOWS_ANSWERS: [string, number][] = [
+  ["Reply from 10.0.0.1: bytes=32 time<1ms TTL=64", 1],
+  ["Antwort von 10.0.0.1: Bytes=32 Zeit=14ms TTL=57", 14],
+  ["Réponse de 10.0.0.1 : octets=32 temps=14 ms TTL=57", 14],
+  ["Ответ от 10.0.0.1: число байт=32 время=14мс TTL=57", 14],
+  ["来自 10.0.0.1 的回复: 字节=32 时间=14ms TTL=57", 14],
+  ["10.0.0.1 からの応答: バイト数 =32 時間 =14ms TTL=57", 14],
+  ["Reply from 200::1: time=3ms", 3],
+  ["Antwort von 200::1: Zeit<1ms", 1],
+];
+
+Deno.test("the time of an echo is read from Windows' ping in every language", () => {
+  for (const [line, time] of WINDOWS_ANSWERS) {
+    const output = `\r\nPing 10.0.0.1 mit 32 Bytes:\r\n${line}\r\n\r\n    Minimum = 1ms\r\n`;
+    assert.equal(pingTime(output, "windows"), time, line);
+  }
+  const lost = "\r\nAntwort von 10.0.0.9: Zielhost nicht erreichbar.\r\n" +
+    "    Pakete: Gesendet = 1, Empfangen = 1, Verloren = 0\r\n";
+  assert.equal(pingTime(lost, "windows"), undefined);
 });
 
 Deno.test("a socket on an interface that is not there cannot be had", () => {

@@ -5,6 +5,7 @@
  */
 import ipaddr from "ipaddr.js";
 import { reasonOf } from "../errors.ts";
+import { systemProgram } from "../platform/mod.ts";
 import type { Family } from "./packet.ts";
 
 /** The command for one echo; the last word is the address. */
@@ -19,7 +20,7 @@ export function pingCommand(
   const seconds = String(Math.max(1, Math.ceil(timeoutMs / 1000)));
   switch (os) {
     case "windows":
-      return ["ping", `-${family}`, "-n", "1", "-w", String(timeoutMs), address];
+      return [systemProgram("ping.exe"), `-${family}`, "-n", "1", "-w", String(timeoutMs), address];
     case "darwin":
       return family === 4
         ? ["ping", "-n", "-c", "1", "-t", seconds, address]
@@ -30,9 +31,26 @@ export function pingCommand(
 }
 
 /** The round-trip time that `ping` printed, ms. */
-export function pingTime(output: string): number | undefined {
+export function pingTime(
+  output: string,
+  os: typeof Deno.build.os = Deno.build.os,
+): number | undefined {
+  if (os === "windows") return windowsTime(output);
   const time = /time[=<]\s*([\d.]+)\s*ms/.exec(output)?.[1];
   return time === undefined ? undefined : Number(time);
+}
+
+/**
+ * Windows speaks the system's language, down to the unit, but its line of an answer has always the
+ * same numbers behind "=" or "<": bytes, time and TTL over IPv4, the time alone over IPv6.
+ */
+function windowsTime(output: string): number | undefined {
+  for (const line of output.split(/\r?\n/)) {
+    const numbers = [...line.matchAll(/[=<](\d+)/g)].map(([, number]) => Number(number));
+    if (numbers.length === 3) return numbers[1];
+    if (numbers.length === 1) return numbers[0];
+  }
+  return undefined;
 }
 
 /**

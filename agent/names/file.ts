@@ -122,7 +122,13 @@ async function read(path: string): Promise<Current | undefined> {
   using file = await Deno.open(real, { read: true });
   const info = await file.stat();
   if (!info.isFile) throw new AgentError(`Cannot change ${path}: it is no file`);
-  return { path: real, info, text: await content(file, path) };
+  const text = await content(file, path);
+  if (/^(\xff\xfe|\xfe\xff)/.test(text)) {
+    throw new AgentError(
+      `Cannot change ${path}: it is in UTF-16, in which no system reads it; save it as UTF-8`,
+    );
+  }
+  return { path: real, info, text };
 }
 
 /** All of an open file. */
@@ -163,7 +169,9 @@ async function create(path: string, text: string): Promise<boolean> {
 
 /** False: somebody else changed it meanwhile, and nothing was written. */
 async function write(before: Current, after: string): Promise<boolean> {
-  const alone = (before.info.nlink ?? 1) === 1 && !await exists(SELINUX);
+  // On Windows a new file would have its directory's rights, and not those of the old one.
+  const alone = Deno.build.os !== "windows" && (before.info.nlink ?? 1) === 1 &&
+    !await exists(SELINUX);
   const temporary = alone ? await prepare(before, after) : undefined;
   if (temporary === undefined) return await writeInPlace(before, after);
   // Held open: what others write into the old file at this moment is not lost.
@@ -193,11 +201,9 @@ async function prepare(before: Current, after: string): Promise<string | undefin
   try {
     using file = await Deno.open(temporary, { write: true, createNew: true, mode: 0o600 });
     await writeAll(file, Buffer.from(after, "latin1"));
-    if (Deno.build.os !== "windows") {
-      const { uid, gid } = await file.stat();
-      if (uid !== info.uid || gid !== info.gid) await Deno.chown(temporary, info.uid, info.gid);
-      await Deno.chmod(temporary, (info.mode ?? 0o644) & 0o7777);
-    }
+    const { uid, gid } = await file.stat();
+    if (uid !== info.uid || gid !== info.gid) await Deno.chown(temporary, info.uid, info.gid);
+    await Deno.chmod(temporary, (info.mode ?? 0o644) & 0o7777);
     await file.sync();
     return temporary;
   } catch (error) {

@@ -326,3 +326,19 @@ Deno.test("an edit is made again when somebody replaces or rewrites the file mea
     assert.equal(await read(path), `${n - 1}\n`);
     assert.equal(Buffer.from(await Deno.readFile(path)).length, 2);
   }));
+
+Deno.test("a hosts file in UTF-16, which no system reads, is left as it is", () =>
+  inDir(async (dir) => {
+    const path = `${dir}/hosts`;
+    const bytes = new Uint8Array([0xff, 0xfe, 0x23, 0, 0x0d, 0, 0x0a, 0]);
+    await Deno.writeFile(path, bytes);
+    await assert.rejects(editFile(path, (text) => `${text}x`), /it is in UTF-16.*save it as UTF-8/);
+    assert.deepEqual(await Deno.readFile(path), bytes);
+    // An UTF-8 mark and the line ends of others stay.
+    await Deno.writeFile(path, new TextEncoder().encode("\uFEFF127.0.0.1 a\r\n"));
+    await editFile(path, (text) => `${text}b`);
+    assert.equal(
+      new TextDecoder("utf-8", { ignoreBOM: true }).decode(await Deno.readFile(path)),
+      "\uFEFF127.0.0.1 a\r\nb",
+    );
+  }));

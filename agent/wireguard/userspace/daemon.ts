@@ -10,7 +10,11 @@ import { GET_REQUEST } from "./uapi.ts";
 
 const NAMES = ["nexd-wireguard-go", "wireguard-go"];
 /** Where Homebrew (on both processors) and MacPorts put it: sudo and launchd do not look there. */
-const MAC_PLACES = ["/opt/homebrew/bin", "/usr/local/bin", "/opt/local/bin"];
+export const MAC_PLACES: readonly string[] = [
+  "/opt/homebrew/bin",
+  "/usr/local/bin",
+  "/opt/local/bin",
+];
 const READY_MS = 10_000;
 const STOP_MS = 2000;
 

@@ -3,6 +3,6 @@
  *
  * @module
  */
-export { Daemon, findDaemon } from "./daemon.ts";
+export { Daemon, findDaemon, MAC_PLACES } from "./daemon.ts";
 export { applyChanges, configureTunnel, readTunnel } from "./tunnel.ts";
 export { uapiRequest } from "./uapi_client.ts";
