@@ -2,7 +2,7 @@ import { parseHostPort } from "../relay/net/mod.ts";
 import { type AuditLimits, DEFAULT_AUDIT_LIMITS } from "./audit/mod.ts";
 import { ControlError } from "./errors.ts";
 import { Proxies } from "./http/mod.ts";
-import type { OidcSettings } from "./oidc/mod.ts";
+import type { OidcFlags } from "./oidc/mod.ts";
 import { checkPostgresUrl } from "./store/mod.ts";
 
 /** Values of the flags in `CONTROL_OPTIONS`, by name. */
@@ -28,7 +28,7 @@ export interface ControlSettings {
   /** Origins whose pages may use the API. */
   corsOrigins: string[];
   /** Another issuer in the place of our own. */
-  oidc?: OidcSettings & { caFile?: string };
+  oidc?: OidcFlags;
   /** How much of the audit log is kept. */
   audit: AuditLimits;
 }
@@ -68,7 +68,9 @@ function oidc(values: ControlValues): Pick<ControlSettings, "oidc"> {
   const operators = [values["oidc-operator"] ?? []].flat().map(String);
   const caFile = text(values, "oidc-ca");
   if (issuer === undefined) {
-    for (const name of ["oidc-web-client-id", "oidc-operator", "oidc-ca"]) {
+    for (
+      const name of ["oidc-web-client-id", "oidc-operator", "oidc-ca", "oidc-client-secret-file"]
+    ) {
       const value = values[name];
       if (value === undefined || value.toString() === "") continue;
       throw usage(
@@ -88,40 +90,23 @@ function oidc(values: ControlValues): Pick<ControlSettings, "oidc"> {
     );
   }
   const clientId = text(values, "oidc-client-id") ?? "nexodus-cli";
+  const webClientId = text(values, "oidc-web-client-id") ?? clientId;
+  const secretFile = text(values, "oidc-client-secret-file");
+  if (secretFile !== undefined && webClientId === clientId) {
+    throw usage(
+      `--oidc-client-secret-file ${secretFile}: agents are the client ${clientId} too, and can keep ` +
+        "no secret; name another client with --oidc-web-client-id",
+    );
+  }
   return {
     oidc: {
       ...{ issuer, clientId, operators },
-      webClientId: text(values, "oidc-web-client-id") ?? clientId,
+      webClientId,
       audience: text(values, "oidc-audience") ?? "account",
       ...(caFile === undefined ? {} : { caFile }),
+      ...(secretFile === undefined ? {} : { secretFile }),
     },
   };
-}
-
-/** The issuer's settings with its authorities read; ControlError for a file that cannot be. */
-export async function readOidc(
-  given: ControlSettings["oidc"],
-): Promise<OidcSettings | undefined> {
-  if (given?.caFile === undefined) return given;
-  const { caFile, ...settings } = given;
-  let pem: string | undefined;
-  try {
-    pem = await Deno.readTextFile(caFile);
-  } catch (cause) {
-    throw new ControlError(
-      `Cannot read --oidc-ca ${caFile}; check path and permissions`,
-      {
-        cause,
-        exitCode: 2,
-      },
-    );
-  }
-  const caCerts = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ??
-    [];
-  if (caCerts.length === 0) {
-    throw usage(`--oidc-ca ${caFile} holds no certificate in PEM`);
-  }
-  return { ...settings, caCerts };
 }
 
 function hostname(given: string | undefined): string {

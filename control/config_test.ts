@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { readOidc, settings } from "./config.ts";
+import { settings } from "./config.ts";
+import { readOidc } from "./oidc/mod.ts";
 import { ControlError } from "./errors.ts";
 import { CONTROL_OPTIONS } from "./options.ts";
 import { asProse } from "./run.ts";
@@ -73,7 +74,7 @@ Deno.test("an issuer elsewhere has the defaults of Nexodus, and its authorities 
     webClientId: "nexodus-cli",
     audience: "account",
   });
-  assert.equal(await readOidc(given.oidc), given.oidc);
+  assert.deepEqual(await readOidc(given.oidc), given.oidc);
   assert.equal(await readOidc(undefined), undefined);
   const file = await Deno.makeTempFile();
   try {

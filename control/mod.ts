@@ -5,7 +5,8 @@
  * @module
  */
 export { runBackup, runRestore } from "./backup/mod.ts";
-export { type ControlSettings, readOidc, settings as controlSettings } from "./config.ts";
+export { type ControlSettings, settings as controlSettings } from "./config.ts";
+export { readOidc } from "./oidc/mod.ts";
 export { runRecover } from "./users/mod.ts";
 export { newPassword } from "./auth/mod.ts";
 export { ControlError } from "./errors.ts";

@@ -98,8 +98,15 @@ export const CONTROL_OPTIONS = [
     env: "NEXD_CONTROL_OIDC_WEB_CLIENT_ID",
     kind: "string",
     placeholder: "ID",
-    help: "what the dashboard is called there: a public client that redirects to " +
+    help: "what the dashboard is called there: a client that redirects to " +
       "https://HOST/ui/ (default: as --oidc-client-id)",
+  },
+  {
+    name: "oidc-client-secret-file",
+    env: "NEXD_CONTROL_OIDC_CLIENT_SECRET_FILE",
+    kind: "string",
+    placeholder: "FILE",
+    help: "file with the secret of --oidc-web-client-id, where that is a confidential client there",
   },
   {
     name: "oidc-audience",

@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { ensureSelfSigned, loadManual, reasonOf } from "../relay/cert/mod.ts";
-import { type ControlSettings, type ControlValues, readOidc, settings } from "./config.ts";
+import { type ControlSettings, type ControlValues, settings } from "./config.ts";
+import { readOidc } from "./oidc/mod.ts";
 import { type Control, type ControlConfig, startControl } from "./server.ts";
 
 const log = getLogger(["nexd", "control"]);

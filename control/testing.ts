@@ -97,9 +97,9 @@ export class TestControl {
       streamTimes: { ...DEFAULT_STREAM_TIMES, ...options.stream },
       rates: options.rates && new Rates(options.rates),
       origins: options.origins,
-      users: (bearer) => {
+      users: (bearer, from) => {
         const userId = control.#users.get(bearer);
-        return userId === undefined ? issuer.users(bearer) : Promise.resolve({ userId });
+        return userId === undefined ? issuer.users(bearer, from) : Promise.resolve({ userId });
       },
     };
     const control = new TestControl(deps, createApp(deps));

@@ -15,7 +15,7 @@ const FROM_CONTROL = [
   ...["database-url", "rate-limit", "cors-origin", "audit-days", "audit-rows"],
   ...["admin-username", "admin-password"],
   ...["oidc-issuer", "oidc-client-id", "oidc-web-client-id", "oidc-audience", "oidc-operator"],
-  "oidc-ca",
+  ...["oidc-ca", "oidc-client-secret-file"],
 ];
 
 /** What reads otherwise here. */

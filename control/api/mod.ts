@@ -172,9 +172,11 @@ function heldBack(deps: ApiDeps): MiddlewareHandler<Env> {
 /** Finds the caller and checks that it may send this method to this path. */
 function authorized(deps: ApiDeps): MiddlewareHandler<Env> {
   return async (c, next) => {
+    const from = originOf(c);
     const principal = await authenticate(c.req.header("authorization"), {
       store: deps.store,
       users: deps.users ?? deps.issuer?.users,
+      from,
     });
     if ("refused" in principal) throw unauthorized(principal);
     // The path as it was sent: one that only decodes to a known path is not let through.
@@ -184,7 +186,7 @@ function authorized(deps: ApiDeps): MiddlewareHandler<Env> {
     if (scope === "refuse") throw new Problem(403);
     if (scope === "unknown") throw noRoute();
     deps.rates?.countCaller(principal);
-    c.set("principal", { ...principal, from: originOf(c) });
+    c.set("principal", { ...principal, from });
     await next();
   };
 }

@@ -28,6 +28,10 @@ export interface SignInAttempt {
   username: string;
   /** `password`, or another way. */
   method: string;
+  /** At another issuer: who it was, by `subject` of the user. */
+  subject?: string;
+  /** Why, if that is more than a wrong name or password. */
+  reason?: string;
   from: Origin;
 }
 
@@ -49,7 +53,7 @@ export class SignInLog {
   }
 
   /** Writes one, for the user's own organization where there is such a user. */
-  async refused({ username, method, from }: SignInAttempt): Promise<void> {
+  async refused({ username, method, subject, reason, from }: SignInAttempt): Promise<void> {
     if (!this.#take()) {
       this.#skipped++;
       return;
@@ -58,10 +62,13 @@ export class SignInLog {
     this.#skipped = 0;
     const name = clip(username, 255);
     await this.#store.write(async (write) => {
-      const user = await write.db.selectFrom("accounts")
-        .innerJoin("users", "users.subject", "accounts.id")
-        .select("users.id").where("accounts.username", "=", name)
-        .where("users.deleted_at", "is", null).executeTakeFirst();
+      const user = subject === undefined
+        ? await write.db.selectFrom("accounts")
+          .innerJoin("users", "users.subject", "accounts.id")
+          .select("users.id").where("accounts.username", "=", name)
+          .where("users.deleted_at", "is", null).executeTakeFirst()
+        : await write.db.selectFrom("users").select("users.id").where("subject", "=", subject)
+          .where("deleted_at", "is", null).executeTakeFirst();
       record(write, { kind: "user", id: user?.id ?? "", name, from }, {
         action: "session.start",
         organizationId: user?.id ?? "",
@@ -70,6 +77,7 @@ export class SignInLog {
         outcome: "refused",
         changes: {
           method: { new: method },
+          ...(reason === undefined ? {} : { reason: { new: reason } }),
           ...(skipped === 0 ? {} : { left_out: { new: skipped } }),
         },
       });

@@ -1,5 +1,5 @@
 import type { Store } from "../store/mod.ts";
-import type { Principal } from "./principal.ts";
+import type { Origin, Principal } from "./principal.ts";
 import { SharedReads } from "./shared_reads.ts";
 import { hashToken, MAX_TOKEN_LENGTH } from "./tokens.ts";
 
@@ -11,10 +11,11 @@ export interface Refusal {
 
 /**
  * Checks a bearer value that is neither a key's nor a device's and tells whose it is: how users sign in.
- * Without `scopes` the user may do everything that is his.
+ * Without `scopes` the user may do everything that is his. `from`: the request, for the audit log.
  */
 export type UserAuthenticator = (
   bearer: string,
+  from?: Origin,
 ) => Promise<{ userId: string; scopes?: readonly string[]; operator?: boolean } | undefined>;
 
 /** Longest token of a user, in characters: ours are under a thousand. */
@@ -23,7 +24,12 @@ const MAX_USER_TOKEN = 8192;
 /** Finds out who sent a request from its `Authorization` header. */
 export async function authenticate(
   header: string | undefined,
-  deps: { store: Store; users?: UserAuthenticator | undefined; now?: () => number },
+  deps: {
+    store: Store;
+    users?: UserAuthenticator | undefined;
+    from?: Origin;
+    now?: () => number;
+  },
 ): Promise<Principal | Refusal> {
   if (header === undefined || header === "") return { refused: "missing" };
   const parts = header.split(" ");
@@ -38,7 +44,7 @@ export async function authenticate(
   if (token.startsWith("DT:")) return await device(token, deps.store);
   if (token.startsWith("ST:")) return { refused: "site-token" };
   if (token.length > MAX_USER_TOKEN) return { refused: "malformed" };
-  const user = await deps.users?.(token);
+  const user = await deps.users?.(token, deps.from);
   if (!user) return { refused: "invalid-token" };
   const { userId: ownerId, ...rest } = user;
   return { kind: "user", ownerId, ...rest };

@@ -19,6 +19,8 @@ export interface Answer {
 export interface Question {
   form?: URLSearchParams;
   bearer?: string;
+  /** Id and secret of a client that is not public. */
+  basic?: readonly [string, string] | undefined;
   fetch?: typeof fetch | undefined;
   client?: Deno.HttpClient | undefined;
   /** How long an answer may take in all. */
@@ -33,7 +35,7 @@ export interface Question {
  * @throws {IssuerError}
  */
 export async function ask(url: string, question: Question): Promise<Answer> {
-  const { form, bearer, client, patienceMs = PATIENCE } = question;
+  const { form, bearer, basic, client, patienceMs = PATIENCE } = question;
   const { host } = new URL(url);
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), patienceMs);
@@ -45,6 +47,7 @@ export async function ask(url: string, question: Question): Promise<Answer> {
       headers: {
         accept: "application/json",
         ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
+        ...(basic === undefined ? {} : { authorization: `Basic ${credentials(...basic)}` }),
       },
       ...(form === undefined ? {} : { body: form }),
       ...(client === undefined ? {} : { client }),
@@ -64,6 +67,12 @@ export async function ask(url: string, question: Question): Promise<Answer> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** As RFC 6749, 2.3.1 has it: both parts as in a form, which Basic alone would not ask for. */
+function credentials(id: string, secret: string): string {
+  const coded = (text: string) => new URLSearchParams({ "": text }).toString().slice(1);
+  return btoa(`${coded(id)}:${coded(secret)}`);
 }
 
 async function textOf(response: Response, host: string): Promise<string> {

@@ -9,8 +9,11 @@ import type { Issuer } from "../issuer/mod.ts";
 import type { Store } from "../store/mod.ts";
 import { RemoteIssuer } from "./remote.ts";
 import { oidcRoutes } from "./routes.ts";
+import { IssuerSignIns } from "./sign_ins.ts";
 import { checkToken } from "./token.ts";
-import { userOf } from "./users.ts";
+import { nameOf, userOf } from "./users.ts";
+
+export { type OidcFlags, readOidc } from "./files.ts";
 
 /** Which issuer, and what it knows us as. */
 export interface OidcSettings {
@@ -18,8 +21,10 @@ export interface OidcSettings {
   issuer: string;
   /** Of agents and the administration tool: a public client. */
   clientId: string;
-  /** Of the dashboard: a public client that may redirect to it. */
+  /** Of the dashboard: a client that may redirect to it. */
   webClientId: string;
+  /** What it proves itself with, where it is no public client. */
+  webClientSecret?: string;
   /** That access tokens have to be for. */
   audience: string;
   /** `sub` of those who run this control plane. */
@@ -53,20 +58,25 @@ export function openExternalIssuer(options: OidcOptions): ExternalIssuer {
   const { store, issuer, audience, now = Date.now } = options;
   const operators = new Set(options.operators);
   const remote = new RemoteIssuer({ ...options, now });
+  const signIns = new IssuerSignIns(store, issuer, now);
   return {
-    async users(bearer) {
-      const claims = await checkToken(bearer, { remote, issuer, audience, now });
+    async users(bearer, from) {
+      const claims = await checkToken(bearer, {
+        ...{ remote, issuer, audience, now },
+        foreign: (claims) => signIns.foreign(claims, nameOf(claims), from),
+      });
       if (claims === undefined) return undefined;
-      const userId = await userOf({ store, remote, issuer }, claims, bearer);
+      const user = await userOf({ store, remote, issuer }, claims, bearer, from);
+      await signIns.good(user, claims, from);
       const { scopes, sub } = claims;
       return {
-        userId,
+        userId: user.id,
         operator: operators.has(sub),
         ...(scopes === undefined ? {} : { scopes }),
       };
     },
     routes(app: App) {
-      oidcRoutes(app, { ...options, remote, now });
+      oidcRoutes(app, { ...options, remote, signIns, now });
     },
     tryOut: () => remote.tryOut(),
     close: () => remote.close(),

@@ -21,6 +21,8 @@ export interface Metadata {
   device: string | undefined;
   userinfo: string | undefined;
   revocation: string | undefined;
+  /** A client with a secret sends it in the form, and not by HTTP Basic. */
+  secretInForm: boolean;
 }
 
 /** The issuer: what it says of itself, and its keys, each asked for seldom. */
@@ -68,7 +70,7 @@ export class RemoteIssuer {
   }
 
   /** Asks one of its places. @throws {IssuerError} */
-  ask(url: string, question: Pick<Question, "form" | "bearer"> = {}): Promise<Answer> {
+  ask(url: string, question: Pick<Question, "form" | "bearer" | "basic"> = {}): Promise<Answer> {
     return ask(url, {
       ...question,
       fetch: this.#fetch,
@@ -118,6 +120,7 @@ export class RemoteIssuer {
       device: named("device_authorization_endpoint"),
       userinfo: named("userinfo_endpoint"),
       revocation: named("revocation_endpoint"),
+      secretInForm: inForm(body.token_endpoint_auth_methods_supported),
     };
   }
 
@@ -136,6 +139,12 @@ export class RemoteIssuer {
       throw new IssuerError(`${host} has keys that are none`, { cause: error });
     }
   }
+}
+
+/** Basic is what every issuer has, unless it says otherwise (RFC 8414, 2). */
+function inForm(methods: unknown): boolean {
+  return Array.isArray(methods) && methods.includes("client_secret_post") &&
+    !methods.includes("client_secret_basic");
 }
 
 function httpsUrl(value: unknown): string | undefined {

@@ -1,10 +1,15 @@
 /** What clients are told of the issuer, and the dashboard's way to its token endpoint. */
-import { type ApiContext, type App, json, Problem, readForm } from "../http/mod.ts";
+import { getLogger } from "@logtape/logtape";
+import { type ApiContext, type App, json, originOf, Problem, readForm } from "../http/mod.ts";
 import { WEB_SCOPE } from "../issuer/mod.ts";
 import { Attempts, networkOf } from "../users/mod.ts";
 import type { OidcOptions } from "./mod.ts";
 import { needed } from "./ask.ts";
+import type { Answer } from "./ask.ts";
 import type { RemoteIssuer } from "./remote.ts";
+import type { IssuerSignIns } from "./sign_ins.ts";
+
+const log = getLogger(["nexd", "control", "oidc"]);
 
 /** Sign-ins and renewals of an address in a row, and one more each so many milliseconds. */
 const RELAYED = { burst: 60, everyMs: 2_000 };
@@ -18,9 +23,9 @@ const FIELDS: Record<string, readonly string[]> = {
 /** Adds the routes. Our own issuer's are not there: nothing here takes its tokens. */
 export function oidcRoutes(
   app: App,
-  deps: OidcOptions & { remote: RemoteIssuer; now: () => number },
+  deps: OidcOptions & { remote: RemoteIssuer; signIns: IssuerSignIns; now: () => number },
 ): void {
-  const { remote, issuer, clientId, webClientId, dashboard, now } = deps;
+  const { remote, issuer, clientId, webClientId, webClientSecret, dashboard, now } = deps;
   const relayed = new Attempts(RELAYED, now);
 
   app.post("/device/login/start", async () => {
@@ -52,13 +57,25 @@ export function oidcRoutes(
     const grant = given.get("grant_type") ?? "";
     const fields = Object.hasOwn(FIELDS, grant) ? FIELDS[grant]! : undefined;
     if (fields === undefined) return json({ error: "unsupported_grant_type" }, 400);
-    const form = new URLSearchParams({ grant_type: grant, client_id: webClientId });
+    const form = new URLSearchParams({ grant_type: grant });
     for (const name of fields) form.set(name, given.get(name) ?? "");
     if (grant === "authorization_code" && form.get("redirect_uri") !== dashboard()) {
       return json({ error: "invalid_grant" }, 400);
     }
     const { token } = await needed(remote.metadata());
-    const { status, body } = await needed(remote.ask(token, { form }));
+    const { status, body } = await needed(asClient(token, form));
+    if (grant === "authorization_code" && status >= 400 && status < 500) {
+      await deps.signIns.refused(clause(body.error), originOf(c));
+    }
+    if (status === 401 || body.error === "invalid_client") {
+      log.warn(
+        "the issuer does not take {client} for its client: {error}; check its id and secret",
+        {
+          client: webClientId,
+          error: clause(body.error),
+        },
+      );
+    }
     return json(body, status >= 200 && status < 600 ? status : 502);
   });
 
@@ -67,15 +84,29 @@ export function oidcRoutes(
     const { revocation } = await needed(remote.metadata());
     if (revocation !== undefined) {
       const form = new URLSearchParams({
-        client_id: webClientId,
         token: given.get("token") ?? "",
         token_type_hint: "refresh_token",
       });
       // Most answer with nothing at all, which is no JSON.
-      await remote.ask(revocation, { form }).catch(() => undefined);
+      await asClient(revocation, form).catch(() => undefined);
     }
     return new Response(null, { status: 200 });
   });
+
+  /** Asks in the name of the dashboard's client, with its secret if it has one. */
+  async function asClient(url: string, form: URLSearchParams): Promise<Answer> {
+    if (webClientSecret === undefined) {
+      form.set("client_id", webClientId);
+      return await remote.ask(url, { form });
+    }
+    const { secretInForm } = await remote.metadata();
+    if (!secretInForm) {
+      return await remote.ask(url, { form, basic: [webClientId, webClientSecret] });
+    }
+    form.set("client_id", webClientId);
+    form.set("client_secret", webClientSecret);
+    return await remote.ask(url, { form });
+  }
 
   async function formOf(c: ApiContext): Promise<URLSearchParams> {
     const site = c.req.header("sec-fetch-site");
@@ -93,4 +124,9 @@ export function oidcRoutes(
     relayed.take(network);
     return await readForm(c.req.raw);
   }
+}
+
+/** An error code of OAuth, as it may be logged. */
+function clause(error: unknown): string {
+  return typeof error === "string" && /^[\x20-\x7e]{1,64}$/.test(error) ? error : "refused";
 }

@@ -22,6 +22,10 @@ export class TestIdp implements AsyncDisposable {
   url = "";
   /** The one place that the dashboard's client may send browsers to; told when it begins anew. */
   redirect: string;
+  /** Of the dashboard's client; without it that is a public one. */
+  secret: string | undefined;
+  /** How it is sent. */
+  secretBy: "client_secret_basic" | "client_secret_post" = "client_secret_basic";
   audience = "account";
   /** Further claims of access tokens. */
   claims: Record<string, unknown> = {};
@@ -94,6 +98,10 @@ export class TestIdp implements AsyncDisposable {
         {
           ...client,
           client_id: WEB,
+          ...(this.secret === undefined ? {} : {
+            client_secret: this.secret,
+            token_endpoint_auth_method: this.secretBy,
+          }),
           redirect_uris: [this.redirect],
           grant_types: ["authorization_code", "refresh_token"],
         },
@@ -105,6 +113,7 @@ export class TestIdp implements AsyncDisposable {
           grant_types: ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"],
         },
       ],
+      clientAuthMethods: ["none", this.secretBy],
       scopes: ["openid", "offline_access", "profile", "email"],
       claims: { openid: ["sub"], profile: ["preferred_username"], email: ["email"] },
       cookies: { keys: [randomBytes(16).toString("hex")] },
@@ -136,6 +145,18 @@ export class TestIdp implements AsyncDisposable {
 
   /** Signs a person in as a browser would, through all of its pages. */
   async signIn(login: string): Promise<Tokens> {
+    const response = await fetch(`${this.url}/token`, {
+      client: this.#http,
+      method: "POST",
+      body: new URLSearchParams({ ...await this.code(login), client_id: WEB }),
+    });
+    const body = await response.json();
+    assert.equal(response.status, 200, JSON.stringify(body));
+    return body as Tokens;
+  }
+
+  /** The first half of that: what is to be sent for tokens, apart from who asks. */
+  async code(login: string): Promise<Record<string, string>> {
     const verifier = randomBytes(32).toString("base64url");
     const asking = new URL(`${this.url}/auth`);
     asking.search = new URLSearchParams({
@@ -170,20 +191,12 @@ export class TestIdp implements AsyncDisposable {
       return next.origin === this.url ? await go(next) : next;
     };
     const back = await go(asking);
-    const response = await fetch(`${this.url}/token`, {
-      client: this.#http,
-      method: "POST",
-      body: new URLSearchParams({
-        grant_type: "authorization_code",
-        client_id: WEB,
-        code: back.searchParams.get("code") ?? "",
-        redirect_uri: this.redirect,
-        code_verifier: verifier,
-      }),
-    });
-    const body = await response.json();
-    assert.equal(response.status, 200, JSON.stringify(body));
-    return body as Tokens;
+    return {
+      grant_type: "authorization_code",
+      code: back.searchParams.get("code") ?? "",
+      redirect_uri: this.redirect,
+      code_verifier: verifier,
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -27,11 +27,13 @@ export interface Claims extends JWTPayload {
  */
 export async function checkToken(
   token: string,
-  { remote, issuer, audience, now }: {
+  { remote, issuer, audience, now, foreign }: {
     remote: RemoteIssuer;
     issuer: string;
     audience: string;
     now: () => number;
+    /** Hears of a token that the issuer made for another audience. */
+    foreign?: (claims: Claims) => Promise<void>;
   },
 ): Promise<Claims | undefined> {
   // What is no token at all needs no key to be told so.
@@ -41,11 +43,17 @@ export async function checkToken(
     requiredClaims: ["sub", "exp", "iss", "aud"],
     currentDate: new Date(now()),
   };
+  let others: Claims | undefined;
   const check = async (keys: JWTVerifyGetKey) => {
     try {
       return await jwtVerify(token, keys, options);
     } catch (error) {
       if (error instanceof errors.JWKSNoMatchingKey) return "unknown key" as const;
+      // The signature and the issuer were looked at before.
+      if (error instanceof errors.JWTClaimValidationFailed && error.claim === "aud") {
+        const { sub } = error.payload;
+        if (isSubject(sub)) others = { ...error.payload, sub };
+      }
       if (error instanceof errors.JOSEError || error instanceof TypeError) return undefined;
       throw error;
     }
@@ -56,15 +64,18 @@ export async function checkToken(
     const keys = await remote.newKeys().catch(() => undefined);
     good = keys === undefined ? undefined : await check(keys);
   }
+  if (others !== undefined) await foreign?.(others);
   if (good === undefined || good === "unknown key") return undefined;
   const { payload, protectedHeader } = good;
   const { sub } = payload;
-  if (typeof sub !== "string" || sub === "" || sub.length > MAX_SUBJECT || !isPlainText(sub)) {
-    return undefined;
-  }
+  if (!isSubject(sub)) return undefined;
   if (isOther(payload, protectedHeader.typ)) return undefined;
   const scopes = scopesOf(payload);
   return { ...payload, sub, ...(scopes === undefined ? {} : { scopes }) };
+}
+
+function isSubject(sub: unknown): sub is string {
+  return typeof sub === "string" && sub !== "" && sub.length <= MAX_SUBJECT && isPlainText(sub);
 }
 
 /** Tokens that the same keys sign and that open nothing: of who signed in, of a refresh, of a logout. */

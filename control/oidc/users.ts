@@ -1,6 +1,7 @@
 /** Whose tokens: users of the API that stand for subjects of the issuer. */
 import { getLogger } from "@logtape/logtape";
 import type { JWTPayload } from "jose";
+import type { Origin } from "../auth/mod.ts";
 import { difference, record } from "../audit/mod.ts";
 import { isPlainText } from "../http/mod.ts";
 import type { Reader, Store, UserRow } from "../store/mod.ts";
@@ -31,22 +32,23 @@ export async function userOf(
   deps: { store: Store; remote: RemoteIssuer; issuer: string },
   claims: Claims,
   bearer: string,
-): Promise<string> {
+  from: Origin | undefined,
+): Promise<{ id: string; username: string }> {
   const { store } = deps;
   // Another issuer's subject of the same text is another person.
   const subject = `${deps.issuer} ${claims.sub}`;
   const known = await find(store.db, subject);
   const said = profileOf(claims);
   if (known !== undefined) {
-    if (differs(known, said)) await update(store, known.id, said);
-    return known.id;
+    if (differs(known, said)) await update(store, known.id, said, from);
+    return known;
   }
   const profile = said.username === undefined
     ? { ...await asked(deps, claims, bearer), ...said }
     : said;
   return await store.write(async (write) => {
     const made = await find(write.db, subject);
-    if (made !== undefined) return made.id;
+    if (made !== undefined) return made;
     const { username, full_name, picture, email } = profile;
     const name = username ?? email ?? claims.sub;
     const id = await createUser(write, {
@@ -56,8 +58,8 @@ export async function userOf(
       ...(picture === undefined ? {} : { picture }),
       ...(email === undefined ? {} : { email }),
     });
-    recordUser(write, { kind: "user", id, name });
-    return id;
+    recordUser(write, { kind: "user", id, name, from });
+    return { id, username: name };
   });
 }
 
@@ -90,14 +92,19 @@ function differs(row: UserRow, { full_name, picture, email }: Profile): boolean 
     (email !== undefined && email !== row.email);
 }
 
-async function update(store: Store, id: string, profile: Profile): Promise<void> {
+async function update(
+  store: Store,
+  id: string,
+  profile: Profile,
+  from: Origin | undefined,
+): Promise<void> {
   const { full_name, picture, email } = profile;
   await store.write(async (write) => {
     const before = await write.db.selectFrom("users").selectAll().where("id", "=", id)
       .where("deleted_at", "is", null).executeTakeFirst();
     if (before === undefined) return;
     const after = { ...before, ...profile };
-    record(write, { kind: "user", id, name: before.username }, {
+    record(write, { kind: "user", id, name: before.username, from }, {
       action: "user.update",
       organizationId: id,
       id,
@@ -125,6 +132,11 @@ function profileOf(claims: JWTPayload): Profile {
     ...(picture === undefined ? {} : { picture }),
     ...(email === undefined || !/^[^@\s]+@[^@\s]+$/.test(email) ? {} : { email }),
   };
+}
+
+/** What to call somebody who is not let in. */
+export function nameOf(claims: JWTPayload): string {
+  return profileOf(claims).username ?? line(claims.sub) ?? "";
 }
 
 /** One short line of text, or undefined. */
