@@ -3,3 +3,4 @@
 export { type Job, jobsOf, type Kind, NAMED, type Suite, SUITES } from "./suites.ts";
 export { capacityOf, schedule } from "./schedule.ts";
 export { countTests, fileTimes, slowest } from "./report.ts";
+export { isPortable, portableFiles } from "./portable.ts";

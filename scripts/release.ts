@@ -1,0 +1,162 @@
+/**
+ * `deno task release`: checks that the version is agreed on, and makes what lies beside executables
+ * and packages in a release. It runs anywhere; the workflow calls just this. `--help` has the options.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { isAbsolute, join } from "node:path";
+import {
+  agreedVersion,
+  billOfMaterials,
+  missingTargets,
+  type ModuleGraph,
+  ReleaseError,
+  stampInstaller,
+  sumFiles,
+  sumList,
+  SUMS,
+} from "./release/mod.ts";
+
+const ROOT = new URL("..", import.meta.url).pathname;
+
+const HELP = `Makes what lies beside executables and packages in a release.
+
+Usage: deno task release [--tag TAG]
+       deno task release --dist DIR --repository URL [--tag TAG] [--partial]
+
+Without --dist it only checks that deno.json, CHANGELOG.md and TAG have one version.
+
+  --dist DIR         executables (nexd-TARGET) and packages; it gets nexd.cdx.json,
+                     install.sh and SHA256SUMS
+  --repository URL   where people find it, such as https://github.com/OWNER/nexd
+  --tag TAG          the release's tag, such as v0.1.0
+  --notes FILE       write the change log's entry there
+  --partial          executables may be missing (to try it out)
+  --help             this text
+`;
+
+/** What is to be done. */
+export interface ReleaseArguments {
+  help: boolean;
+  partial: boolean;
+  dist?: string;
+  repository?: string;
+  tag?: string;
+  notes?: string;
+}
+
+/**
+ * Reads the command line.
+ *
+ * @throws {ReleaseError} naming what is wrong
+ */
+export function parseArguments(args: string[]): ReleaseArguments {
+  const text = { type: "string" } as const;
+  const no = { type: "boolean", default: false } as const;
+  let values: ReleaseArguments;
+  try {
+    const options = { help: no, partial: no, dist: text, repository: text, tag: text, notes: text };
+    values = parseArgs({ args, options }).values;
+  } catch (error) {
+    throw new ReleaseError(`${(error as Error).message.split(/\. |\n/)[0]}; see --help`, 2);
+  }
+  const empty = Object.entries(values).find(([, value]) => value === "");
+  if (empty !== undefined) throw new ReleaseError(`--${empty[0]} takes a value; see --help`, 2);
+  const { repository, dist } = values;
+  if (repository !== undefined && !/^https:\/\/[\w.-]+(\/[\w.-]+)+$/.test(repository)) {
+    throw new ReleaseError(`"${repository}" is no URL such as https://github.com/OWNER/nexd`, 2);
+  }
+  if ((dist === undefined) !== (repository === undefined)) {
+    throw new ReleaseError("--dist and --repository belong together; see --help", 2);
+  }
+  return values;
+}
+
+/** The modules behind an entry point, from `deno info`. */
+async function graphOf(entry: string, config: string): Promise<ModuleGraph> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", "--quiet", "--config", config, "--lock", `${ROOT}deno.lock`, entry],
+    env: { NO_COLOR: "1" },
+  }).output();
+  const text = new TextDecoder().decode(success ? stdout : stderr);
+  if (!success) throw new ReleaseError(`deno info cannot read ${entry}: ${text.trim()}`);
+  return JSON.parse(text) as ModuleGraph;
+}
+
+/** Licence in the package.json of a package. */
+function licenseIn(folder: string): string | undefined {
+  try {
+    const { license } = JSON.parse(Deno.readTextFileSync(`${folder}/package.json`)) as {
+      license?: unknown;
+    };
+    return typeof license === "string" && license !== "" ? license : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Makes the files; returns their names. */
+async function make(dist: string, repository: string, partial: boolean): Promise<string[]> {
+  const missing = missingTargets([...Deno.readDirSync(dist)].map(({ name }) => name));
+  if (missing.length > 0 && !partial) {
+    throw new ReleaseError(`${dist} has no executable for ${missing.join(", ")}; compile them`);
+  }
+  const read = (path: string) => Deno.readTextFileSync(`${ROOT}${path}`);
+  const client = `${ROOT}control/dashboard/client`;
+  const graphs = [
+    await graphOf(`${ROOT}main.ts`, `${ROOT}deno.json`),
+    await graphOf(`${client}/main.tsx`, `${client}/deno.json`),
+  ];
+  const bill = await billOfMaterials({
+    config: read("deno.json"),
+    lock: read("deno.lock"),
+    graphs,
+    deno: Deno.version.deno,
+    license: licenseIn,
+  });
+  Deno.writeTextFileSync(`${dist}/nexd.cdx.json`, bill);
+  const installer = stampInstaller(read("install.sh"), repository);
+  Deno.writeTextFileSync(`${dist}/install.sh`, installer, { mode: 0o755 });
+  const files = await sumFiles(dist);
+  Deno.writeTextFileSync(`${dist}/${SUMS}`, sumList(files));
+  return [...files.map(({ name }) => name), SUMS];
+}
+
+const say = (stream: { writeSync(bytes: Uint8Array): number }, text: string) =>
+  void stream.writeSync(new TextEncoder().encode(`${text}\n`));
+
+async function main(args: string[]): Promise<number> {
+  try {
+    const { help, dist, repository, tag, notes, partial } = parseArguments(args);
+    if (help) {
+      say(Deno.stdout, HELP.trimEnd());
+      return 0;
+    }
+    // A task runs in the clone wherever it was called.
+    const here = Deno.env.get("INIT_CWD") ?? Deno.cwd();
+    const at = (path: string) => isAbsolute(path) ? path : join(here, path);
+    const read = (path: string) => Deno.readTextFileSync(`${ROOT}${path}`);
+    const entry = agreedVersion(read("deno.json"), read("CHANGELOG.md"), tag);
+    say(Deno.stdout, `Version ${entry.version}, ${entry.date ?? "not released yet"}`);
+    if (notes !== undefined) Deno.writeTextFileSync(at(notes), `${entry.text}\n`);
+    if (dist !== undefined && repository !== undefined) {
+      const made = await make(at(dist), repository, partial);
+      say(Deno.stdout, made.join("\n"));
+    }
+    return 0;
+  } catch (error) {
+    if (error instanceof ReleaseError) {
+      say(Deno.stderr, `release: ${error.message}`);
+      return error.exitCode;
+    }
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
+      say(Deno.stderr, `release: ${error.message}`);
+      return 1;
+    }
+    throw error;
+  }
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,0 +1,11 @@
+/**
+ * What a release is beside its executables and packages: agreement on the version, checksums, bill
+ * of materials, and an install.sh that knows where the release lies.
+ *
+ * @module
+ */
+
+export { ReleaseError } from "./errors.ts";
+export { missingTargets, stampInstaller, sumFiles, sumList, SUMS, TARGETS } from "./files.ts";
+export { billOfMaterials, type ModuleGraph } from "./sbom.ts";
+export { agreedVersion } from "./versions.ts";
