@@ -26,7 +26,6 @@ import {
   selfOf,
   SERVICE_URL,
   treeOf,
-  VERSION,
 } from "./command_line/mod.ts";
 import type { ServeCommand } from "./agent/commands/mod.ts";
 import { AGENT_COMMANDS, COMMAND_GROUPS } from "./agent/commands/table.ts";
@@ -73,6 +72,9 @@ const onboard: Onboard = async (values, version) => {
     join: (relay, on) => joinVpc({ ...settings, ...relay }, on),
   };
 };
+
+/** The version of this build. */
+export const VERSION: string = config.version;
 
 /** The command at a path of words, with what groups it, made where it is not there yet. */
 function commandAt(
@@ -185,7 +187,7 @@ export function buildProgram(exit: (status: number) => void = () => {}): Command
     [],
     () =>
       Promise.resolve((_values, { json, print, version }) => {
-        print(json ? JSON.stringify(build()) : version);
+        print(json ? JSON.stringify(build(version)) : version);
         return Promise.resolve();
       }),
     common,

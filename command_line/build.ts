@@ -1,5 +1,4 @@
 /** What this build is, and how it is started again. */
-import config from "../deno.json" with { type: "json" };
 
 /** Where {@linkcode build} finds what `deno task compile` stamped, under `Symbol.for`. */
 export const STAMP = "nexd.build";
@@ -31,9 +30,6 @@ export interface Self {
   module: string | undefined;
 }
 
-/** The version of this build. */
-export const VERSION: string = config.version;
-
 function stamp(): { commit: string } | undefined {
   return (globalThis as Record<symbol, unknown>)[Symbol.for(STAMP)] as
     | { commit: string }
@@ -47,10 +43,10 @@ function launched(): { kind: BuildKind; path: string } | undefined {
   return kind === undefined ? undefined : { kind: kind as BuildKind, path: path! };
 }
 
-/** What this build is. Reads NEXD_SELF. */
-export function build(): Build {
+/** What this build of `version` is. Reads NEXD_SELF. */
+export function build(version: string): Build {
   return {
-    version: VERSION,
+    version,
     commit: stamp()?.commit ?? null,
     kind: Deno.build.standalone ? "compiled" : launched()?.kind ?? "source",
     deno: Deno.version.deno,

@@ -85,7 +85,10 @@ Deno.test("version prints the project's version when asked", async () => {
   const { version } = JSON.parse(
     await Deno.readTextFile(new URL("../deno.json", import.meta.url)),
   );
-  deepEqual(JSON.parse((await nexd(["version", "--json"])).stdout), { version });
+  deepEqual(JSON.parse((await nexd(["version", "--json"])).stdout), {
+    ...{ version, commit: null, kind: "source" },
+    ...{ deno: Deno.version.deno, target: Deno.build.target },
+  });
   equal((await nexd(["version"])).stdout, `${version}\n`);
 });
 

@@ -24,8 +24,14 @@ export async function commitOf(): Promise<string> {
  * @returns path of the module to start
  */
 export function writeEntry(dir: string, commit: string): string {
-  const stamp = `globalThis[Symbol.for(${JSON.stringify(STAMP)})] = ${JSON.stringify({ commit })};`;
-  Deno.writeTextFileSync(`${dir}/stamp.ts`, `${stamp}\n`);
+  // CommonJS packages in a bundle ask a global require for the runtime's own modules.
+  Deno.writeTextFileSync(
+    `${dir}/stamp.ts`,
+    `import { createRequire } from "node:module";
+globalThis[Symbol.for(${JSON.stringify(STAMP)})] = ${JSON.stringify({ commit })};
+if (!Deno.build.standalone) globalThis.require = createRequire(import.meta.url);
+`,
+  );
   // A bundle is one module, and then main.ts has run already.
   const main = JSON.stringify(`file://${ROOT}main.ts`);
   Deno.writeTextFileSync(

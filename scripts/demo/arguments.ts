@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 
 /** What the demo was asked to do. */
@@ -7,6 +8,8 @@ export interface DemoArguments {
   json: boolean;
   keep: boolean;
   help: boolean;
+  /** Path of a built executable, in place of the clone's source. */
+  executable?: string;
   /** Id of a kept lab to end instead. */
   end?: string;
 }
@@ -28,6 +31,9 @@ Usage: deno task demo [options]
   --hosts N     hosts, 2 to 16 (default 2)
   --nat KIND    what every router does: symmetric (default), cone or open;
                 with cone and open the path must be direct
+  --executable PATH
+                run all parts from this built file (see deno task compile), in an
+                environment without Deno and Node, and not from the source
   --json        print one JSON object instead
   --keep        leave the lab standing and say how to enter and end it
   --end ID      end a lab that was kept
@@ -56,8 +62,16 @@ export function parseArguments(args: string[]): DemoArguments {
   if (nat === undefined) {
     throw new UsageError(`--nat takes symmetric, cone or open, not "${values.nat}"`);
   }
-  const { json, keep, help, end } = values;
-  return { hosts, nat, json, keep, help, ...(end === undefined ? {} : { end }) };
+  const { json, keep, help, end, executable } = values;
+  if (executable === "") throw new UsageError("--executable takes a path; see --help");
+  return {
+    ...{ hosts, nat, json, keep, help },
+    ...(end === undefined ? {} : { end }),
+    // A task runs in the clone wherever it was called.
+    ...(executable === undefined
+      ? {}
+      : { executable: resolve(Deno.env.get("INIT_CWD") ?? Deno.cwd(), executable) }),
+  };
 }
 
 function read(args: string[]) {
@@ -72,6 +86,7 @@ function read(args: string[]) {
         keep: { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
         end: { type: "string" },
+        executable: { type: "string" },
       },
     });
   } catch (error) {

@@ -8,6 +8,7 @@ Deno.test("parseArguments has two hosts behind symmetric NATs when nothing is sa
     parseArguments(["--hosts=16", "--nat", "cone", "--json", "--keep", "--end", "ab12"]),
     { hosts: 16, nat: "cone", json: true, keep: true, help: false, end: "ab12" },
   );
+  assert.equal(parseArguments(["--executable", "/opt/nexd"]).executable, "/opt/nexd");
 });
 
 Deno.test("parseArguments says in one sentence what is wrong with an argument", () => {
@@ -19,6 +20,7 @@ Deno.test("parseArguments says in one sentence what is wrong with an argument", 
     [["--hosts", "2.5"], /not "2.5"/],
     [["--hosts", ""], /not ""/],
     [["--nat", "full"], /symmetric, cone or open, not "full"/],
+    [["--executable="], /--executable takes a path/],
     [["--hosts"], /--hosts.* missing/],
   ];
   for (const [args, message] of cases) {

@@ -35,12 +35,15 @@ interface Stage {
  */
 export async function play(
   lab: Lab,
-  { nat }: DemoArguments,
+  { nat, executable }: DemoArguments,
   screen: Screen,
   result: DemoResult,
 ): Promise<void> {
   const names = lab.hosts.map((host) => host.name).filter((name) => name.length === 1);
-  const mesh = new Mesh(lab, { agents: names });
+  const mesh = new Mesh(lab, {
+    agents: names,
+    ...(executable === undefined ? {} : { executable }),
+  });
   const stage: Stage = { lab, mesh, names, direct: nat !== "symmetric", screen, result };
 
   await screen.step("control plane up", async () => {

@@ -1,6 +1,5 @@
 import { underLoad } from "../lab/load.ts";
 import { type AgentStatus, describeAgent } from "../../agent/ctl/mod.ts";
-import config from "../../deno.json" with { type: "json" };
 import type { Lab, LabProcess } from "../lab/mod.ts";
 import { LabError } from "../lab/mod.ts";
 import {
@@ -12,8 +11,8 @@ import {
   pingArguments,
   type PingResult,
 } from "./measure.ts";
+import { commandOf, type Task } from "./program.ts";
 
-const ROOT = new URL("../..", import.meta.url).pathname;
 const INSIDE = new URL("./inside.ts", import.meta.url).pathname;
 /** Longest a part may take to say that it is up, in ms. */
 const START_MS = 30_000;
@@ -23,6 +22,8 @@ const STUN_PORT = 3478;
 export interface MeshOptions {
   /** Hosts that get an agent. */
   agents: string[];
+  /** A built executable, in place of the clone's source. NEXD_TEST_EXECUTABLE where it is left out. */
+  executable?: string;
   /** More environment for every part. */
   env?: Record<string, string>;
   /** More flags for every agent. */
@@ -67,19 +68,6 @@ export interface NatObservation {
   seen: string[];
 }
 
-/** How a task names the runtime's own path, which only a task's shell can work out. */
-const OWN_PATH = "$(deno eval 'console.log(Deno.execPath())')";
-
-type Task = "control" | "relay" | "serve" | "agent";
-
-/** The `deno` arguments of a task of deno.json, for any working directory. */
-export function taskArguments(task: Task): string[] {
-  const line = config.tasks[task].replace(OWN_PATH, Deno.execPath());
-  const [deno, ...args] = line.split(" ");
-  if (deno !== "deno") throw new Error(`Cannot use task ${task}: it does not start with deno`);
-  return args.map((arg) => arg === "main.ts" ? `${ROOT}main.ts` : arg);
-}
-
 /**
  * Control plane, relay and agents in one lab. Parts can be started one by one or all at once
  * ({@linkcode Mesh.start}), and killed and started again under traffic. The lab's end is theirs.
@@ -115,8 +103,7 @@ export class Mesh {
   /** Starts the control plane, and a second STUN server beside it. */
   async startControl(): Promise<void> {
     const state = `${this.lab.dir}/control`;
-    const process = await this.#spawn("control", "control", [
-      ...taskArguments("control"),
+    const process = await this.#spawn("control", "control", "control", [
       ...["--hostname", "control", "--certmode", "selfsigned", "--state-dir", state],
       ...["--certdir", `${state}/certs`, "--json"],
     ]);
@@ -143,8 +130,7 @@ export class Mesh {
    */
   async startServe(args: string[] = []): Promise<ServePrinted> {
     const state = `${this.lab.dir}/control`;
-    const process = await this.#spawn("control", "control", [
-      ...taskArguments("serve"),
+    const process = await this.#spawn("control", "control", "serve", [
       ...["--hostname", "control", "--certmode", "selfsigned", "--state-dir", state, "--json"],
       ...args,
     ]);
@@ -157,8 +143,7 @@ export class Mesh {
   /** Starts the relay. */
   async startRelay(): Promise<void> {
     const dir = `${this.lab.dir}/relay`;
-    const process = await this.#spawn("relay", "relay", [
-      ...taskArguments("relay"),
+    const process = await this.#spawn("relay", "relay", "relay", [
       ...["--hostname", "relay", "--certmode", "selfsigned", "--certdir", dir],
       // The hosts of a lab share its processors: where the agents go first, so must what they wait for.
       ...["--realtime", "auto"],
@@ -178,8 +163,7 @@ export class Mesh {
     { hostname = name, args = [] }: VpcRelayStart = {},
   ): Promise<void> {
     const dir = `${this.lab.dir}/relay-${name}`;
-    const process = await this.#spawn(`relay-${name}`, name, [
-      ...taskArguments("relay"),
+    const process = await this.#spawn(`relay-${name}`, name, "relay", [
       ...["--hostname", hostname, "--certmode", "selfsigned", "--certdir", dir, "--onboard"],
       ...["-c", `${dir}/derper.key`, "--json", "--workers", "1", ...this.#joinArgs()],
       ...["--state-dir", `${dir}/state`, ...args],
@@ -198,8 +182,7 @@ export class Mesh {
   /** Starts the agent of a host and waits until it says that it runs. */
   async startAgent(name: string): Promise<void> {
     const { mode, args = [], signIn, env } = this.options.hosts?.[name] ?? {};
-    const process = await this.#spawn(name, name, [
-      ...taskArguments("agent"),
+    const process = await this.#spawn(name, name, "agent", [
       ...(mode === undefined ? [] : [mode]),
       ...this.#joinArgs(signIn),
       ...this.#joinLine === undefined
@@ -248,8 +231,7 @@ export class Mesh {
   /** `nexd status` as a user of that host reads it. */
   async statusText(name: string): Promise<string> {
     const { code, stdout, stderr } = await this.lab.host(name).run([
-      Deno.execPath(),
-      ...taskArguments("agent"),
+      ...this.#command("agent", this.#env),
       ...["status", "--unix-socket", this.socketOf(name)],
     ], { env: this.#env });
     if (code !== 0) throw new LabError(`Cannot show the status of ${name}: ${stderr.trim()}`);
@@ -342,14 +324,22 @@ export class Mesh {
     throw new LabError(`Cannot learn ${args[0]} on ${host}: ${stderr.trim().split("\n")[0]}`);
   }
 
+  /** What starts a part of the mesh. An executable unpacks itself into the lab's directory. */
+  #command(task: Task, env: Record<string, string>): string[] {
+    const executable = this.options.executable ?? Deno.env.get("NEXD_TEST_EXECUTABLE");
+    return commandOf(task, executable, `${this.lab.dir}/unpacked`, env);
+  }
+
   async #spawn(
     part: string,
     host: string,
+    task: Task,
     args: string[],
-    env: Record<string, string> = {},
+    more: Record<string, string> = {},
   ): Promise<LabProcess> {
-    const process = await this.lab.host(host).spawn([Deno.execPath(), ...args], {
-      env: { NO_COLOR: "1", ...this.#env, ...env },
+    const env = { NO_COLOR: "1", ...this.#env, ...more };
+    const process = await this.lab.host(host).spawn([...this.#command(task, env), ...args], {
+      env,
       log: part,
     });
     this.parts.set(part, process);

@@ -11,6 +11,6 @@ export {
   Mesh,
   type MeshOptions,
   type ServePrinted,
-  taskArguments,
   type VpcRelayStart,
 } from "./mesh.ts";
+export { taskArguments } from "./program.ts";
