@@ -175,7 +175,7 @@ function certMode(mode: string): "manual" | "selfsigned" {
 
 /** Told by HOME, as asking for the user id needs a permission that nothing else here does. */
 function defaultStateDir(): string {
-  const home = Deno.env.get("HOME");
+  const home = Deno.env.get(Deno.build.os === "windows" ? "USERPROFILE" : "HOME");
   return home === undefined || home === "" || home === "/root"
     ? "/var/lib/nexd/control"
     : `${home}/.nexodus/control`;

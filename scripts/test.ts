@@ -179,7 +179,7 @@ class Run {
 
 /** Runs the tests; returns the exit code. */
 async function main(given: string[]): Promise<number> {
-  Deno.chdir(new URL("..", import.meta.url).pathname);
+  Deno.chdir(new URL("..", import.meta.url));
   let asked: Asked;
   try {
     asked = parse(given);

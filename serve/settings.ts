@@ -46,7 +46,7 @@ export function serveSettings(values: Values): ServeSettings {
 
 /** Told by HOME, as asking for the user id needs a permission that nothing else here does. */
 function defaultStateDir(): string {
-  const home = Deno.env.get("HOME");
+  const home = Deno.env.get(Deno.build.os === "windows" ? "USERPROFILE" : "HOME");
   return home === undefined || home === "" || home === "/root"
     ? "/var/lib/nexd/serve"
     : `${home}/.nexodus/serve`;

@@ -60,7 +60,7 @@ export function placeOf(values: ControlValues): Place {
   if (databaseUrl !== undefined) checkPostgresUrl(databaseUrl);
   const given = text("state-dir");
   if (given !== undefined) return { stateDir: given, databaseUrl };
-  const home = Deno.env.get("HOME");
+  const home = Deno.env.get(Deno.build.os === "windows" ? "USERPROFILE" : "HOME");
   const above = home === undefined || home === "" || home === "/root"
     ? "/var/lib/nexd"
     : `${home}/.nexodus`;

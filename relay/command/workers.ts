@@ -33,10 +33,15 @@ export function workersFor(
   settings: Settings,
   values: Values,
   self: CommandSelf | undefined,
+  os: typeof Deno.build.os = Deno.build.os,
 ): { count: number; command: WorkerCommand } | undefined {
-  const count = settings.workers ?? (settings.dev ? 1 : navigator.hardwareConcurrency);
+  // Only Linux spreads connections over the sockets of a port; Windows has no sockets for the workers.
+  const usual = settings.dev || os !== "linux" ? 1 : navigator.hardwareConcurrency;
+  const count = settings.workers ?? usual;
   if (count === 1) return undefined;
-  const problem = self === undefined
+  const problem = os !== "linux"
+    ? `several processes need Linux and this is ${os}`
+    : self === undefined
     ? "this program does not know how it was started"
     : mayRun(self.executable)
     ? undefined

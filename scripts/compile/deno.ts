@@ -1,8 +1,9 @@
 /** Deno's own commands, and what they say when they fail. */
+import { fileURLToPath } from "node:url";
 import { CompileError } from "./errors.ts";
 
 /** The clone, with a slash at its end. */
-export const ROOT: string = new URL("../..", import.meta.url).pathname;
+export const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Deno's base executable for the target could not be had. */
 export class NoBaseError extends CompileError {}
