@@ -21,6 +21,7 @@ import {
   assess,
   type Health,
   NEVER_HEALTHY_LIMIT,
+  PATIENCE,
   PROBE_INTERVAL,
   rests,
   slotOf,
@@ -151,7 +152,8 @@ export class PeerMachine {
     const { h, s: { self, peer, now, wall } } = this;
     if (h.probe !== undefined) return h.probe.startedAt + PROBE_LIMIT;
     const suspectAt = (h.traffic?.askedAt ?? -Infinity) + SUSPECT_AFTER;
-    const times = [suspectAt, this.#deadAt, wakeAcross(this)];
+    const restAt = this.s.away ? h.awaitedAt + PATIENCE : Infinity;
+    const times = [suspectAt, restAt, this.#deadAt, wakeAcross(this)];
     const next = Math.min(...times.filter((at) => at > now), Infinity);
     if (!this.health.healthy || this.#better(h.method!) === undefined) return next;
     return Math.min(

@@ -36,6 +36,9 @@ const RECALL_MS = 300_000;
 /** What a relay said of a peer's absence is asked anew after this time. Milliseconds. */
 const ABSENT_MS = 15_000;
 
+/** A peer that was heard within this time need not be looked at for its age. */
+const RESTS_MS = 60_000;
+
 /** An initiation is worth sending again until WireGuard makes the next one. Milliseconds. */
 const FRESH_MS = 4_500;
 
@@ -260,6 +263,10 @@ export class Meeting {
   look(): void {
     const now = this.#parts.now(), home = this.#parts.home();
     for (const { where, txPackets } of this.#parts.peers()) {
+      // Of a thousand that rest at home each second would look at all of them for nothing.
+      if (txPackets === where.sent && where.place === home.slot && this.#rests(where, now)) {
+        continue;
+      }
       if (txPackets !== where.sent) {
         where.sent = txPackets;
         where.sentAt = now;
@@ -277,6 +284,11 @@ export class Meeting {
         say(where, home.client, ASK);
       }
     }
+  }
+
+  /** It was heard at its place lately, nowhere else is to be tried, and nothing is doubted. */
+  #rests({ place, absent, heardAt, doubtedAt }: Place, now: number): boolean {
+    return absent === 0 && doubtedAt === 0 && now - heardAt[place]! < RESTS_MS;
   }
 
   /** Nothing comes from a peer that packets go to: it may have gone, and its relay not know. */

@@ -7,9 +7,9 @@
 import { INTERVAL } from "./rounds.ts";
 
 /** For each peer, and at most, while nothing goes through the tunnel, ms. */
-const QUIET_EACH = 25;
-/** Three keepalives of a peer between two passes would be taken for traffic. */
-const QUIET_LONGEST = 25_000;
+const QUIET_EACH = 50;
+/** A peer that falls silent is suspect after 65 s: it is noticed within two minutes. */
+const QUIET_LONGEST = 50_000;
 /** While a new way is being tried: at least, and for each peer, ms. */
 const SETTLING = 250, SETTLING_EACH = 2;
 

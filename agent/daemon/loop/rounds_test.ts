@@ -5,9 +5,9 @@ import { Rounds } from "./rounds.ts";
 Deno.test("pace: a few peers every 2 s, a quiet crowd seldom, and what is due in time", () => {
   const pace = new Pace(), calm = { unsettled: false, due: Infinity };
   assert.equal(pace.wait({ peers: 0, ...calm }), 2_000);
-  assert.equal(pace.wait({ peers: 80, ...calm }), 2_000);
-  assert.equal(pace.wait({ peers: 200, ...calm }), 5_000);
-  assert.equal(pace.wait({ peers: 100_000, ...calm }), 25_000);
+  assert.equal(pace.wait({ peers: 40, ...calm }), 2_000);
+  assert.equal(pace.wait({ peers: 100, ...calm }), 5_000);
+  assert.equal(pace.wait({ peers: 100_000, ...calm }), 50_000);
   assert.equal(pace.wait({ peers: 1_000, unsettled: false, due: 300 }), 300);
   assert.equal(pace.wait({ peers: 3, unsettled: true, due: Infinity }), 250);
   assert.equal(pace.wait({ peers: 1_000, unsettled: true, due: Infinity }), 2_000);

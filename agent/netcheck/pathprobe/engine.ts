@@ -46,7 +46,7 @@ const SEARCHES = 40, CHECKS = 1_000, SECRETS = 50;
  * Searches at once and a second, and the wait for one, ms, for peers that were searched in vain, have never been
  * heard and are not talked to: a thousand hosts that are switched off must not keep this one busy.
  */
-const VAIN_BURST = 4, VAIN_SEARCHES = 0.5, VAIN_WAIT = 2_000;
+const VAIN_BURST = 4, VAIN_SEARCHES = 0.2, VAIN_WAIT = 20_000;
 
 /** What the engine needs. */
 export interface EngineOptions {
@@ -73,6 +73,8 @@ export class ProbeEngine {
   readonly #vain = new Bucket(VAIN_BURST, VAIN_SEARCHES);
   readonly #checks = new Bucket(CHECKS, CHECKS);
   readonly #secrets = new Bucket(SECRETS, SECRETS);
+  /** Until then nothing is due; 0: that is not known. */
+  #quietUntil = 0;
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -81,6 +83,7 @@ export class ProbeEngine {
   /** What is wanted of which peers; the others are forgotten. */
   follow(targets: readonly PathTarget[]): void {
     const { privateKey, publicKey, now } = this.#options;
+    this.#quietUntil = 0;
     const wanted = new Set(targets.map((target) => target.publicKey));
     for (const [key, peer] of this.#peers) {
       if (wanted.has(key)) continue;
@@ -120,6 +123,7 @@ export class ProbeEngine {
   /** This host is in another network: everything is asked anew. */
   moved(): void {
     const now = this.#options.now();
+    this.#quietUntil = 0;
     for (const peer of this.#peers.values()) {
       peer.forgetAnswers();
       peer.burst = undefined;
@@ -131,18 +135,20 @@ export class ProbeEngine {
   /** Does what is due; returns when to be called again, ms from now. */
   tick(): number {
     const now = this.#options.now();
-    let next = Infinity;
+    if (now < this.#quietUntil) return this.#quietUntil - now;
+    let next = Infinity, quiet = true;
     for (const peer of this.#peers.values()) {
       const asking = peer.burst !== undefined || peer.target.watch !== undefined;
       if (asking || now >= peer.dueAt) {
-        peer.dueAt = Math.min(
-          ...[this.#watch(peer, now), this.#search(peer, now), this.#converse(peer, now)],
-        );
+        const watch = this.#watch(peer, now), search = this.#search(peer, now);
+        peer.dueAt = Math.min(watch, search, this.#converse(peer, now));
+        if (peer.burst !== undefined || peer.target.watch !== undefined) quiet = false;
       }
       next = Math.min(next, peer.dueAt);
       // Of the others nothing can have become silent.
       if (asking && peer.silenceChanged(now)) this.#options.onNews();
     }
+    this.#quietUntil = quiet ? next : 0;
     return Math.max(0, next - now);
   }
 
@@ -157,7 +163,7 @@ export class ProbeEngine {
     if (!peer.checks.take(now) || !this.#checks.take(now)) return false;
     if (!peer.keys.ready && !this.#secrets.take(now)) return false;
     if (!isGenuine(datagram, peer.keys.receiving.key)) return false;
-    peer.dueAt = 0;
+    peer.dueAt = this.#quietUntil = 0;
     if (message.kind === "pong") this.#answered(peer, endpoint, message, now);
     else this.#asked(peer, endpoint, message, now, relayed);
     return true;

@@ -13,6 +13,8 @@ Deno.test("rest: a peer that is away is called for a while, and then not before 
   const away = run();
   assert.equal(away.pass().keepaliveSeconds, 20);
   assert.equal(away.passFor(PATIENCE - 2_000).keepaliveSeconds, 20);
+  // However seldom passes are: there is one then.
+  assert.equal(away.wakeAt, away.relaySince! + PATIENCE);
   const plan = away.passFor(4_000);
   assert.equal(plan.keepaliveSeconds, 0);
   assert.deepEqual(plan.probes?.search, []);
