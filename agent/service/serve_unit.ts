@@ -41,7 +41,8 @@ RestartSec=2
 KillMode=mixed
 LimitNOFILE=1048576
 UMask=0077
-${stateDir === undefined ? "StateDirectory=nexd/serve\nStateDirectoryMode=0700\n" : ""}
+${stateDir === undefined ? "StateDirectory=nexd/serve\nStateDirectoryMode=0700\n" : ""}\
+${source === undefined ? "CacheDirectory=nexd\nCacheDirectoryMode=0700\n" : ""}
 CapabilityBoundingSet=CAP_NET_BIND_SERVICE${homes ? " CAP_DAC_READ_SEARCH" : ""}
 NoNewPrivileges=yes
 ProtectSystem=strict

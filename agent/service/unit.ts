@@ -77,7 +77,8 @@ LimitNOFILE=65536
 # For the packet path, see --realtime.
 LimitRTPRIO=1
 UMask=0077
-${stateDir === undefined ? "StateDirectory=nexd\nStateDirectoryMode=0700\n" : ""}
+${stateDir === undefined ? "StateDirectory=nexd\nStateDirectoryMode=0700\n" : ""}\
+${source === undefined ? "CacheDirectory=nexd\nCacheDirectoryMode=0700\n" : ""}
 # Interfaces, routes, nftables, WireGuard's own port; nothing else of root's rights.
 CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_NET_BIND_SERVICE${
     homes ? " CAP_DAC_READ_SEARCH" : ""

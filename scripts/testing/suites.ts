@@ -63,6 +63,7 @@ const ALONE = [
 const FIRST = [
   "tests/relays_switch_test.ts",
   "tests/acceptance_test.ts",
+  "tests/executable_test.ts",
   "tests/documents/control_test.ts",
   "tests/faults_test.ts",
   "tests/crossing_test.ts",
