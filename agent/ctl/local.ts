@@ -5,7 +5,6 @@
  * @module
  */
 import { usageError } from "../errors.ts";
-import { connectPipe, listenPipe } from "./pipe.ts";
 
 /** One connection, as far as it is used. */
 export interface LocalConn {
@@ -53,13 +52,16 @@ export const UNIX_SOCKETS: Local = {
  * administrators and the system. It goes with its last handle, so nothing is ever left.
  */
 export const NAMED_PIPES: Local = {
-  connect: async (path) => await connectPipe(pipePath(path)),
-  listen: async (path) => await listenPipe(pipePath(path)),
+  connect: async (path) => await (await pipes()).connectPipe(pipePath(path)),
+  listen: async (path) => await (await pipes()).listenPipe(pipePath(path)),
   remove: () => Promise.resolve(),
 };
 
 /** This system's. */
 export const LOCAL: Local = Deno.build.os === "windows" ? NAMED_PIPES : UNIX_SOCKETS;
+
+/** Loaded where it is needed: `node:net` costs start-up time. */
+const pipes = () => import("./pipe.ts");
 
 function pipePath(path: string): string {
   if (/^\\\\[.?]\\pipe\\[^/]+$/i.test(path)) return path;

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { usageError } from "../errors.ts";
-import { jsonText } from "../output/mod.ts";
+import { usageError } from "../../errors.ts";
+import { jsonText } from "../../output/mod.ts";
 import { accountPath } from "./accounts.ts";
-import type { Command } from "./types.ts";
-import { USER } from "./views.ts";
+import type { Command } from "../types.ts";
+import { USER } from "../views.ts";
 
 /** By the words of the command. */
 export const USER_COMMANDS: Record<string, Command> = {

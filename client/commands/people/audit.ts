@@ -3,12 +3,12 @@
  *
  * @module
  */
-import type { Calls } from "../calls.ts";
-import { usageError } from "../errors.ts";
-import { jsonText, parseJson } from "../output/mod.ts";
-import type { Flags } from "../values.ts";
-import type { Command } from "./types.ts";
-import { AUDIT } from "./views.ts";
+import type { Calls } from "../../calls.ts";
+import { usageError } from "../../errors.ts";
+import { jsonText, parseJson } from "../../output/mod.ts";
+import type { Flags } from "../../values.ts";
+import type { Command } from "../types.ts";
+import { AUDIT } from "../views.ts";
 
 const PATH = "/api/audit";
 

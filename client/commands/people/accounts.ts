@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { ClientError, usageError } from "../errors.ts";
-import { jsonText, parseJson } from "../output/mod.ts";
-import type { Calls } from "../calls.ts";
-import type { Flags } from "../values.ts";
-import { type Command, type Input, present, type Result } from "./types.ts";
-import { ACCOUNT, ACCOUNT_MADE } from "./views.ts";
+import { ClientError, usageError } from "../../errors.ts";
+import { jsonText, parseJson } from "../../output/mod.ts";
+import type { Calls } from "../../calls.ts";
+import type { Flags } from "../../values.ts";
+import { type Command, type Input, present, type Result } from "../types.ts";
+import { ACCOUNT, ACCOUNT_MADE } from "../views.ts";
 
 const PATH = "/api/accounts";
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;

@@ -1,7 +1,7 @@
 /** The commands about accounts, against our own control plane in this process. */
 import assert from "node:assert/strict";
-import { TestControl } from "../../control/testing.ts";
-import { TestUser } from "../testing.ts";
+import { TestControl } from "../../../control/testing.ts";
+import { TestUser } from "../../testing.ts";
 
 const SERVICE = "https://control.test";
 const PASSWORD = "correct horse battery";

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { usageError } from "../errors.ts";
-import { parseJson } from "../output/mod.ts";
-import { type Command, present } from "./types.ts";
-import { INVITATION, MEMBER, ORGANIZATION } from "./views.ts";
+import { usageError } from "../../errors.ts";
+import { parseJson } from "../../output/mod.ts";
+import { type Command, present } from "../types.ts";
+import { INVITATION, MEMBER, ORGANIZATION } from "../views.ts";
 
 const ROLES = ["member", "owner"];
 

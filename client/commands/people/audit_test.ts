@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { TestControl } from "../../control/testing.ts";
-import { ClientError, runClient } from "../mod.ts";
-import { TestUser } from "../testing.ts";
+import { TestControl } from "../../../control/testing.ts";
+import { ClientError, runClient } from "../../mod.ts";
+import { TestUser } from "../../testing.ts";
 
 const SERVICE = "https://control.test";
 
