@@ -25,6 +25,7 @@ export const WANTED_BY_TESTS: Readonly<Record<string, string>> = {
   pebble: "pebble",
   "pebble-challtestsrv": "pebble",
   postgres: "postgresql",
+  shellcheck: "shellcheck",
 };
 
 /** Where Debian keeps commands that are not in the path, with a folder of each version between. */

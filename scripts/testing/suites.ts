@@ -35,6 +35,7 @@ const WITHOUT_LAB = [
   "tests/docs_test.ts",
   "tests/documents_test.ts",
   "tests/imports_test.ts",
+  "tests/workflows_test.ts",
 ];
 
 /** What needs no lab and is no part of `rooms` all the same; the longest first. */
