@@ -266,6 +266,21 @@ Deno.test("documents name only variables that the code reads", () => {
   equal(unread.join("\n"), "");
 });
 
+Deno.test("documents for contributors name files that exist", () => {
+  const wrong: string[] = [];
+  for (const [path, text] of TEXTS) {
+    if (!["docs/extending.md", "docs/architecture.md", "CONTRIBUTING.md"].includes(path)) continue;
+    const places =
+      /^(?:agent|client|command_line|control|docs|proxy|relay|scripts|serve|tests)\/[\w./-]+$/;
+    for (const [, name] of text.matchAll(/`([^`\n]+)`/g)) {
+      if (places.test(name!) && !/NAME/.test(name!) && !exists(name!)) {
+        wrong.push(`${path}: ${name}`);
+      }
+    }
+  }
+  equal(wrong.join("\n"), "");
+});
+
 function exists(path: string): boolean {
   try {
     return Deno.statSync(ROOT + path) !== undefined;

@@ -38,6 +38,8 @@ const PAGES_BY_PATH: Record<string, Omit<Page, "path">> = {
   "docs/client.md": { hosts: 1, nat: "open", usual: "control", before: "control" },
   "docs/control-audit.md": { hosts: 1, nat: "open", usual: "control", before: "control" },
   "docs/control.md": { hosts: 1, nat: "cone", usual: "control", postgres: true },
+  "docs/quick-start.md": { hosts: 2, nat: "symmetric", usual: "control" },
+  "docs/troubleshooting.md": { hosts: 2, nat: "symmetric", usual: "a", before: "mesh" },
   "docs/relay.md": { hosts: 1, nat: "open", usual: "relay", before: "control" },
 };
 
