@@ -72,8 +72,7 @@ Deno.test("docs/client.md has every command once, with flags that it takes", () 
 
 Deno.test("links between documents lead to files and headings that exist", () => {
   const documents = [
-    "README.md",
-    "CONTRIBUTING.md",
+    ...["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"],
     ...[...Deno.readDirSync(new URL("docs/", ROOT))].map(({ name }) => `docs/${name}`),
   ].filter((path) => path.endsWith(".md"));
   const anchors = (path: string) =>
