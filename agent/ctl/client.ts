@@ -5,6 +5,7 @@
  */
 import { JsonObjectDecoder } from "../api/mod.ts";
 import { AgentError, reasonOf } from "../errors.ts";
+import { SUPERUSER } from "../platform/mod.ts";
 import { LOCAL, type Local, type LocalConn } from "./local.ts";
 import { isAnswering } from "./server.ts";
 import type { AgentStatus, ExitNodeStatus, PeerStatus } from "./types.ts";
@@ -31,8 +32,7 @@ export async function callAgent(
     const denied = error instanceof Deno.errors.PermissionDenied;
     throw new AgentError(
       denied
-        ? `Cannot ask the agent on ${path}: permission denied; ` +
-          `run as ${Deno.build.os === "windows" ? "administrator" : "root"}`
+        ? `Cannot ask the agent on ${path}: permission denied; run as ${SUPERUSER}`
         : `The agent is not running: nobody answers on ${path}; ` +
           "start nexd, or give its --unix-socket",
       { cause: error },

@@ -7,6 +7,7 @@
 import { getLogger } from "@logtape/logtape";
 import { JsonObjectDecoder } from "../api/mod.ts";
 import { AgentError, reasonOf } from "../errors.ts";
+import { SUPERUSER } from "../platform/mod.ts";
 import { LOCAL, type Local, type LocalConn, type LocalListener } from "./local.ts";
 import { type Controls, METHODS } from "./methods.ts";
 
@@ -55,7 +56,7 @@ export async function serveControl(
     if (error instanceof AgentError) throw error;
     throw new AgentError(
       `Cannot open the control socket ${path}: ${reasonOf(error)}; ` +
-        "run as root or choose another --unix-socket",
+        `run as ${SUPERUSER} or choose another --unix-socket`,
       { cause: error },
     );
   }

@@ -15,6 +15,7 @@ export {
   isAdministrator,
   programData,
   protectDirectory,
+  SUPERUSER,
   systemProgram,
   type WindowsHost,
 } from "./windows.ts";

@@ -7,6 +7,9 @@
 import { AgentError, reasonOf } from "../errors.ts";
 import { type RunCommand, runCommand } from "./command.ts";
 
+/** What somebody with every right is called here: the end of a remedy. */
+export const SUPERUSER: string = Deno.build.os === "windows" ? "administrator" : "root";
+
 type Env = (name: string) => string | undefined;
 
 /** The local system, and the administrators (well-known SIDs). */

@@ -5,7 +5,7 @@
  */
 import { isObject } from "../../api/mod.ts";
 import { AgentError, reasonOf } from "../../errors.ts";
-import { protectDirectory, writeFileAtomic } from "../../platform/mod.ts";
+import { protectDirectory, SUPERUSER, writeFileAtomic } from "../../platform/mod.ts";
 
 /**
  * Makes the state directory (0700) where it is missing; an existing one keeps its mode. On Windows it
@@ -70,7 +70,7 @@ function fileError(action: string, path: string, error: unknown): AgentError {
     error instanceof Deno.errors.NotCapable;
   const why = denied ? "permission denied" : reasonOf(error, 160);
   return new AgentError(
-    `Cannot ${action} ${path}: ${why}; run as root or choose another --state-dir`,
+    `Cannot ${action} ${path}: ${why}; run as ${SUPERUSER} or choose another --state-dir`,
     { cause: error },
   );
 }
