@@ -196,6 +196,8 @@ const ALSO = [
     "memory-saver-mode",
     "shell",
     "privileged",
+    "publish",
+    "executable",
     "target",
     "unpack-to",
     "cap-add",

@@ -4,38 +4,11 @@ import { Lab } from "../scripts/lab/mod.ts";
 import { cannotMesh, skip, underLoad } from "../scripts/lab/support.ts";
 import { Mesh } from "../scripts/mesh/mod.ts";
 import { pause } from "./support.ts";
+import { boot, SYSTEMD } from "./systemd_container.ts";
 
-const SYSTEMD = "/lib/systemd/systemd";
 const ROOT = new URL("../", import.meta.url).pathname;
 /** Where the container has the program: a service sees no other's /tmp, and nobody's home. */
 const DENO = "/srv/deno", SOURCE = "/srv/nexd", FILES = "/srv/files";
-
-/**
- * Makes a control group and a container in it, tells its first process, and takes both away when it is
- * told to end. The manager sees no units but ours: those of the system would change this machine.
- */
-const BOOT = `set -eu
-mount -t tmpfs tmpfs /mnt
-mkdir /mnt/all
-mount -t cgroup2 cgroup2 /mnt/all
-group=/mnt/all/$GROUP
-mkdir $group
-sh -c 'echo $$ >'$group'/cgroup.procs
-  exec unshare --mount --pid --cgroup --fork --kill-child --mount-proc sh -euc "$CONTAINER"' &
-container=$!
-trap 'kill -KILL $container' TERM
-first=
-until [ "$first" ]; do
-  first=$(cat /proc/$container/task/$container/children)
-  sleep 0.05
-done
-echo container $first
-wait $container || true
-for i in 1 2 3 4 5 6 7 8 9 10; do
-  find $group -depth -type d -exec rmdir {} + 2>/dev/null && break
-  sleep 0.1
-done
-`;
 
 const CONTAINER = `
 exec </dev/null
@@ -62,39 +35,6 @@ exec env -i container=lab PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
   ${SYSTEMD} --system --unit=basic.target --log-target=null --show-status=no
 `;
 
-/** Runs a command to its end in the container. */
-type Inside = (...argv: string[]) => Promise<{ code: number; stdout: string; stderr: string }>;
-
-/** Boots a container on a host, which has its network; returns why it cannot where it cannot. */
-async function boot(
-  lab: Lab,
-  name: string,
-): Promise<string | { inside: Inside; end(): Promise<void> }> {
-  const host = lab.host(name);
-  const process = await host.spawn(["sh", "-c", BOOT], {
-    log: "systemd",
-    env: {
-      ...{ GROUP: `nexd-test-${crypto.randomUUID().slice(0, 8)}`, CONTAINER },
-      ...{ DENO_PATH: Deno.execPath(), SOURCE_PATH: ROOT, LAB: lab.dir },
-    },
-  });
-  const line = await process.waitFor(/^container \d+$/, 10_000).catch((error: Error) => error);
-  if (line instanceof Error) {
-    process.kill("SIGKILL");
-    return `no container can be made here: ${line.message}`;
-  }
-  const pid = line.split(" ")[1]!;
-  const inside: Inside = (...argv) =>
-    host.run(["nsenter", "-t", pid, "-m", "-p", "-C", "--", ...argv], { timeoutMs: 60_000 });
-  return {
-    inside,
-    async end() {
-      process.kill("SIGTERM");
-      await process.exited;
-    },
-  };
-}
-
 /** Waits until something is so. */
 async function until(what: string, limitMs: number, so: () => Promise<boolean>): Promise<void> {
   for (const end = Date.now() + underLoad(limitMs); !await so(); await pause(100)) {
@@ -108,7 +48,9 @@ Deno.test("systemd starts the installed service, hears that it is ready, and sta
   if (await cannotMesh()) return;
   await using lab = await Lab.create({ hosts: 2, nat: "open" });
   const mesh = await Mesh.start(lab, { agents: ["b"] });
-  const container = await boot(lab, "a");
+  const container = await boot(lab, "a", CONTAINER, {
+    ...{ DENO_PATH: Deno.execPath(), SOURCE_PATH: ROOT },
+  });
   if (typeof container === "string") return skip(container);
   const { inside, end } = container;
   try {

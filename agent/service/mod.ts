@@ -14,3 +14,5 @@ export {
 export { installLaunchd, uninstallLaunchd } from "./macos/mod.ts";
 export { readSettings, type ServiceSettings } from "./settings.ts";
 export { installTask, uninstallTask } from "./windows/mod.ts";
+export { serveUnitText } from "./serve_unit.ts";
+export { type UnitFacts, unitText } from "./unit.ts";

@@ -26,6 +26,11 @@ export const WANTED_BY_TESTS: Readonly<Record<string, string>> = {
   "pebble-challtestsrv": "pebble",
   postgres: "postgresql",
   shellcheck: "shellcheck",
+  "systemd-analyze": "systemd",
+  lintian: "lintian",
+  rpmbuild: "rpm",
+  cpio: "cpio",
+  ruby: "ruby",
 };
 
 /** Where Debian keeps commands that are not in the path, with a folder of each version between. */

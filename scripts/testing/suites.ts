@@ -28,6 +28,7 @@ const WITHOUT_LAB = [
   "scripts/lab/dirs_test.ts",
   "scripts/mesh/measure_test.ts",
   "scripts/release/",
+  "scripts/package/",
   "scripts/setup/",
   "scripts/soak/",
   "scripts/test_test.ts",

@@ -1,0 +1,317 @@
+/** The packages as a host gets them: installed, run, upgraded, removed and purged. */
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { Lab } from "../scripts/lab/mod.ts";
+import { cannotLab, skip, underLoad } from "../scripts/lab/support.ts";
+import { makePackages, type PackageFormat } from "../scripts/package/mod.ts";
+import { pause } from "./support.ts";
+import { boot, SYSTEMD } from "./systemd_container.ts";
+
+/**
+ * A root that looks like this machine's and is none: what is written stays in memory, below /srv/upper.
+ * Units of the system are out of sight: they would start here.
+ */
+const CONTAINER = `
+exec </dev/null
+mount --make-rprivate /
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/upper /mnt/work /mnt/root
+mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root
+cp "$DEB" /mnt/nexd.deb
+cd /mnt/root
+mount --rbind /dev dev
+mount --rbind /sys sys
+mount -t proc proc proc
+mount -t tmpfs tmpfs run
+mount -t tmpfs -o mode=1777 tmpfs tmp
+mkdir -p etc/systemd/system
+for place in etc/systemd/system usr/lib/systemd/system; do
+  mount -t tmpfs -o mode=755 tmpfs $place
+done
+rm -f usr/sbin/policy-rc.d
+mount --bind /mnt srv
+pivot_root . mnt
+umount -l /mnt
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+cd /usr/lib/systemd/system
+for unit in sysinit basic multi-user network-online nss-lookup shutdown local-fs; do
+  printf '[Unit]\\nDefaultDependencies=no\\n' >$unit.target
+done
+mkdir service.d
+printf '[Service]\\nStandardOutput=append:/run/services.log\\nStandardError=inherit\\n' \\
+  >service.d/test.conf
+exec env -i container=lab PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
+  SYSTEMD_UNIT_PATH=/etc/systemd/system:/usr/lib/systemd/system SYSTEMD_GENERATOR_PATH=/srv/none \\
+  ${SYSTEMD} --system --unit=basic.target --log-target=null --show-status=no
+`;
+
+/** Asks until there is an answer; for a process in the network in question. */
+const ASK = `
+const [url, status] = Deno.args;
+for (const end = Date.now() + ${underLoad(20_000)};;) {
+  try {
+    const answer = await fetch(url);
+    await answer.body?.cancel();
+    if (answer.status !== Number(status)) throw new Error("status " + answer.status);
+    break;
+  } catch (error) {
+    if (Date.now() > end) throw error;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+`;
+
+const has = (program: string) =>
+  new Deno.Command("sh", { args: ["-c", `command -v ${program}`], stdout: "null" }).output()
+    .then(({ success }) => success);
+
+let output: string;
+let made: Map<PackageFormat, string>;
+
+Deno.test.beforeAll(async () => {
+  output = await Deno.makeTempDir();
+  const formats: PackageFormat[] = [];
+  if (await has("dpkg-deb")) formats.push("deb", "oci");
+  if (await has("rpmbuild")) formats.push("rpm");
+  const packages = await makePackages({ formats, output, quick: true, help: false, json: false });
+  made = new Map(packages.map(({ format, path }) => [format, path]));
+});
+
+Deno.test.afterAll(() => Deno.remove(output, { recursive: true }));
+
+/** Runs a program to its end; what it prints is the message where it fails. */
+async function run(...argv: string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(argv[0]!, {
+    args: argv.slice(1),
+    env: { LC_ALL: "C" },
+  }).output();
+  const text = new TextDecoder().decode(stdout);
+  ok(success, `${argv.join(" ")}: ${text}${new TextDecoder().decode(stderr)}`);
+  return text;
+}
+
+Deno.test("lintian finds nothing wrong with the Debian package", async () => {
+  const deb = made.get("deb");
+  if (deb === undefined || !await has("lintian")) return skip("dpkg or lintian is not installed");
+  const root = Deno.uid() === 0 ? ["--allow-root"] : [];
+  equal(await run("lintian", ...root, "--fail-on", "error,warning", deb), "");
+});
+
+Deno.test("the Debian package needs nothing of its host that its metadata does not name", async () => {
+  const deb = made.get("deb");
+  if (deb === undefined) return skip("dpkg is not installed");
+  const [recommends, conffiles] = [
+    await run("dpkg-deb", "-f", deb, "Recommends"),
+    await run("dpkg-deb", "-I", deb, "conffiles"),
+  ];
+  equal(recommends, "wireguard-tools, wireguard-go\n");
+  const services = ["nexd", "nexd-control", "nexd-relay", "nexd-serve"];
+  deepEqual(conffiles.trim().split("\n"), services.map((name) => `/etc/default/${name}`));
+  const files = (await run("dpkg-deb", "-c", deb)).trim().split("\n").map((l) => l.split(/\s+/));
+  deepEqual([...new Set(files.map(([, owner]) => owner))], ["root/root"]);
+});
+
+Deno.test("the RPM package holds the same program and settings that an upgrade keeps", async () => {
+  const rpm = made.get("rpm");
+  if (rpm === undefined) return skip("rpmbuild is not installed");
+  const files = (await run("rpm", "-qpl", rpm)).trim().split("\n");
+  for (const path of ["/usr/bin/nexd", "/usr/lib/nexd/runtime/nexd", "/etc/default/nexd-relay"]) {
+    ok(files.includes(path), path);
+  }
+  equal(files.filter((path) => path.startsWith("/usr/lib/systemd/system/")).length, 4);
+  equal((await run("rpm", "-qpc", rpm)).trim().split("\n").length, 4);
+  match(await run("rpm", "-qp", "--recommends", rpm), /^wireguard-go$/m);
+  const [unit, script] = [`${output}/unit`, `rpm2cpio "$1" | cpio -i --quiet --to-stdout "$2"`];
+  if (!await has("cpio")) return skip("cpio is not installed: the payload is not unpacked");
+  const path = "./usr/lib/systemd/system/nexd-relay.service";
+  await Deno.writeTextFile(unit, await run("sh", "-c", script, "sh", rpm, path));
+  match(await Deno.readTextFile(unit), /^ExecStart=\/usr\/bin\/nexd relayderp$/m);
+});
+
+Deno.test("an installed package runs its services, is upgraded, removed, and purged to the last file", async () => {
+  const deb = made.get("deb");
+  const systemd = await Deno.stat(SYSTEMD).then(() => true, () => false);
+  if (deb === undefined || !systemd || Deno.uid() !== 0) {
+    return skip("this needs dpkg, systemd, and root");
+  }
+  if (await cannotLab()) return;
+  await using lab = await Lab.create({ hosts: 1, nat: "open" });
+  const container = await boot(lab, "a", CONTAINER, { DEB: deb });
+  if (typeof container === "string") return skip(container);
+  const { end } = container;
+  const inside = async (...argv: string[]) => {
+    const { code, stdout, stderr } = await container.inside(...argv);
+    equal(code, 0, `${argv.join(" ")}: ${stdout}${stderr}`);
+    return stdout;
+  };
+  const show = async (unit: string, property: string) =>
+    (await inside("systemctl", "show", "-P", property, `${unit}.service`)).trim();
+  const log = async () => (await container.inside("cat", "/run/services.log")).stdout;
+  const ask = async (url: string, status: number) => {
+    const { code, stderr } = await lab.host("a").run([
+      ...[Deno.execPath(), "eval", "--unsafely-ignore-certificate-errors", ASK],
+      ...[url, String(status)],
+    ], { timeoutMs: underLoad(40_000) });
+    equal(code, 0, `${stderr}\n${await log()}`);
+  };
+  /** Everything that differs from this machine, but what is dpkg's, man's and the manager's own. */
+  const changed = async () =>
+    (await inside("find", "/srv/upper", "/usr/lib/systemd/system", "/etc/systemd/system"))
+      .trim().split("\n").map((path) => path.replace(/^\/srv\/upper/, ""))
+      .filter((path) =>
+        path !== "/etc/.pwd.lock" &&
+        !/^\/(var\/(lib\/(dpkg|systemd)|cache\/man|log))(\/|$)/.test(path)
+      )
+      // A directory is copied when something in it changes.
+      .filter((path) => path !== "" && !isDirectory(path)).sort();
+  try {
+    const started = Date.now();
+    while ((await container.inside("systemctl", "is-active", "basic.target")).code !== 0) {
+      ok(Date.now() - started < underLoad(10_000), "the manager does not come up");
+      await pause(100);
+    }
+    const before = await changed();
+    await inside("dpkg", "-i", "/srv/nexd.deb");
+    equal((await inside("nexd", "version")).trim(), (await versionOf(deb)).trim());
+    const names = ["nexd", "nexd-control", "nexd-relay", "nexd-serve"];
+    await inside(
+      ...["systemd-analyze", "verify", "--man=no"],
+      ...names.map((name) => `${name}.service`),
+    );
+    // Nothing is configured: they have nothing to do, and have not failed.
+    await inside("systemctl", "start", "nexd-relay", "nexd-control");
+    for (const name of names) equal(await show(name, "ActiveState"), "inactive");
+    match(await log(), /^set NEXD_DERP_HOSTNAME in \/etc\/default\/nexd-relay$/m);
+
+    const write = (path: string, text: string) =>
+      inside("sh", "-c", 'printf %s "$2" >>"$1"', "sh", path, text);
+    await write(
+      "/etc/default/nexd-relay",
+      "NEXD_DERP_HOSTNAME=127.0.0.1\nNEXD_DERP_CERT_MODE=selfsigned\n",
+    );
+    await write(
+      "/etc/default/nexd-control",
+      "NEXD_CONTROL_HOSTNAME=localhost\nNEXD_CONTROL_ADDR=:8443\n",
+    );
+    const enabled = await container.inside(
+      ...["systemctl", "enable", "--now", "nexd-relay", "nexd-control"],
+    );
+    equal(enabled.code, 0, `${enabled.stderr}\n${await log()}`);
+    await ask("http://127.0.0.1/generate_204", 204);
+    await ask("https://localhost:8443/ui/", 200);
+    const pids = [await show("nexd-relay", "MainPID"), await show("nexd-control", "MainPID")];
+    for (const pid of pids) {
+      const status = await inside("cat", `/proc/${pid}/status`);
+      const uid = Number(status.match(/^Uid:\s+(\d+)/m)![1]);
+      ok(uid >= 61_184 && uid <= 65_519, `a user of the manager's, and not ${uid}`);
+      match(status, /^CapBnd:\s+0*400$/m);
+      match(status, /^NoNewPrivs:\s+1$/m);
+    }
+
+    // An upgrade: what ran runs anew, the settings stay, what did not run does not start.
+    await inside("dpkg", "-i", "/srv/nexd.deb");
+    await ask("http://127.0.0.1/generate_204", 204);
+    await ask("https://localhost:8443/ui/", 200);
+    ok(await show("nexd-relay", "MainPID") !== pids[0]);
+    ok(await show("nexd-control", "MainPID") !== pids[1]);
+    equal(await show("nexd", "ActiveState"), "inactive");
+
+    await inside("dpkg", "-r", "nexd");
+    for (const name of ["nexd-relay", "nexd-control"]) {
+      ok((await container.inside("systemctl", "is-active", name)).code !== 0, name);
+    }
+    await inside("test", "-s", "/var/lib/nexd-relay/relay.key");
+    equal((await container.inside("test", "-e", "/usr/bin/nexd")).code, 1);
+    // As an agent and its `nexd install` would leave things.
+    await inside(
+      "sh",
+      "-ec",
+      "mkdir -p /var/lib/nexd /etc/nexd; touch /var/lib/nexd/x /etc/nexd/nexd.env",
+    );
+    await inside("dpkg", "-P", "nexd");
+    deepEqual((await changed()).filter((path) => !before.includes(path)), []);
+    equal((await container.inside("dpkg", "-s", "nexd")).code, 1);
+    equal((await container.inside("sh", "-c", "ls -d /run/nexd* /run/private/nexd*")).stdout, "");
+  } finally {
+    await end();
+  }
+});
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+const versionOf = (deb: string) => run("dpkg-deb", "-f", deb, "Version");
+
+Deno.test("the container image serves as a user without rights on a root that cannot be written to", async () => {
+  const image = made.get("oci");
+  if (image === undefined || Deno.uid() !== 0) return skip("this needs dpkg, and root");
+  if (await cannotLab()) return;
+  const root = await Deno.makeTempDir({ dir: output });
+  await Deno.chmod(root, 0o755);
+  const layout = await Deno.makeTempDir({ dir: output });
+  await run("tar", "-xf", image, "-C", layout);
+  const blob = (digest: string) => `${layout}/blobs/${digest.replace(":", "/")}`;
+  const read = async (path: string) => JSON.parse(await Deno.readTextFile(path));
+  const index = await read(`${layout}/index.json`);
+  const manifest = await read(blob(index.manifests[0].digest));
+  const { config } = await read(blob(manifest.config.digest));
+  for (const { digest } of manifest.layers) {
+    equal((await run("sha256sum", blob(digest))).split(" ")[0], digest.slice("sha256:".length));
+    await run("tar", "-xzpf", blob(digest), "-C", root);
+  }
+  equal(config.User, "65532:65532");
+  deepEqual((await Array.fromAsync(Deno.readDir(`${root}/usr`))).map(({ name }) => name).sort(), [
+    "lib",
+    "share",
+  ]);
+  const script = `
+    root=$1; url=$2; status=$3; shift 3
+    ip link set lo up
+    # As container runtimes do.
+    echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start
+    mount --bind "$root" "$root"
+    mount -t tmpfs -o uid=65532,mode=700 tmpfs "$root/var/lib/nexd"
+    mount -t tmpfs -o uid=65532,mode=700 tmpfs "$root/run/nexd"
+    mount -t proc proc "$root/proc"
+    mount -t tmpfs tmpfs "$root/dev"
+    for device in null zero random urandom; do
+      touch "$root/dev/$device"
+      mount --bind /dev/$device "$root/dev/$device"
+    done
+    mount -o remount,bind,ro "$root"
+    chroot --userspec=65532:65532 --groups= "$root" /usr/bin/env -i true 2>/dev/null &&
+      { echo "there is a program that should not be there"; exit 1; }
+    env -i ${config.Env.map((text: string) => `'${text}'`).join(" ")} "$ENTER" \\
+      --userspec=65532:65532 --groups= "$root" "$@" &
+    child=$!
+    "$DENO" eval --unsafely-ignore-certificate-errors "$ASK" "$url" "$status" || exit 1
+    grep -E '^(Uid|CapEff)' /proc/$child/status
+    kill $child
+    wait $child
+  `;
+  for (
+    const [url, status, ...command] of [
+      ["http://127.0.0.1/generate_204", "204", "relayderp", "--hostname", "127.0.0.1"],
+      ["https://localhost/ui/", "200", "control", "--hostname", "localhost"],
+    ]
+  ) {
+    const { code, stdout, stderr } = await new Deno.Command("timeout", {
+      args: [
+        ...["60", "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"],
+        ...["sh", "-c", script, "sh", root, url!, status!, ...config.Entrypoint, ...command],
+        "--certmode=selfsigned",
+      ],
+      env: { ENTER: await chroot(), DENO: Deno.execPath(), ASK },
+    }).output();
+    const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+    equal(code, 0, said);
+    match(said, /^Uid:\s+65532\s+65532/m);
+    match(said, /^CapEff:\s+0+$/m);
+  }
+});
+
+const chroot = async () => (await run("sh", "-c", "command -v chroot")).trim();
