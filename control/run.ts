@@ -9,6 +9,8 @@ const log = getLogger(["nexd", "control"]);
 /** What the command line gives to a command. */
 export interface ControlContext {
   json: boolean;
+  /** Of the program. */
+  version?: string;
   print(line: string): void;
   /** Aborts on SIGINT and SIGTERM. */
   signal: AbortSignal;
@@ -32,6 +34,7 @@ export async function runControl(values: ControlValues, context: ControlContext)
     corsOrigins: config.corsOrigins,
     oidc: await readOidc(config.oidc),
     audit: config.audit,
+    version: context.version,
     certificate: certificateSource(config),
   });
   try {

@@ -19,6 +19,7 @@ import { DEFAULT_HOLD, Holder, type HoldOptions } from "./http/mod.ts";
 import { type Issuer, openIssuer } from "./issuer/mod.ts";
 import { type OidcSettings, openExternalIssuer } from "./oidc/mod.ts";
 import { type OwnRelay, publishOwnRelay, type Reading, RelayProber } from "./relay_regions/mod.ts";
+import { Metrics } from "./metrics/mod.ts";
 import { loadSecret, openStateDir } from "./state_dir.ts";
 import { Store } from "./store/mod.ts";
 
@@ -40,6 +41,8 @@ export interface ServiceConfig {
   rateLimit?: number;
   /** Another issuer in the place of our own. */
   oidc?: OidcSettings | undefined;
+  /** Of the program, for its metrics. */
+  version?: string | undefined;
   /** Origins whose pages may use the API: `https://HOST`. */
   corsOrigins?: readonly string[];
   /** How much of the audit log is kept; by default a year, and 100,000 entries an organization. */
@@ -106,16 +109,24 @@ async function open(
   };
   const dashboard = () => `${url(hostname)}${DASHBOARD_PATH}`;
   const { oidc } = config;
+  const metrics = new Metrics(config.version);
+  const refused = () => metrics.signInRefused();
   let issuer: Issuer;
   if (oidc === undefined) {
-    issuer = await openIssuer({ store, secret, dashboard, url: () => url(`auth.${hostname}`) });
+    issuer = await openIssuer({
+      store,
+      secret,
+      dashboard,
+      refused,
+      url: () => url(`auth.${hostname}`),
+    });
   } else {
-    const external = openExternalIssuer({ ...oidc, store, dashboard });
+    const external = openExternalIssuer({ ...oidc, store, dashboard, refused });
     closers.push(() => external.close());
     void external.tryOut();
     issuer = external;
   }
-  const deps = dependencies(config, { store, secret, issuer });
+  const deps = dependencies(config, { store, secret, issuer, metrics });
   closers.push(() => {
     deps.online.close();
     deps.feed.close();
@@ -168,19 +179,30 @@ async function open(
 
 function dependencies(
   config: ServiceConfig,
-  { store, secret, issuer }: { store: Store; secret: Uint8Array; issuer: Issuer },
+  { store, secret, issuer, metrics }: {
+    store: Store;
+    secret: Uint8Array;
+    issuer: Issuer;
+    metrics: Metrics;
+  },
 ): ApiDeps {
   const online = new OnlineTracker(store, { ...DEFAULT_ONLINE_TIMES, ...config.online });
   return {
     store,
     secret,
-    feed: new Feed(store),
+    metrics,
+    feed: new Feed(store, (ms) => metrics.passedOn(ms)),
     online,
     streams: new StreamRegistry({ ...DEFAULT_STREAM_LIMITS, ...config.streamLimits }, online),
     holder: new Holder({ ...DEFAULT_HOLD, ...config.hold }),
     streamTimes: { ...DEFAULT_STREAM_TIMES, ...config.stream },
     issuer,
     origins: config.corsOrigins,
-    rates: config.rateLimit ? new Rates({ perSecond: config.rateLimit }) : undefined,
+    rates: config.rateLimit
+      ? new Rates({
+        perSecond: config.rateLimit,
+        limited: (by) => metrics.limited(by),
+      })
+      : undefined,
   };
 }

@@ -20,6 +20,7 @@ import {
 import { hashPassword, openToken, type PasswordCost, regKeyToken } from "./auth/mod.ts";
 import { DEFAULT_HOLD, Holder, type HoldOptions } from "./http/mod.ts";
 import { type Issuer, openIssuer } from "./issuer/mod.ts";
+import { Metrics } from "./metrics/mod.ts";
 import { type OidcOptions, openExternalIssuer } from "./oidc/mod.ts";
 import type { Store } from "./store/mod.ts";
 import { openTestStore } from "./store/testing.ts";
@@ -74,14 +75,16 @@ export class TestControl {
     const store = await openTestStore();
     const online = new OnlineTracker(store, { graceMs: 20, startGraceMs: 20, ...options.online });
     const secret = randomBytes(32);
+    const metrics = new Metrics("test");
+    const refused = () => metrics.signInRefused();
     const dashboard = () => DASHBOARD;
     const external = options.oidc && openExternalIssuer({
-      ...{ store, dashboard },
+      ...{ store, dashboard, refused },
       ...(options.now ? { now: options.now } : {}),
       ...options.oidc,
     });
     const issuer: Issuer = external ?? await openIssuer({
-      ...{ store, secret, dashboard },
+      ...{ store, secret, dashboard, refused },
       url: () => ISSUER,
       ...(options.gate ? { gate: options.gate } : {}),
       ...(options.now ? { now: options.now } : {}),
@@ -90,12 +93,16 @@ export class TestControl {
       store,
       secret,
       issuer,
-      feed: new Feed(store),
+      metrics,
+      feed: new Feed(store, (ms) => metrics.passedOn(ms)),
       online,
       streams: new StreamRegistry({ ...DEFAULT_STREAM_LIMITS, ...options.limits }, online),
       holder: new Holder({ ...DEFAULT_HOLD, delayMs: [0, 0], ...options.hold }),
       streamTimes: { ...DEFAULT_STREAM_TIMES, ...options.stream },
-      rates: options.rates && new Rates(options.rates),
+      rates: options.rates && new Rates({
+        limited: (by) => metrics.limited(by),
+        ...options.rates,
+      }),
       origins: options.origins,
       users: (bearer, from) => {
         const userId = control.#users.get(bearer);

@@ -22,7 +22,13 @@ export async function runServe(values: Values, context: ServeContext): Promise<v
   const { hostname, stateDir } = place;
   let port = 443;
   const oidc = await readOidc(settings.oidc);
-  const control = await openControl({ ...place, ...settings, oidc, port: () => port });
+  const control = await openControl({
+    ...place,
+    ...settings,
+    oidc,
+    version: context.version,
+    port: () => port,
+  });
   const share = shareOf(control, hostname);
   const started = async (relay: Relay, caPath: string | undefined) => {
     port = relay.address.port;

@@ -4,6 +4,7 @@ import type { Feed, OnlineTracker, StreamRegistry, StreamTimes } from "../events
 import type { Holder } from "../http/mod.ts";
 import type { Rates } from "./guards.ts";
 import type { Issuer } from "../issuer/mod.ts";
+import type { Metrics } from "../metrics/mod.ts";
 import type { Trend } from "../relay_regions/mod.ts";
 import type { RelayHealth } from "./types.ts";
 
@@ -18,6 +19,8 @@ export interface ApiDeps extends DeviceDeps {
   relayHealth?: ((id: string) => RelayHealth | undefined) | undefined;
   /** How it was in the last hour, and its load. */
   relayTrend?: ((id: string) => Trend | undefined) | undefined;
+  /** Counts what is done, and tells it to this host. */
+  metrics?: Metrics | undefined;
   /** Counts requests; without it nobody is held to a number of them. */
   rates?: Rates | undefined;
   /** Origins whose pages may use the API. */

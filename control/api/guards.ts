@@ -8,6 +8,8 @@ import { Attempts, networkOf } from "../users/mod.ts";
 export interface RateOptions {
   /** Requests a second of one credential; an address may send twice as many. */
   perSecond: number;
+  /** Hears of each request that is refused. */
+  limited?: (by: "address" | "credential") => void;
   now?: () => number;
 }
 
@@ -18,8 +20,10 @@ const BURST_SECONDS = 10;
 export class Rates {
   readonly #credentials: Attempts;
   readonly #addresses: Attempts;
+  readonly #limited: RateOptions["limited"];
 
-  constructor({ perSecond, now = Date.now }: RateOptions) {
+  constructor({ perSecond, limited, now = Date.now }: RateOptions) {
+    this.#limited = limited;
     const limits = (rate: number) => ({ burst: rate * BURST_SECONDS, everyMs: 1000 / rate });
     this.#credentials = new Attempts(limits(perSecond), now);
     this.#addresses = new Attempts(limits(2 * perSecond), now);
@@ -27,7 +31,7 @@ export class Rates {
 
   /** Counts a request of an IP address; 429 for one too many. */
   countAddress(address: string): void {
-    count(this.#addresses, networkOf(address));
+    count(this.#addresses, networkOf(address), () => this.#limited?.("address"));
   }
 
   /** Counts a request of a caller; 429 for one too many. */
@@ -38,13 +42,14 @@ export class Rates {
       : kind === "reg-key"
       ? principal.regKey.id
       : ownerId;
-    count(this.#credentials, `${kind} ${id}`);
+    count(this.#credentials, `${kind} ${id}`, () => this.#limited?.("credential"));
   }
 }
 
-function count(attempts: Attempts, key: string): void {
+function count(attempts: Attempts, key: string, limited: () => void): void {
   const wait = attempts.wait(key);
   if (wait > 0) {
+    limited();
     const seconds = Math.ceil(wait / 1000);
     throw new Problem(429, { error: `too many requests: wait ${seconds} s` }, {
       "retry-after": String(seconds),

@@ -16,6 +16,7 @@ import { deviceRoutes } from "./routes/devices.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { featureRoutes } from "./routes/features.ts";
 import { allowOrigins, limitAddresses } from "./guards.ts";
+import { metricsRoutes } from "./routes/metrics.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { openApiRoutes } from "./openapi/mod.ts";
 import {
@@ -56,7 +57,7 @@ export function createApp(deps: ApiDeps): App {
     else if (heard.kind === "callers") deps.streams.finish(heard.vpcId);
   });
   const app = new OpenAPIHono<Env>();
-  app.use(requests);
+  app.use(requests(deps));
   app.use(async (c, next) => {
     if (c.req.method === "HEAD") throw noRoute();
     await next();
@@ -83,6 +84,7 @@ export function createApp(deps: ApiDeps): App {
   auditRoutes(app, deps);
   eventRoutes(app, deps);
   healthRoutes(app, deps);
+  metricsRoutes(app, deps);
   openApiRoutes(app);
   app.notFound(() => noRoute().toResponse());
   app.onError((error, c) => {
@@ -142,7 +144,7 @@ async function endStale(deps: ApiDeps, retries = RETRIES): Promise<void> {
 }
 
 /** Gives each request an id, sets the common headers and writes one log line. */
-const requests: MiddlewareHandler<Env> = async (c, next) => {
+const requests = ({ metrics }: ApiDeps): MiddlewareHandler<Env> => async (c, next) => {
   const id = crypto.randomUUID();
   const start = performance.now();
   c.set("requestId", id);
@@ -151,11 +153,13 @@ const requests: MiddlewareHandler<Env> = async (c, next) => {
     if (!c.res.headers.has(name)) c.res.headers.set(name, value);
   }
   c.res.headers.set("x-request-id", id);
+  const ms = performance.now() - start;
+  metrics?.answered(c.req.path, c.res.status, ms);
   log.debug("{method} {path} {status} {ms} ms ({id})", {
     method: c.req.method,
     path: c.req.path,
     status: c.res.status,
-    ms: Math.round(performance.now() - start),
+    ms: Math.round(ms),
     id,
   });
 };

@@ -42,11 +42,14 @@ export interface SignInAttempt {
 export class SignInLog {
   readonly #store: Store;
   readonly #now: () => number;
+  readonly #heard: (() => void) | undefined;
   #room = REFUSED;
   #since: number;
   #skipped = 0;
 
-  constructor(store: Store, now: () => number = Date.now) {
+  /** @param heard is called for each, written or not */
+  constructor(store: Store, now: () => number = Date.now, heard?: () => void) {
+    this.#heard = heard;
     this.#store = store;
     this.#now = now;
     this.#since = now();
@@ -54,6 +57,7 @@ export class SignInLog {
 
   /** Writes one, for the user's own organization where there is such a user. */
   async refused({ username, method, subject, reason, from }: SignInAttempt): Promise<void> {
+    this.#heard?.();
     if (!this.#take()) {
       this.#skipped++;
       return;

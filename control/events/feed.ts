@@ -32,6 +32,8 @@ interface Channel {
   topics: Map<string, Followed>;
   /** Before this time of `performance.now()` nobody is woken again. */
   quietUntil: number;
+  /** When the change came that nobody was given yet (`performance.now()`). */
+  changedAt: number | undefined;
   later: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -62,8 +64,11 @@ export class Feed {
   readonly #store: Store;
   readonly #channels = new Map<string, Channel>();
   readonly #stop: () => void;
+  readonly #passedOn: ((ms: number) => void) | undefined;
 
-  constructor(store: Store) {
+  /** @param passedOn hears how long a change took from here to who watches it, ms */
+  constructor(store: Store, passedOn?: (ms: number) => void) {
+    this.#passedOn = passedOn;
     this.#store = store;
     this.#stop = store.onChange((heard) => {
       if (heard === "everything") {
@@ -79,7 +84,10 @@ export class Feed {
   subscribe(topic: Topic, watcher: Watcher): Followed {
     const name = `${REVISIONS[topic.kind]} ${topic.vpcId}`;
     const channel = this.#channels.get(name) ??
-      { name, version: 0, watches: 0, topics: new Map(), quietUntil: 0, later: undefined };
+      {
+        ...{ name, version: 0, watches: 0, topics: new Map(), quietUntil: 0 },
+        ...{ later: undefined, changedAt: undefined },
+      };
     this.#channels.set(name, channel);
     const filter = filterName(topic);
     const followed = channel.topics.get(filter) ??
@@ -118,7 +126,7 @@ export class Feed {
 
   async #read(followed: Followed, reading: Reading): Promise<void> {
     const { topic, channel } = followed;
-    const { after, waiting } = reading;
+    const { after, waiting, version } = reading;
     let tell: (watcher: Watcher) => void;
     try {
       const page = await readPage(this.#store.db, topic, { after, deletesAfter: after });
@@ -132,6 +140,11 @@ export class Feed {
     for (const [i, watcher] of waiting.entries()) {
       if (i > 0 && i % SLICE === 0) await new Promise((resolve) => setImmediate(resolve));
       tell(watcher);
+    }
+    const { changedAt } = channel;
+    if (reading.page !== undefined && changedAt !== undefined && channel.version === version) {
+      channel.changedAt = undefined;
+      this.#passedOn?.(performance.now() - changedAt);
     }
     // Where nobody else will ask for it, or everybody asks for something else.
     const alone = followed.watchers.size < 2 || channel.topics.size > MAX_KEPT;
@@ -159,6 +172,7 @@ export class Feed {
 
 function changed(channel: Channel): void {
   channel.version++;
+  channel.changedAt ??= performance.now();
   if (channel.later !== undefined) return;
   const wait = channel.quietUntil - performance.now();
   if (wait <= 0) return wakeAll(channel);

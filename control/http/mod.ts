@@ -29,3 +29,4 @@ export {
 } from "./problem.ts";
 export { Proxies } from "./proxies.ts";
 export { isPlainText, MAX_BODY, readForm } from "./body.ts";
+export { isThisHost } from "./this_host.ts";

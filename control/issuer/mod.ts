@@ -37,6 +37,8 @@ export interface IssuerOptions {
   /** Address of the dashboard, the one place that browsers are sent back to. */
   dashboard: () => string;
   gate?: Partial<GateOptions>;
+  /** Hears of each sign-in that is refused. */
+  refused?: (() => void) | undefined;
   /** ms since the epoch */
   now?: () => number;
 }
@@ -74,7 +76,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   const tokens = new Tokens({ store, keys, secret, issuer: url, now });
   const codes = new DeviceCodes(store, now);
   const authCodes = new AuthCodes(store, now);
-  const log = new SignInLog(store, now);
+  const log = new SignInLog(store, now, options.refused);
   const gate = new PasswordGate(store, {
     now,
     refused: ({ username, ...from }) => log.refused({ username, method: "password", from }),

@@ -38,6 +38,8 @@ export interface OidcOptions extends OidcSettings {
   store: Store;
   /** Address of the dashboard, which the issuer sends browsers back to. */
   dashboard: () => string;
+  /** Hears of each sign-in that is refused. */
+  refused?: (() => void) | undefined;
   /** Another way to the issuer, for tests. */
   fetch?: typeof fetch;
   /** Longest wait for one answer of the issuer. */
@@ -58,7 +60,7 @@ export function openExternalIssuer(options: OidcOptions): ExternalIssuer {
   const { store, issuer, audience, now = Date.now } = options;
   const operators = new Set(options.operators);
   const remote = new RemoteIssuer({ ...options, now });
-  const signIns = new IssuerSignIns(store, issuer, now);
+  const signIns = new IssuerSignIns(store, issuer, now, options.refused);
   return {
     async users(bearer, from) {
       const claims = await checkToken(bearer, {

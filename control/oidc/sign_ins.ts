@@ -18,10 +18,10 @@ export class IssuerSignIns {
   /** Each with its row, which may be under way. */
   readonly #seen = new Map<string, Promise<void>>();
 
-  constructor(store: Store, issuer: string, now: () => number) {
+  constructor(store: Store, issuer: string, now: () => number, refused?: () => void) {
     this.#store = store;
     this.#issuer = issuer;
-    this.#log = new SignInLog(store, now);
+    this.#log = new SignInLog(store, now, refused);
   }
 
   /** Records the session of a good token, if it is new to all control planes of the database. */

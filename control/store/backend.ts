@@ -13,6 +13,13 @@ export interface Change {
 /** What a listener hears: a change, or that changes may have been missed and anything may be new. */
 export type Heard = Change | "everything";
 
+/** How many connections there are, and how many pieces of work wait for one. */
+export interface PoolState {
+  open: number;
+  idle: number;
+  waiting: number;
+}
+
 /** A database that the store can live in. */
 export interface Backend {
   readonly kind: "sqlite" | "postgres";
@@ -30,6 +37,8 @@ export interface Backend {
   announce?(db: Transaction<Tables>, changes: readonly Change[]): Promise<void>;
   /** Calls `hear` with what other processes changed, from now until `close`. */
   listen?(hear: (heard: Heard) => void): Promise<void>;
+  /** Connections to the database, where they are several: all, those with nothing to do, and who waits. */
+  pool?(): PoolState;
   /** Whether the database answers. */
   ready(): Promise<boolean>;
   close(): Promise<void>;

@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Kysely } from "kysely";
-import type { Backend, Heard } from "./backend.ts";
+import type { Backend, Heard, PoolState } from "./backend.ts";
 import { Commits, type Write } from "./writes/mod.ts";
 import { isPostgresUrl, openPostgres } from "./postgres/mod.ts";
 import { openSqlite } from "./sqlite.ts";
@@ -10,6 +10,18 @@ const log = getLogger(["nexd", "control", "store"]);
 
 /** What reads rows: the store's database, or the transaction that is under way. */
 export type Reader = Kysely<Tables>;
+
+/** See {@linkcode Store.stats}; `seconds` in transactions, `failed` ones are not in `transactions`. */
+export interface StoreStats {
+  transactions: number;
+  writes: number;
+  failed: number;
+  seconds: number;
+  /** Pieces of work that wait. */
+  waiting: number;
+  /** Of PostgreSQL. */
+  pool?: PoolState;
+}
 
 /** The database, with transactions that tell listeners what they changed. */
 export class Store {
@@ -72,6 +84,16 @@ export class Store {
     const row = await this.db.selectFrom("revisions").select("value").where("name", "=", kind)
       .executeTakeFirstOrThrow();
     return row.value;
+  }
+
+  /** What was written since the start, and what waits now. */
+  stats(): StoreStats {
+    const pool = this.#backend.pool?.();
+    return {
+      ...this.#commits.stats,
+      waiting: this.#commits.waiting,
+      ...(pool === undefined ? {} : { pool }),
+    };
   }
 
   /** Whether the database answers. */

@@ -1,14 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { cleanUp } from "../../cleanup/mod.ts";
-import {
-  answers,
-  type ApiContext,
-  type App,
-  endpoint,
-  json,
-  noRoute,
-  Problem,
-} from "../../http/mod.ts";
+import { answers, type App, endpoint, isThisHost, json, noRoute, Problem } from "../../http/mod.ts";
 import type { ApiDeps } from "../context.ts";
 import { errorSchema } from "../schemas.ts";
 
@@ -54,13 +46,6 @@ export function healthRoutes(app: App, deps: ApiDeps): void {
     await cleanUp(deps.store, new Date(Date.now() - retention));
     return new Response(null, { status: 204 });
   });
-}
-
-/** Whether a request comes from this very host, and not through a proxy on it. */
-function isThisHost(c: ApiContext): boolean {
-  const { hostname = "" } = c.env?.remoteAddr ?? {};
-  const passed = ["forwarded", "x-forwarded-for", "via"].some((name) => c.req.header(name));
-  return !passed && (hostname === "::1" || /^127\./.test(hostname));
 }
 
 /** A Go duration like `1h30m` in ms; undefined: none, or one of years. */

@@ -78,6 +78,7 @@ export async function openPostgres(url: string): Promise<Backend> {
       listener = new Listener(address, self, hear);
       await listener.start();
     },
+    pool: () => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     ready: () => answers(db),
     async close() {
       await listener?.close();

@@ -49,6 +49,9 @@ export class Client {
 }
 
 export class Pool {
+  readonly totalCount: number;
+  readonly idleCount: number;
+  readonly waitingCount: number;
   constructor(
     config: ClientConfig & { Client?: typeof Client; max?: number; idleTimeoutMillis?: number },
   );

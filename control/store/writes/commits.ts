@@ -98,6 +98,8 @@ type Settle = () => void;
  * told of a result before it is on the disk.
  */
 export class Commits {
+  /** Since the start: transactions, pieces of work in them, those that failed, and time in them, s. */
+  readonly stats = { transactions: 0, writes: 0, failed: 0, seconds: 0 };
   readonly #backend: Backend;
   readonly #told: (changes: readonly Change[]) => void;
   readonly #waiting: Waiting[] = [];
@@ -118,6 +120,11 @@ export class Commits {
     });
   }
 
+  /** How many pieces of work wait. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   /** Resolves when nothing waits. */
   async idle(): Promise<void> {
     while (this.#running) await this.#running;
@@ -128,12 +135,18 @@ export class Commits {
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#waiting.length > 0) {
       const batch: Waiting[] = [];
+      const since = performance.now();
       try {
         const { settle, changes } = await this.#commit(batch);
+        this.stats.transactions++;
+        this.stats.writes += batch.length;
         this.#told(changes);
         for (const tell of settle) tell();
       } catch (error) {
+        this.stats.failed++;
         for (const { reject } of batch) reject(error);
+      } finally {
+        this.stats.seconds += (performance.now() - since) / 1000;
       }
     }
     this.#running = undefined;
