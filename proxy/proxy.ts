@@ -209,6 +209,7 @@ export class Proxy {
   readonly #fromWireguard = (peer: Peer, data: Uint8Array, length: number): void => {
     peer.txPackets++;
     peer.txBytes += length;
+    this.#meeting.stir(peer);
     if (length !== KEEPALIVE_LENGTH || !this.#mayWait(peer, data)) this.#hurry = true;
     if (data[0] !== DATA && peer.crossing?.outgoing(data, length) === false) return;
     this.#toRelay(peer, data, length);

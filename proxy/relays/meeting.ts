@@ -36,8 +36,11 @@ const RECALL_MS = 300_000;
 /** What a relay said of a peer's absence is asked anew after this time. Milliseconds. */
 const ABSENT_MS = 15_000;
 
-/** A peer that was heard within this time need not be looked at for its age. */
-const RESTS_MS = 60_000;
+/**
+ * A peer that was heard within this time need not be looked at for its age, and peers of whom all are
+ * such and have no packets are looked at so seldom. Milliseconds.
+ */
+const RESTS_MS = 60_000, LOOK_ALL_MS = 30_000;
 
 /** An initiation is worth sending again until WireGuard makes the next one. Milliseconds. */
 const FRESH_MS = 4_500;
@@ -63,6 +66,8 @@ export class Place {
   /** Packets sent, as the owner counts them, at the last look. */
   sent = 0;
   sentAt = -Infinity;
+  /** Packets were sent since the last look. */
+  stirred = false;
   lostAt: number;
   absentSince = 0;
   askedAt = -Infinity;
@@ -88,12 +93,17 @@ export class Place {
   }
 }
 
+/** A peer's place, and how many packets were sent to it. */
+interface Looked {
+  readonly where: Place;
+  readonly txPackets: number;
+}
+
 /** What a {@linkcode Meeting} works on. */
 export interface MeetingParts {
   seats(): readonly Seat[];
   home(): Seat;
-  /** Every peer's place, and how many packets were sent to it. */
-  peers(): Iterable<{ readonly where: Place; readonly txPackets: number }>;
+  peers(): Iterable<Looked>;
   now(): number;
   /** The place of a peer has become known, or is not any more. */
   onPlace(where: Place): void;
@@ -102,6 +112,11 @@ export interface MeetingParts {
 /** See the top of the file. */
 export class Meeting {
   readonly #parts: MeetingParts;
+  /** Peers that packets were sent to since the last look. */
+  readonly #stirred: Looked[] = [];
+  /** At the last look at all every peer rested, and no route has changed since. */
+  #settled = false;
+  #lookedAtAll = -Infinity;
   #searchUntil = -Infinity;
   #round = 0;
   readonly #wake: () => void;
@@ -131,6 +146,7 @@ export class Meeting {
     const known = place >= 0, turned = known !== where.place >= 0;
     if (turned && known) where.asks = where.searches = where.searchAt = 0;
     else if (turned) where.lostAt = now;
+    if (place !== home.slot || where.absent !== 0) this.#settled = false;
     where.place = place;
     where.send = send;
     let target: DerpClient | undefined, more: DerpClient[] | undefined;
@@ -246,6 +262,7 @@ export class Meeting {
 
   /** A relay's connection ended: what was heard through it counts no more. */
   left(seat: Seat): void {
+    this.#settled = false;
     for (const { where } of this.#parts.peers()) {
       where.heardAt[seat.slot] = 0;
       where.absent &= ~(1 << seat.slot);
@@ -259,36 +276,53 @@ export class Meeting {
     return false;
   }
 
+  /** A packet is sent to a peer: it is looked at. Called for each one. */
+  stir(peer: Looked): void {
+    if (peer.where.stirred) return;
+    peer.where.stirred = true;
+    this.#stirred.push(peer);
+  }
+
   /** Once a second: what has grown old, and who is missed. */
   look(): void {
-    const now = this.#parts.now(), home = this.#parts.home();
-    for (const { where, txPackets } of this.#parts.peers()) {
-      // Of a thousand that rest at home each second would look at all of them for nothing.
-      if (txPackets === where.sent && where.place === home.slot && this.#rests(where, now)) {
-        continue;
-      }
-      if (txPackets !== where.sent) {
-        where.sent = txPackets;
-        where.sentAt = now;
-      }
-      if (where.absent !== 0 && now - where.absentSince >= ABSENT_MS) where.absent = 0;
-      this.route(where);
-      this.#doubt(where, now);
-      if (where.place < 0) this.#miss(where, now);
-      else if (this.#isMakeshift(where)) this.#search(where);
-      else if (
-        where.place !== home.slot && home.healthy && now - where.askedAt >= ASK_HOME_MS &&
-        (where.absent >> home.slot & 1) === 0
-      ) {
-        where.askedAt = now;
-        say(where, home.client, ASK);
-      }
+    const now = this.#parts.now();
+    // Of a thousand that rest at home each second would look at all of them for nothing.
+    if (!this.#settled || now - this.#lookedAtAll >= LOOK_ALL_MS) {
+      this.#settled = true;
+      this.#lookedAtAll = now;
+      for (const peer of this.#parts.peers()) this.#lookAt(peer, now);
+    } else for (const peer of this.#stirred) this.#lookAt(peer, now);
+    for (const { where } of this.#stirred) where.stirred = false;
+    this.#stirred.length = 0;
+  }
+
+  #lookAt({ where, txPackets }: Looked, now: number): void {
+    const home = this.#parts.home();
+    if (this.#rests(where, home, now)) {
+      if (txPackets === where.sent) return;
+    } else this.#settled = false;
+    if (txPackets !== where.sent) {
+      where.sent = txPackets;
+      where.sentAt = now;
+    }
+    if (where.absent !== 0 && now - where.absentSince >= ABSENT_MS) where.absent = 0;
+    this.route(where);
+    this.#doubt(where, now);
+    if (where.doubtedAt !== 0) this.#settled = false;
+    if (where.place < 0) this.#miss(where, now);
+    else if (this.#isMakeshift(where)) this.#search(where);
+    else if (
+      where.place !== home.slot && home.healthy && now - where.askedAt >= ASK_HOME_MS &&
+      (where.absent >> home.slot & 1) === 0
+    ) {
+      where.askedAt = now;
+      say(where, home.client, ASK);
     }
   }
 
-  /** It was heard at its place lately, nowhere else is to be tried, and nothing is doubted. */
-  #rests({ place, absent, heardAt, doubtedAt }: Place, now: number): boolean {
-    return absent === 0 && doubtedAt === 0 && now - heardAt[place]! < RESTS_MS;
+  /** It was heard at home lately, nowhere else is to be tried, and nothing is doubted. */
+  #rests({ place, absent, heardAt, doubtedAt }: Place, { slot }: Seat, now: number): boolean {
+    return place === slot && absent === 0 && doubtedAt === 0 && now - heardAt[slot]! < RESTS_MS;
   }
 
   /** Nothing comes from a peer that packets go to: it may have gone, and its relay not know. */

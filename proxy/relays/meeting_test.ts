@@ -77,6 +77,39 @@ Deno.test("meeting goes on asking now and then for a peer that WireGuard has giv
   assert.deepEqual(world.asked, []);
 });
 
+Deno.test("meeting lets peers rest, and doubts and forgets one in time all the same", () => {
+  const world = new World();
+  const wheres = [world.add(1), world.add(2), world.add(3)];
+  const hear = (where: Place) => {
+    where.heardAt[0] = world.now;
+    world.meeting.hello(where, world.seat, "answer");
+  };
+  for (let i = 0; i < 6; i++) {
+    for (const where of wheres) hear(where);
+    world.pass(20);
+  }
+  assert.equal(world.told.length, 3);
+  world.asked = [];
+  world.pass(30);
+  assert.deepEqual(world.asked, []);
+
+  // One has traffic, and does not answer any more.
+  for (const where of wheres) hear(where);
+  world.pass(1);
+  const [busy] = world.peers as [typeof world.peers[0]], began = world.now;
+  while (world.asked.length === 0 && world.now < began + 60_000) {
+    busy.txPackets++;
+    world.meeting.stir(busy);
+    world.pass(1);
+  }
+  assert(world.now - began <= 4_000, `doubted after ${world.now - began} ms`);
+
+  // The others fall silent: they are nowhere after 150 s, and 30 s for the look.
+  world.told.length = 0;
+  world.pass(185);
+  assert.deepEqual(world.told.map(([, place]) => place), [-1, -1, -1]);
+});
+
 Deno.test("meeting lets peers that are given up share a search, and asks for none that it never missed", () => {
   const world = new World();
   const missed = Array.from({ length: 100 }, (_, i) => world.add(i));
