@@ -20,8 +20,8 @@ export async function sha256(text: string): Promise<string> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }
 
-/** Shells that are there, as argv: what /bin/sh is, dash, BusyBox' and bash's. */
-export const SHELLS = [["sh"], ["dash"], ["busybox", "sh"], ["bash", "--posix"]].filter(([name]) =>
+/** Shells that are there, as argv: what /bin/sh is (Debian: dash), BusyBox' and bash's. */
+export const SHELLS = [["sh"], ["busybox", "sh"], ["bash", "--posix"]].filter(([name]) =>
   exists(`/bin/${name}`) || exists(`/usr/bin/${name}`)
 );
 

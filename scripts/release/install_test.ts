@@ -196,9 +196,15 @@ test("install.sh says what to do when the directory cannot be written", async (s
   match((await site.install("--uninstall")).err, /is a directory, which this script did not make/);
   Deno.removeSync(`${site.bin}/nexd`);
   if (Deno.uid() !== 0) return skip("only root can become a user without rights");
-  Deno.chmodSync(site.dir, 0o755);
-  const args = ["--from", site.url, "--prefix", site.bin];
-  failed(await site.run(args, { uid: 65534 }), /cannot write to .*bin; choose a directory/, site);
+  // The tree and the test's directories may be closed to that user: the script comes as text.
+  const { code, stderr } = await new Deno.Command("sh", {
+    args: ["-c", Deno.readTextFileSync(SCRIPT), "sh", "--from", site.url, "--prefix", "/usr"],
+    cwd: "/",
+    uid: 65534,
+    gid: 65534,
+  }).output();
+  match(new TextDecoder().decode(stderr), /cannot write to \/usr; choose a directory/);
+  equal(code, 1);
   deepEqual(site.asked, []);
 });
 
@@ -262,8 +268,9 @@ test("install.sh calls no program when it is cut off anywhere", async (site) => 
   for (let at = whole.length - 120; at < whole.length - 2; at++) cuts.add(at);
   cuts.delete(whole.length);
   cuts.delete(whole.length - 1); // only the last line's end is missing: that is all of it
-  const places = [...cuts].sort((a, b) => a - b);
+  const all = [...cuts].sort((a, b) => a - b);
   for (const shell of SHELLS) {
+    const places = shell === SHELLS[0] ? all : all.filter((_, i) => i % 4 === 0);
     const run = async (head: string) => {
       const child = new Deno.Command(shell[0]!, {
         args: [...shell.slice(1), "-s", "--", "--from", "http://127.0.0.1:1", "--prefix", site.bin],
