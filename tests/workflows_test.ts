@@ -89,9 +89,10 @@ Deno.test("shellcheck finds nothing in install.sh, .ci/run and the workflows' sc
   }
 });
 
-Deno.test("the release's own step makes checksums that hold when it runs here", async () => {
-  const step = stepsOf(read(".github/workflows/release.yml"))
-    .find(({ run }) => run?.includes("deno task release --dist"));
+Deno.test("the release's own steps make checksums, installer and formula when they run here", async () => {
+  const steps = stepsOf(read(".github/workflows/release.yml")).map(({ run = "" }) => run)
+    .filter((run) => run.includes("deno task release --dist") || run.includes("--format brew"));
+  equal(steps.length, 2);
   const dir = Deno.makeTempDirSync({ prefix: "nexd-workflow-" });
   try {
     Deno.mkdirSync(`${dir}/dist`);
@@ -103,7 +104,7 @@ Deno.test("the release's own step makes checksums that hold when it runs here", 
       const end = target.includes("windows") ? ".exe" : "";
       Deno.writeTextFileSync(`${dir}/dist/nexd-${target}${end}`, target);
     }
-    const run = step!.run!.replace("--notes notes.md", `--notes ${dir}/notes.md`);
+    const run = steps.join("\n").replace("--notes notes.md", `--notes ${dir}/notes.md`);
     const { success, stderr } = await new Deno.Command("bash", {
       args: ["-eo", "pipefail", "-c", run],
       cwd: ROOT,
@@ -119,6 +120,10 @@ Deno.test("the release's own step makes checksums that hold when it runs here", 
     const sums = Deno.readTextFileSync(`${dir}/dist/SHA256SUMS`);
     for (const name of [...targets, "install.sh", "nexd.cdx.json"]) ok(sums.includes(name), name);
     match(Deno.readTextFileSync(`${dir}/notes.md`), /^### Added$/m);
+    match(
+      Deno.readTextFileSync(`${dir}/dist/nexd.rb`),
+      /url "https:\/\/github\.com\/example\/nexd\/releases\/download\/v0\.0\.0\/nexd-aarch64-apple-darwin"/,
+    );
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
