@@ -15,6 +15,8 @@ export interface Page {
   /** Stands already before the first command: a control plane; or with agents on all hosts, too. */
   before?: "control" | "mesh";
   postgres?: true;
+  /** A second STUN server stands on the relay's host, as its kind of NAT takes two to tell. */
+  stun?: true;
 }
 
 /** Names in the documents by host of the lab. */
@@ -33,13 +35,14 @@ export const PLACES: Readonly<Record<string, string>> = {
 };
 
 const PAGES_BY_PATH: Record<string, Omit<Page, "path">> = {
-  "README.md": { hosts: 2, nat: "symmetric", usual: "control" },
+  "README.md": { hosts: 2, nat: "symmetric", usual: "control", stun: true },
   "docs/accounts.md": { hosts: 1, nat: "open", usual: "control", before: "control" },
   "docs/client.md": { hosts: 1, nat: "open", usual: "control", before: "control" },
   "docs/control-audit.md": { hosts: 1, nat: "open", usual: "control", before: "control" },
   "docs/control.md": { hosts: 1, nat: "cone", usual: "control", postgres: true },
-  "docs/quick-start.md": { hosts: 2, nat: "symmetric", usual: "control" },
-  "docs/troubleshooting.md": { hosts: 2, nat: "symmetric", usual: "a", before: "mesh" },
+  "docs/quick-start.md": { hosts: 2, nat: "symmetric", usual: "control", stun: true },
+  "docs/troubleshooting.md": { hosts: 2, nat: "symmetric", usual: "a", before: "mesh", stun: true },
+  "docs/agent.md": { hosts: 2, nat: "cone", usual: "a", before: "mesh", stun: true },
   "docs/relay.md": { hosts: 1, nat: "open", usual: "relay", before: "control" },
 };
 

@@ -7,6 +7,8 @@ import { Stage } from "./stage.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
+const STUN = `${ROOT}scripts/mesh/inside.ts`;
+
 /**
  * Runs the commands of a page in their order, on hosts of a lab of its own. Prints a reason and
  * returns where this machine has not what that needs.
@@ -34,6 +36,11 @@ export async function playPage(
     ...(postgres === undefined ? {} : { postgres }),
   });
   await stage.prepare();
+  if (page.stun) {
+    const relay = lab.host("relay");
+    const argv = [Deno.execPath(), "run", "-A", STUN, "stun", relay.address];
+    await (await relay.spawn(argv, { log: "stun" })).waitFor(/^ready$/, 30_000);
+  }
   if (page.before !== undefined) {
     await stage.step("control", "nexd serve --hostname nexd.example.org --certmode selfsigned");
     const signIn = "nexd user login --service-url https://nexd.example.org --ca sha256:…";
