@@ -1,10 +1,12 @@
-import { deepEqual, equal, match, ok, throws } from "node:assert/strict";
+import { deepEqual, equal, match, ok, rejects, throws } from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { skip } from "../lab/support.ts";
 import { formula, readChecksums } from "./brew.ts";
 import { PackageError } from "./errors.ts";
 import { machineOf } from "./facts.ts";
 import { manual, troff } from "./manual.ts";
-import { parseArguments } from "./mod.ts";
+import { readExecutable } from "./executable.ts";
+import { makePackages, type PackageFormat, parseArguments } from "./mod.ts";
 import { librariesOf, withDirectories } from "./oci.ts";
 import { settings } from "./settings.ts";
 import { type Member, tar } from "./tar.ts";
@@ -187,3 +189,33 @@ Deno.test("package finds a program's libraries in what ldd says", () => {
     "\tlibq.so => not found\n\t/lib64/ld-linux-x86-64.so.2 (0x3)\n";
   deepEqual(librariesOf(said), ["/lib/x/libm.so.6", "/lib64/ld-linux-x86-64.so.2"]);
 });
+
+Deno.test("package makes the same bytes twice, wherever and whenever it is built", () =>
+  inDirectory(async (directory) => {
+    if (await tool("dpkg-deb", ["--version"]) === undefined) return;
+    const formats: PackageFormat[] = ["deb", "oci", "windows"];
+    if (await tool("rpmbuild", ["--version"]) !== undefined) formats.push("rpm");
+    // Any program with libraries stands in for the runtime, and a script for the launcher.
+    const sums = [];
+    for (const build of ["a", "b"]) {
+      const [program, output] = [`${directory}/program-${build}`, `${directory}/${build}/out`];
+      for (const name of build === "a" ? ["app", "runtime"] : ["runtime", "app"]) {
+        await Deno.mkdir(`${program}/${name}`, { recursive: true });
+      }
+      await Deno.copyFile("/bin/true", `${program}/runtime/nexd`);
+      await Deno.writeTextFile(`${program}/app/main.js`, "0;\n");
+      await Deno.writeTextFile(`${program}/nexd`, "#!/bin/sh\necho completion\n");
+      await Deno.chmod(`${program}/nexd`, build === "a" ? 0o755 : 0o700);
+      const made = await makePackages({
+        ...{ formats, executable: program, output, quick: false, json: false, help: false },
+      });
+      deepEqual(made.map(({ format }) => format), formats);
+      const bytes = await Promise.all(
+        made.filter(({ format }) => format !== "windows").map(({ path }) => Deno.readFile(path)),
+      );
+      sums.push(bytes.map((one) => createHash("sha256").update(one).digest("hex")));
+    }
+    deepEqual(sums[0], sums[1]);
+    await rejects(readExecutable(`${directory}/a`), /has no file nexd; make it with/);
+    await rejects(readExecutable(`${directory}/none`), /There is no directory .*none; leave/);
+  }));
