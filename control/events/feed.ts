@@ -1,5 +1,6 @@
 import type { WatchKind } from "../api/types.ts";
 import type { Store } from "../store/mod.ts";
+import { Collector } from "./collector.ts";
 import { type Page, readPage, REVISIONS, type Topic } from "./source.ts";
 import { Ticker } from "./ticker.ts";
 
@@ -61,6 +62,8 @@ export interface Followed {
 export class Feed {
   /** For what streams wait for. */
   readonly ticker: Ticker = new Ticker();
+  /** For what streams leave behind. */
+  readonly collector: Collector = new Collector();
   readonly #store: Store;
   readonly #channels = new Map<string, Channel>();
   readonly #stop: () => void;
@@ -165,6 +168,7 @@ export class Feed {
   close(): void {
     this.#stop();
     this.ticker.close();
+    this.collector.close();
     for (const { later } of this.#channels.values()) clearTimeout(later);
     this.#channels.clear();
   }

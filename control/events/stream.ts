@@ -70,6 +70,7 @@ export class EventStream implements BodySource, Ticking, Watching {
     this.#stallAt = performance.now() + stallMs;
     this.#watches = requests.map((request) => new Watch(request, this));
     this.feed.ticker.add(this, Math.min(heartbeatMs, stallMs, failureMs));
+    this.feed.collector.opened();
   }
 
   /** The stream as the body of a response; to be asked for once. */
@@ -163,6 +164,7 @@ export class EventStream implements BodySource, Ticking, Watching {
   #write(bytes: Uint8Array): void {
     this.#writing = true;
     this.#stallAt = performance.now() + this.#times.stallMs;
+    if (bytes !== HEARTBEAT) this.feed.collector.wrote();
     this.#sink!.write(bytes);
   }
 
@@ -175,6 +177,7 @@ export class EventStream implements BodySource, Ticking, Watching {
     this.#state = "over";
     for (const watch of this.#watches) watch.close();
     this.feed.ticker.remove(this);
+    this.feed.collector.closed();
     this.ended?.();
   }
 }

@@ -19,10 +19,12 @@ import { request, Wire } from "./wire.ts";
 /** Client processes: the open files of one would not do for all streams. */
 const CLIENTS = 2;
 /**
- * Streams that are opened before the others, and not counted: what the first ones cost is code that is
- * compiled, and garbage that is not worth collecting yet.
+ * Streams that are opened before the others, told of changes as they are later, and not counted: what
+ * the first ones cost is code that is compiled, and room for garbage that is not worth collecting yet.
  */
 const WARM = 1_000;
+/** How long streams have waited when they count as idle, before the memory of them is read, ms. */
+const IDLE_MS = 1_000;
 /** Times that a change is told and a list is read. */
 const REPEATS = 5;
 
@@ -160,22 +162,10 @@ async function benchStreams(
           })
         ),
       );
-    await openSome(tokens.slice(0, WARM));
-    const before = await server.rss();
-    const used = await server.cpu();
-    const opened = await openSome(tokens.slice(WARM));
-    const open = opened.reduce((sum, one) => sum + one.open, 0);
-    for (const { failed, error } of opened) if (failed > 0) say?.(`${failed} failed: ${error}`);
-    const later = open - WARM;
-    const rate = later / (Math.max(...opened.map(({ ms }) => ms)) / 1000);
-    const openCpu = (await server.cpu() - used) * 1000 / later;
-    const perStream = () => server.rss().then((rss) => (rss - before) / later / 1000);
-    const idle = await perStream();
     using wire = await Wire.connect(server.target);
-    const half: number[] = [], most: number[] = [], last: number[] = [], cpu: number[] = [];
-    let missing = 0;
-    for (let i = 0; i < REPEATS; i++) {
-      const text = `change-${i}-${crypto.randomUUID()}`;
+    // When every open stream got it, ms after it was sent off.
+    const tellChange = async () => {
+      const text = `change-${crypto.randomUUID()}`;
       for (const client of all) await client.obey({ do: "expect", text });
       const change = request(
         server.target,
@@ -194,12 +184,33 @@ async function benchStreams(
         ),
       );
       const at = ascending(seen.flatMap(({ at }) => at).map((at) => at - start));
-      cpu.push((await server.cpu() - idleCpu) * 1000);
+      return { at, cpuMs: (await server.cpu() - idleCpu) * 1000 };
+    };
+    await openSome(tokens.slice(0, WARM));
+    for (let i = 0; i < REPEATS; i++) await tellChange();
+    await idleFor(IDLE_MS);
+    const before = await server.rss();
+    const used = await server.cpu();
+    const opened = await openSome(tokens.slice(WARM));
+    const open = opened.reduce((sum, one) => sum + one.open, 0);
+    for (const { failed, error } of opened) if (failed > 0) say?.(`${failed} failed: ${error}`);
+    const later = open - WARM;
+    const rate = later / (Math.max(...opened.map(({ ms }) => ms)) / 1000);
+    const openCpu = (await server.cpu() - used) * 1000 / later;
+    const perStream = () => server.rss().then((rss) => (rss - before) / later / 1000);
+    await idleFor(IDLE_MS);
+    const idle = await perStream();
+    const half: number[] = [], most: number[] = [], last: number[] = [], cpu: number[] = [];
+    let missing = 0;
+    for (let i = 0; i < REPEATS; i++) {
+      const { at, cpuMs } = await tellChange();
+      cpu.push(cpuMs);
       missing += open - at.length;
       half.push(percentile(at, 0.5));
       most.push(percentile(at, 0.99));
       last.push(at.at(-1) ?? NaN);
     }
+    await idleFor(IDLE_MS);
     const name = `${count.toLocaleString("en")} streams`;
     const middle = (values: number[]) => percentile(ascending(values), 0.5);
     return [
@@ -215,6 +226,10 @@ async function benchStreams(
       row(`${name}: memory each, after changes`, "kB", await perStream(), { atMost: 20 }),
     ];
   });
+}
+
+function idleFor(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function benchStart(place: Place): Promise<BenchRow[]> {
