@@ -48,6 +48,8 @@ const SLOW = [
   "control/run_test.ts",
   "relay/cert/acme/",
   "control/dashboard/access_browser_test.ts",
+  "control/dashboard/accounts_browser_test.ts",
+  "control/dashboard/sign_in_browser_test.ts",
   "control/dashboard/browser_test.ts",
   "control/dashboard/manage_browser_test.ts",
   "control/dashboard/network_browser_test.ts",
