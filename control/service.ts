@@ -137,7 +137,6 @@ async function open(
   prober.start();
   deps.relayHealth = (id) => prober.health(id);
   closers.push(keepClean(store, config.audit));
-  deps.relayTrend = (id) => prober.trend(id);
   const app = createApp(deps);
   let busy = 0;
   const finish = async () => {

@@ -5,7 +5,6 @@ import type { Holder } from "../http/mod.ts";
 import type { Rates } from "./guards.ts";
 import type { Issuer } from "../issuer/mod.ts";
 import type { Metrics } from "../metrics/mod.ts";
-import type { Trend } from "../relay_regions/mod.ts";
 import type { RelayHealth } from "./types.ts";
 
 /** What the routes work with. */
@@ -17,8 +16,6 @@ export interface ApiDeps extends DeviceDeps {
   streamTimes: StreamTimes;
   /** What was seen of a public relay, by its id. */
   relayHealth?: ((id: string) => RelayHealth | undefined) | undefined;
-  /** How it was in the last hour, and its load. */
-  relayTrend?: ((id: string) => Trend | undefined) | undefined;
   /** Counts what is done, and tells it to this host. */
   metrics?: Metrics | undefined;
   /** Counts requests; without it nobody is held to a number of them. */

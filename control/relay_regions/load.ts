@@ -1,5 +1,5 @@
-/** What a relay says of its load, and how it was in the last hour. */
-import type { RelayLoad, RelayTrend } from "../api/types.ts";
+/** What a relay says of its load. */
+import type { RelayLoad } from "../api/types.ts";
 import type { RelayRegionRow } from "../store/mod.ts";
 
 /** What a relay has counted: clients now, and bytes of packets since it started. */
@@ -10,8 +10,6 @@ export interface Reading {
 
 /** Longest metrics page that is read, bytes. */
 const MAX_PAGE = 1 << 20;
-/** Points of a trend. */
-const MAX_POINTS = 120;
 
 /**
  * Asks a relay for its metrics; undefined where it does not give them to this host, or has none of
@@ -51,45 +49,25 @@ export function readMetrics(text: string): Reading | undefined {
   return { clients: Math.min(Math.round(clients), 1e9), bytes: received + sent };
 }
 
-/** One relay's last hour. */
-export class Trend {
-  #points: RelayTrend["points"] = [];
+/** One relay's load, from what it has counted at two looks. */
+export class LoadMeter {
   #last: (Reading & { at: number }) | undefined;
 
-  /** The load at the last look, if the relay told it. */
-  load: RelayLoad | undefined;
-
   /**
-   * Adds a look.
+   * The load at a look, if the relay told it.
    *
-   * @param latency round trip, ms; undefined: it did not answer
    * @param now steady time, ms
    */
-  add(latency: number | undefined, reading: Reading | undefined, at: string, now: number): void {
+  load(reading: Reading | undefined, now: number): RelayLoad | undefined {
     const last = this.#last;
     this.#last = reading && { ...reading, at: now };
     // Counters that went back are of another start.
     const flowed = reading && last && reading.bytes >= last.bytes && now > last.at
       ? Math.round((reading.bytes - last.bytes) / (now - last.at) * 1000)
       : undefined;
-    this.load = reading && {
+    return reading && {
       clients: reading.clients,
       ...(flowed === undefined ? {} : { bytes_per_second: flowed }),
     };
-    this.#points.push({
-      at,
-      ...(latency === undefined ? {} : { latency_ms: latency }),
-      ...this.load,
-    });
-    if (this.#points.length > MAX_POINTS) this.#points.shift();
-  }
-
-  /** The looks, oldest first; without the load for who may not see it. */
-  points(load: boolean): RelayTrend["points"] {
-    if (load) return this.#points;
-    return this.#points.map(({ at, latency_ms }) => ({
-      at,
-      ...(latency_ms === undefined ? {} : { latency_ms }),
-    }));
   }
 }

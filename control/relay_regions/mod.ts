@@ -5,7 +5,7 @@
  * @module
  */
 export { type DerpMap, derpMap } from "./derp_map.ts";
-export { type Reading, type Trend } from "./load.ts";
+export type { Reading } from "./load.ts";
 export { type OwnRelay, publishOwnRelay } from "./own.ts";
 export { DEFAULT_PROBE_TIMES, type ProbeTimes, RelayProber } from "./prober.ts";
 export {
@@ -16,3 +16,4 @@ export {
   relayRegion,
   updateRelayRegion,
 } from "./regions.ts";
+export { loadsNow, trendOf } from "./samples.ts";

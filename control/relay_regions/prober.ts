@@ -1,8 +1,9 @@
 /** Looks at the relays now and then, so that an operator sees which one does not answer. */
 import type { RelayHealth } from "../api/types.ts";
 import type { RelayRegionRow, Store } from "../store/mod.ts";
-import { askLoad, type Reading, Trend } from "./load.ts";
+import { askLoad, LoadMeter, type Reading } from "./load.ts";
 import { BUILT_IN, listRelayRegions } from "./regions.ts";
+import { keepSamples } from "./samples.ts";
 
 /** Times of a prober, ms. */
 export interface ProbeTimes {
@@ -28,7 +29,9 @@ export class RelayProber {
   readonly #store: Store;
   readonly #times: ProbeTimes;
   readonly #health = new Map<string, RelayHealth>();
-  readonly #trends = new Map<string, Trend>();
+  readonly #meters = new Map<string, LoadMeter>();
+  /** Tells its looks from those of other control planes. */
+  readonly #instance = crypto.randomUUID();
   /** How relays of this process tell their load, by id. */
   readonly #own = new Map<string, () => Promise<Reading>>();
   /** When a relay may be asked for its load (`performance.now()`). */
@@ -52,32 +55,34 @@ export class RelayProber {
     return this.#health.get(id);
   }
 
-  /** What is known of a relay's last hour; undefined before the first look. */
-  trend(id: string): Trend | undefined {
-    return this.#trends.get(id);
-  }
-
   /** A relay runs in this process, and need not be asked. */
   tells(id: string, read: () => Promise<Reading>): void {
     this.#own.set(id, read);
   }
 
-  /** Looks at all relays now. */
+  /** Looks at all relays now, and keeps what it saw for all control planes of the database. */
   async look(): Promise<void> {
     const rows = await listRelayRegions(this.#store.db);
-    await Promise.all(rows.map(async (row) => {
+    const samples = await Promise.all(rows.map(async (row) => {
       const health = await this.#probe(row);
       const reading = await this.#load(row, health);
-      if (this.#stop.signal.aborted) return;
       this.#health.set(row.id, health);
-      const trend = this.#trends.get(row.id) ?? new Trend();
-      this.#trends.set(row.id, trend);
-      trend.add(health.latency_ms, reading, health.checked_at, performance.now());
+      const meter = this.#meters.get(row.id) ?? new LoadMeter();
+      this.#meters.set(row.id, meter);
+      const { latency_ms, checked_at: at } = health;
+      return {
+        ...{ relayId: row.id, at },
+        ...(latency_ms === undefined ? {} : { latency_ms }),
+        ...meter.load(reading, performance.now()),
+      };
     }));
+    // A look that was cut off says nothing of a relay.
+    if (this.#stop.signal.aborted) return;
     const ids = new Set(rows.map(({ id }) => id));
-    for (const map of [this.#health, this.#trends, this.#askAt]) {
+    for (const map of [this.#health, this.#meters, this.#askAt]) {
       for (const id of map.keys()) if (!ids.has(id)) map.delete(id);
     }
+    await keepSamples(this.#store, this.#instance, samples);
   }
 
   /** Ends, and waits for the round that is under way. */

@@ -4,7 +4,8 @@ import type { AddRelayRegion, RelayRegion } from "../api/types.ts";
 import { ensureSelfSigned } from "../../relay/cert/mod.ts";
 import { Store } from "../store/mod.ts";
 import { TestControl } from "../testing.ts";
-import { BUILT_IN, publishOwnRelay, RelayProber } from "./mod.ts";
+import { BUILT_IN, loadsNow, publishOwnRelay, RelayProber, trendOf } from "./mod.ts";
+import { keepSamples } from "./samples.ts";
 
 const OPERATOR = "user-token-of-the-operator";
 const PATH = "/api/relay-regions";
@@ -236,7 +237,6 @@ Deno.test("the prober keeps the trend of relays, and the load of those that tell
   );
   const shut = serve(() => new Response("no", { status: 403 }));
   const prober = new RelayProber(control.store, { everyMs: 60_000, timeoutMs: 5_000 });
-  control.deps.relayTrend = (id) => prober.trend(id);
   try {
     const at = (server: Deno.HttpServer<Deno.NetAddr>, name: string) =>
       add(control, { hostname: "localhost", port: server.addr.port, name, ca });
@@ -245,13 +245,14 @@ Deno.test("the prober keeps the trend of relays, and the load of those that tell
     bytes += 50_000;
     await prober.look();
     equal(asked, 3, "one that refuses is left alone");
-    const load = prober.trend(tells.id)!.load!;
+    const loads = () => loadsNow(control.store.db);
+    const load = (await loads()).get(tells.id)!;
     equal(load.clients, 3);
     ok(load.bytes_per_second! > 0);
-    equal(prober.trend(silent.id)!.load, undefined);
+    equal((await loads()).get(silent.id), undefined);
     prober.tells(silent.id, () => Promise.resolve({ clients: 7, bytes: 0 }));
     await prober.look();
-    equal(prober.trend(silent.id)!.load!.clients, 7);
+    equal((await loads()).get(silent.id)!.clients, 7);
 
     const trend = async (who: string) =>
       (await control.call("GET", `${PATH}/${tells.id}/trend`, who)).body.points;
@@ -267,4 +268,37 @@ Deno.test("the prober keeps the trend of relays, and the load of those that tell
     await prober.close();
     await Promise.all([open.shutdown(), shut.shutdown()]);
   }
+});
+
+Deno.test("trends of relays are of all control planes, of an hour, and of a bounded number of points", async () => {
+  await using control = await start();
+  const { store } = control;
+  const begin = Date.parse("2026-01-01T00:00:00Z"), every = 30_000;
+  let now = begin;
+  // Two control planes, of which one runs the relay and knows its load, for two hours.
+  for (let i = 0; i < 240; i++) {
+    now = begin + i * every;
+    const at = (ms: number) => new Date(now + ms).toISOString();
+    await keepSamples(store, "a", [
+      { relayId: "r", at: at(0), latency_ms: 10, clients: i, bytes_per_second: 5e9 },
+      { relayId: "other", at: at(0) },
+    ], now);
+    if (i < 235) await keepSamples(store, "b", [{ relayId: "r", at: at(1), latency_ms: 20 }], now);
+  }
+  const { count } = await store.db.selectFrom("relay_samples")
+    .select((e) => e.fn.countAll<number>().as("count")).executeTakeFirstOrThrow();
+  ok(Number(count) <= 3 * 121, `${count} rows`);
+  const points = await trendOf(store.db, "r", true, now);
+  ok(points.length > 100 && points.length <= 120, `${points.length} points`);
+  ok(Date.parse(points[0]!.at) >= now - 3_600_000);
+  deepEqual(points, points.toSorted((a, b) => a.at < b.at ? -1 : 1));
+  equal(points[60]!.latency_ms, 15);
+  deepEqual({ ...points.at(-1), at: "" }, {
+    ...{ at: "", latency_ms: 10, clients: 239, bytes_per_second: 5e9 },
+  });
+  deepEqual(Object.keys((await trendOf(store.db, "r", false, now))[0]!), ["at", "latency_ms"]);
+  const silent = await trendOf(store.db, "other", true, now);
+  ok(silent.every((point) => Object.keys(point).join() === "at"));
+  deepEqual([...await loadsNow(store.db, now)], [["r", { clients: 239, bytes_per_second: 5e9 }]]);
+  deepEqual([...await loadsNow(store.db, now + 120_000)], []);
 });

@@ -9,6 +9,7 @@ import { relayRegions } from "./migrations/0005_relay_regions.ts";
 import { signIn } from "./migrations/0008_sign_in.ts";
 import { devicePaths } from "./migrations/0007_device_paths.ts";
 import { auditLog } from "./migrations/0009_audit_log.ts";
+import { relaySamples } from "./migrations/0010_relay_samples.ts";
 
 /** One step. It runs in a transaction, with the others that a database misses. */
 export interface Migration {
@@ -134,4 +135,5 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0008_sign_in": signIn,
   "0007_device_paths": devicePaths,
   "0009_audit_log": auditLog,
+  "0010_relay_samples": relaySamples,
 };

@@ -51,6 +51,7 @@ export type {
   OrganizationRow,
   RegKeyRow,
   RelayRegionRow,
+  RelaySampleRow,
   RevisionName,
   SecurityGroupRow,
   ServiceNetworkRow,

@@ -33,6 +33,8 @@ export interface Tables {
   device_streams: { device_id: string; instance_id: string };
   /** What devices that are online say of their ways to others: gone when they are. */
   device_paths: DevicePathsRow;
+  /** How relays were at the last looks: of an hour. */
+  relay_samples: RelaySampleRow;
   device_metadata: MetadataRow;
   address_pools: { namespace: string; family: number; first: string; last: string };
   address_gaps: { namespace: string; family: number; first: string; last: string };
@@ -87,6 +89,19 @@ export interface AuthCodeRow {
   session_id: string | null;
   created_at: string;
   expires_at: string;
+}
+
+/** One control plane's look at a relay. */
+export interface RelaySampleRow {
+  relay_id: string;
+  at: string;
+  /** Any name of the control plane that is its own. */
+  instance_id: string;
+  /** Round trip, µs; null: it did not answer. */
+  latency_us: number | null;
+  /** Null where it does not tell. */
+  clients: number | null;
+  bytes_per_second: number | null;
 }
 
 /** What a device told of its ways. */

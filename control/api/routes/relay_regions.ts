@@ -7,13 +7,15 @@ import {
   deleteRelayRegion,
   derpMap,
   listRelayRegions,
+  loadsNow,
   relayRegion,
+  trendOf,
   updateRelayRegion,
 } from "../../relay_regions/mod.ts";
 import { type RelayRegionRow, toRelayRegion } from "../../store/mod.ts";
 import type { ApiDeps } from "../context.ts";
 import { errorSchema, idParams } from "../schemas.ts";
-import type { RelayRegion } from "../types.ts";
+import type { RelayLoad, RelayRegion } from "../types.ts";
 
 const port = z.number().int().min(1).max(65535);
 
@@ -83,10 +85,9 @@ const twin = answers("There is one of that name, or at that place", errorSchema)
 export function relayRegionRoutes(app: App, deps: ApiDeps): void {
   const { store, relayHealth } = deps;
   const mayEdit = (principal: Principal) => isOperator(store.db, principal);
-  const present = (row: RelayRegionRow, editable = false): RelayRegion => {
+  // The load is of all organizations together: for who may edit.
+  const present = (row: RelayRegionRow, editable = false, load?: RelayLoad): RelayRegion => {
     const health = relayHealth?.(row.id);
-    // It is of all organizations together.
-    const load = editable ? deps.relayTrend?.(row.id)?.load : undefined;
     return {
       ...toRelayRegion(row),
       ...(row === BUILT_IN ? { built_in: true } : {}),
@@ -103,7 +104,9 @@ export function relayRegionRoutes(app: App, deps: ApiDeps): void {
     responses: { 200: answers("The relays", z.array(regionSchema)) },
   }, async (c) => {
     const editable = await mayEdit(c.get("principal"));
-    return json((await listRelayRegions(store.db)).map((row) => present(row, editable)));
+    const loads = editable ? await loadsNow(store.db) : undefined;
+    const rows = await listRelayRegions(store.db);
+    return json(rows.map((row) => present(row, editable, loads?.get(row.id))));
   });
 
   endpoint(app, {
@@ -118,13 +121,13 @@ export function relayRegionRoutes(app: App, deps: ApiDeps): void {
     method: "get",
     path: "/api/relay-regions/{id}/trend",
     summary:
-      "A public relay at the last looks of the control plane; the load for the operator only",
+      "A public relay at the last looks of all control planes; the load for the operator only",
     params: idParams,
     responses: { 200: answers("The looks, oldest first", trendSchema), 404: unknown },
   }, async (c, { params }) => {
     const row = await relayRegion(store.db, params.id);
     const load = await mayEdit(c.get("principal"));
-    return json({ points: deps.relayTrend?.(row.id)?.points(load) ?? [] });
+    return json({ points: await trendOf(store.db, row.id, load) });
   });
 
   endpoint(app, {

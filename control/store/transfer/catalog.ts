@@ -19,6 +19,7 @@ const OWN_AFFAIRS = [
   "instances",
   "device_streams",
   "device_paths",
+  "relay_samples",
 ];
 
 /** The tables with data, those that others refer to first. */
