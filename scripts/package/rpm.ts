@@ -80,7 +80,7 @@ export async function makeRpm(
     _rpmdir: top,
     _build_name_fmt: "out.rpm",
     _buildhost: "localhost",
-    _binary_payload: quick ? "w1.gzdio" : "w19.zstdio",
+    _binary_payload: quick ? "w1.gzdio" : "w12.zstdio",
     _build_id_links: "none",
     // The program is taken as it is: nothing is stripped, compressed or compiled anew.
     __os_install_post: "%{nil}",
