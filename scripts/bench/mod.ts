@@ -12,6 +12,7 @@
  * - `control`: the control plane: devices created, long lists, event streams, its start. `--only` takes
  *   create, list, streams or start; with `--postgres` it has a PostgreSQL server of its own instead of a
  *   file.
+ * - `startup`: the executable's start and an idle relay's memory, beside the source's.
  * - `tunnel`: the tunnel through the relay beside direct wireguard-go.
  *
  * `--json` prints the rows as JSON instead. Absolute figures are this machine's.
@@ -24,6 +25,7 @@ import { type AgentBenchOptions, benchAgent } from "./agent/mod.ts";
 import { benchControl } from "./control/mod.ts";
 import { benchProxy } from "./proxy.ts";
 import { benchRelay, type CompareOptions } from "./relay/mod.ts";
+import { benchStartup } from "./startup/mod.ts";
 import { type BenchRow, table } from "./table.ts";
 import { benchTunnel } from "./tunnel.ts";
 
@@ -37,6 +39,7 @@ const PARTS: Record<string, (options: Options) => Promise<BenchRow[]>> = {
   agent: benchAgent,
   proxy: () => benchProxy(),
   control: benchControl,
+  startup: benchStartup,
   tunnel: () => benchTunnel(),
 };
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parseArguments } from "./arguments.ts";
-import { rename } from "./bundle.ts";
+import { lazy, rename } from "./bundle.ts";
 import { denoArguments, explainFailure, NoBaseError } from "./deno.ts";
 import { UsageError } from "./errors.ts";
 import { flagsOf, launchText } from "./launch.ts";
@@ -116,4 +116,11 @@ Deno.test("the launcher gives a subcommand just what its task in deno.json gives
   assert.match(of("relayderp)"), / "--allow-run=\$nexd_path" /);
   assert.doesNotMatch(of("relayderp-worker)"), /--allow-run|NOTIFY_SOCKET/);
   assert.match(of("*)"), / '-A' /);
+});
+
+Deno.test("a part is no part of the start when it is imported later", () => {
+  assert.equal(
+    lazy('import"./a.js";x=()=>import("./mod-b.js");import("pkg")'),
+    'import"./a.js";x=()=>import(["./mod-b.js"][0]);import("pkg")',
+  );
 });
