@@ -83,6 +83,8 @@ exec cat "/run/units/$unit.log"`;
 export interface Surroundings {
   /** Command words of nexd, quoted for a shell. */
   nexd: string;
+  /** Subcommands that have fewer permissions, each with the command words in place of both. */
+  tasks: [string, string][];
   /** Path of the runtime. */
   deno: string;
   /** For each name of a host, and each directory of its own, where that is: `[name:/dir, path]`. */
@@ -90,12 +92,15 @@ export interface Surroundings {
 }
 
 /** Programs by name, as whole scripts. */
-export function programs({ nexd, deno, places }: Surroundings): Record<string, string> {
+export function programs({ nexd, tasks, deno, places }: Surroundings): Record<string, string> {
   const sed = places.map(([place, path]) => `s,^${place.replaceAll(".", "\\.")},${path},`).join(
     ";",
   );
   const bodies = {
-    nexd: `exec ${nexd} "$@"`,
+    nexd: `case $1 in
+${tasks.map(([name, words]) => `  ${name}) shift; exec ${words} "$@" ;;`).join("\n")}
+  *) exec ${nexd} "$@" ;;
+esac`,
     deno: `exec ${deno} "$@"`,
     sudo: SUDO,
     scp: SCP(sed),

@@ -23,6 +23,9 @@ const COMMAND_MS = 120_000, START_MS = 60_000;
 const ASKING =
   / (status|ping|peers|doctor|netcheck|debug|exit-node|logout|install|uninstall|completion|version|device|vpc|reg-key|security-group|organization|invitation|user|relay-region|audit|service-network|backup|restore|recover)( |$)/;
 
+/** Subcommands that run with the permissions of a task, as an executable runs them. */
+const TASKS = [["serve", "serve"], ["control", "control"], ["relayderp", "relay"]] as const;
+
 /** Parts that run until they are ended, and by what each says that it is up. */
 type Part = "plane" | "relay" | "agent";
 const UP = {
@@ -92,6 +95,9 @@ export class Stage {
     );
     const scripts = programs({
       nexd: executable ?? [Deno.execPath(), ...taskArguments("agent")].join(" "),
+      tasks: executable !== undefined
+        ? []
+        : TASKS.map(([name, task]) => [name, [Deno.execPath(), ...taskArguments(task)].join(" ")]),
       deno: Deno.execPath(),
       places,
     });
