@@ -19,6 +19,7 @@ const SETTLED = 50, WRITTEN = 2_000, WRITTEN_EACH = 4, SETTLED_MS = 250;
  */
 export class Collector {
   readonly #collect: () => void;
+  readonly #settledMs: number;
   #open = 0;
   /** Since the last collection. */
   #openThen = 0;
@@ -28,8 +29,9 @@ export class Collector {
   /** Something has come since the timer was set. */
   #busy = false;
 
-  constructor(collect: () => void = collectGarbage) {
+  constructor(collect: () => void = collectGarbage, settledMs: number = SETTLED_MS) {
     this.#collect = collect;
+    this.#settledMs = settledMs;
   }
 
   /** One more stream is open. */
@@ -76,7 +78,7 @@ export class Collector {
       this.#timer = undefined;
       if (this.#busy) this.#whenSettled();
       else if (this.#worthIt()) this.#now();
-    }, SETTLED_MS);
+    }, this.#settledMs);
   }
 
   #now(): void {
