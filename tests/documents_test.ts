@@ -210,6 +210,7 @@ const ALSO = [
     "repo",
     "kind",
     "quiet",
+    "expose-gc",
   ],
 ];
 
