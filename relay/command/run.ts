@@ -13,6 +13,7 @@ import { loadRateConfig, type Notifier, openNotifier, watch } from "../ops/mod.t
 import { runRealtime } from "../net/mod.ts";
 import { type Relay, startRelay } from "../relay.ts";
 import { readSettings, type Settings, type Values } from "./settings.ts";
+import { endWaiting, startAhead } from "../worker/mod.ts";
 import { type CommandSelf, workersFor } from "./workers.ts";
 
 export type { Values } from "./settings.ts";
@@ -96,9 +97,12 @@ async function serve(
   if (settings.realtime === "on" && normal !== undefined) {
     throw new RelayError(`Cannot use --realtime on: ${normal}`);
   }
-  const onboarding = await onboardingOf(values, settings, context);
   const { guest } = context;
-  const workers = guest === undefined ? workersFor(settings, values, context.self) : undefined;
+  const wanted = guest === undefined ? workersFor(settings, values, context.self) : undefined;
+  // They load while this process does.
+  const workers = wanted && { ...wanted, command: startAhead(wanted.command, wanted.count) };
+  if (workers !== undefined) closers.push(() => endWaiting(workers.command));
+  const onboarding = await onboardingOf(values, settings, context);
   if (settings.debug.keyFile !== undefined) checkDebugKeyFile(settings.debug.keyFile);
   const privateKey = settings.dev ? undefined : await loadServerKey(settings.keyFile);
   const rate = settings.rateConfig === undefined

@@ -17,6 +17,8 @@ export interface WorkerCommand {
   /** The runtime, or the compiled executable itself. */
   executable: string;
   args: string[];
+  /** Processes that run already and wait to be told what to do; see {@linkcode startAhead}. */
+  waiting?: Deno.ChildProcess[];
 }
 
 const SECRETS = ["NEXD_REG_KEY", "NEXD_DERP_ACME_EAB_KEY"];
@@ -28,6 +30,32 @@ const CALL_MS = 10_000;
 const SNAPSHOT_MS = 1_000;
 /** From being told to end until it is killed. */
 const END_MS = 5_000;
+
+/**
+ * Starts processes for workers that will be wanted: they load while the supervisor does. End those
+ * that were never wanted with {@linkcode endWaiting}.
+ */
+export function startAhead(command: WorkerCommand, count: number): WorkerCommand {
+  return { ...command, waiting: Array.from({ length: count }, () => spawn(command)) };
+}
+
+/** Ends the processes of {@linkcode startAhead} that became no worker. */
+export async function endWaiting({ waiting = [] }: WorkerCommand): Promise<void> {
+  for (const process of waiting.splice(0)) {
+    await Promise.all([process.stdin.close(), process.stdout.cancel(), process.status]);
+  }
+}
+
+function spawn({ executable, args }: WorkerCommand): Deno.ChildProcess {
+  return new Deno.Command(executable, {
+    args,
+    // Secrets that it has no use for.
+    env: Object.fromEntries(SECRETS.map((name) => [name, ""])),
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "inherit", // its log lines stand beside the supervisor's
+  }).spawn();
+}
 
 export class ChildWorker implements Worker {
   readonly name: string;
@@ -61,14 +89,7 @@ export class ChildWorker implements Worker {
 
   private constructor(command: WorkerCommand, name: string, whole: WholeRelay) {
     this.name = name;
-    this.#process = new Deno.Command(command.executable, {
-      args: command.args,
-      // Secrets that it has no use for.
-      env: Object.fromEntries(SECRETS.map((name) => [name, ""])),
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "inherit", // its log lines stand beside the supervisor's
-    }).spawn();
+    this.#process = command.waiting?.pop() ?? spawn(command);
     this.pid = this.#process.pid;
     this.#rpc = new Rpc(this.#process.stdout, this.#process.stdin, {
       state: () => whole.state(),

@@ -1,5 +1,5 @@
 import { equal, rejects } from "node:assert/strict";
-import { ChildWorker } from "./child.ts";
+import { ChildWorker, endWaiting, startAhead } from "./child.ts";
 import type { WholeRelay, WorkerConfig } from "./config.ts";
 
 const whole: WholeRelay = {
@@ -22,6 +22,19 @@ Deno.test("a worker that reads nothing any more is killed in the end", async () 
   await worker.end();
   await outcome;
   equal(await worker.ended, "signal SIGKILL");
+});
+
+Deno.test("a worker started ahead is the one that is told, and ended when nobody wants it", async () => {
+  const hello = JSON.stringify({ id: 1, result: { hostname: "", port: 1 } });
+  const args = ["-c", `read line || exit 0; echo '${hello}'; read line`];
+  const command = startAhead({ executable: "/bin/sh", args }, 2);
+  const [unwanted, wanted] = command.waiting!;
+  const worker = await ChildWorker.start(command, { name: "w" } as WorkerConfig, whole);
+  equal(worker.pid, wanted!.pid);
+  await endWaiting(command);
+  equal((await unwanted!.status).code, 0);
+  equal(command.waiting!.length, 0);
+  await worker.end();
 });
 
 Deno.test("a worker that ends by itself says how, and fails the calls under way", async () => {

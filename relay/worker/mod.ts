@@ -3,7 +3,7 @@
  *
  * @module
  */
-export type { WorkerCommand } from "./child.ts";
+export { endWaiting, startAhead, type WorkerCommand } from "./child.ts";
 export type {
   ListenAddress,
   MeshConfig,
