@@ -25,6 +25,10 @@ export async function playPage(
   if (page === undefined) throw new Error(`${path} is not in scripts/documents/pages.ts`);
   const blocks = blocksOf(path, await Deno.readTextFile(ROOT + path));
   if (await cannotMesh()) return;
+  const curl = blocks.some(({ manner, steps }) =>
+    manner.kind === "run" && steps.some(({ command }) => /^(sudo )?curl /.test(command))
+  );
+  if (curl && !await isInstalled("curl")) return skip("curl is not installed");
   if (page.postgres && findPostgres() === undefined) return skip("there is no PostgreSQL");
   await using stack = new AsyncDisposableStack();
   const postgres = page.postgres ? await startPostgres() : undefined;
@@ -53,4 +57,9 @@ export async function playPage(
   }
   for (const block of blocks) await stage.run(block);
   await after((host, command) => stage.step(host, command));
+}
+
+async function isInstalled(program: string): Promise<boolean> {
+  const args = ["-c", 'command -v "$1" >/dev/null', "sh", program];
+  return (await new Deno.Command("sh", { args }).output()).success;
 }

@@ -31,6 +31,7 @@ export const WANTED_BY_TESTS: Readonly<Record<string, string>> = {
   rpmbuild: "rpm",
   cpio: "cpio",
   ruby: "ruby",
+  curl: "curl",
 };
 
 /** Where Debian keeps commands that are not in the path, with a folder of each version between. */
