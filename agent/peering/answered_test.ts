@@ -1,7 +1,6 @@
 /** The planner, and what probes beside WireGuard tell it. */
 import assert from "node:assert/strict";
-import { PROBE_INTERVAL } from "./health/mod.ts";
-import { PROBE_LIMIT } from "./machine.ts";
+import { PROBE_INTERVAL, PROBE_LIMIT } from "./health/mod.ts";
 import { NEVER_HEALTHY_LIMIT } from "./mod.ts";
 import { LOOPBACK, PEER, Run, SAME_NAT } from "./testing.ts";
 
@@ -210,6 +209,32 @@ Deno.test("plan asks the VPC's relay whether it lives, and for no other way to i
   assert.deepEqual(new Run({ relay: true }).pass().probes, {
     ...{ speaks: false, search: [], busy: false },
   });
+});
+
+Deno.test("plan has the session with a silent relay made anew, once, and the relay lives when it answers that", () => {
+  const relay = new Run({}, { relay: true });
+  relay.pass();
+  relay.healthyFor(4_000);
+  const since = relay.now;
+  // Its answers stop, and then its bytes: another program has taken its place, with its key.
+  relay.probes = { answers: [], silent: { [OUTSIDE]: since } };
+  assert.equal(relay.last.session, undefined);
+  assert.equal(relay.pass(2000).healthy, false);
+  assert.equal(relay.last.session, 1);
+  // WireGuard counts from zero then.
+  relay.observed = { rxBytes: 0, txBytes: 148, endpoint: OUTSIDE };
+  for (let i = 0; i < 5; i++) assert.equal(relay.pass(2000).session, 1);
+  assert.equal(relay.last.healthy, false);
+  relay.answer();
+  assert.equal(relay.pass(250).healthy, true, "a handshake is life, whatever stays unanswered");
+  relay.healthyFor(60_000);
+  assert.deepEqual([relay.last.healthy, relay.last.session], [true, 1]);
+  // Another silence is another session.
+  relay.probes = { answers: [OUTSIDE] };
+  relay.healthyFor(2_000);
+  relay.probes = { answers: [], silent: { [OUTSIDE]: relay.now } };
+  relay.pass(2000);
+  assert.equal(relay.pass(2000).session, 2);
 });
 
 Deno.test("plan asks for no probes of direct ways where only relays are allowed", () => {

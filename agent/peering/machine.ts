@@ -20,9 +20,11 @@ import {
 import {
   assess,
   type Health,
+  isDumb,
   NEVER_HEALTHY_LIMIT,
   PATIENCE,
   PROBE_INTERVAL,
+  PROBE_LIMIT,
   rests,
   slotOf,
   startOfSlot,
@@ -47,12 +49,6 @@ import {
   probesFor,
   type Verdict,
 } from "./ways/mod.ts";
-
-/**
- * How long a better method may take to show life, ms. Short, because what is sent meanwhile is lost
- * when it does not. The other side may come later by its clock: WireGuard then follows it.
- */
-export const PROBE_LIMIT = 3_000;
 
 /** A busy path is left alone for so many probing slots: trying a way costs packets. */
 const BUSY_SLOTS = 6;
@@ -153,7 +149,7 @@ export class PeerMachine {
     if (h.probe !== undefined) return h.probe.startedAt + PROBE_LIMIT;
     const suspectAt = (h.traffic?.askedAt ?? -Infinity) + SUSPECT_AFTER;
     const restAt = this.s.away ? h.awaitedAt + PATIENCE : Infinity;
-    const times = [suspectAt, restAt, this.#deadAt, wakeAcross(this)];
+    const times = [suspectAt, restAt, this.deadAt, wakeAcross(this)];
     const next = Math.min(...times.filter((at) => at > now), Infinity);
     if (!this.health.healthy || this.#better(h.method!) === undefined) return next;
     return Math.min(
@@ -175,7 +171,7 @@ export class PeerMachine {
     if (this.h.method !== "via-relay") {
       const health = assess(this.h, observed, now);
       // Probes know in two seconds what the byte counters tell in twelve.
-      return this.#deadAt <= now ? { ...health, healthy: false, suspect: true } : health;
+      return this.deadAt <= now ? { ...health, healthy: false, suspect: true } : health;
     }
     // The peer is not in WireGuard: it is as well as the relay.
     const healthy = vpcRelay?.healthy === true;
@@ -183,7 +179,7 @@ export class PeerMachine {
   }
 
   /** When the endpoint in use counts as dead, by what probes say; Infinity: it does not. */
-  get #deadAt(): number {
+  get deadAt(): number {
     return deadAt(this.inUse, this.s.probed, this.h) ?? Infinity;
   }
 
@@ -372,23 +368,25 @@ export class PeerMachine {
     }
     this.apply(method);
     if (endpoint !== undefined) this.h.endpoint = endpoint;
-    this.h.probe = { from, startedAt: this.s.now };
+    const tx = this.s.observed?.txBytes;
+    this.h.probe = { from, startedAt: this.s.now, ...(tx === undefined ? {} : { tx }) };
     this.note("probe");
   }
 
   /** Keeps a probe that shows life on a direct endpoint; undoes it when its time is up. */
   #judgeProbe(): void {
     const { h } = this, { observed, loopback, now } = this.s;
-    const { from, startedAt } = h.probe!;
-    const current = h.method!;
+    const { from, startedAt, tx = Infinity } = h.probe!;
+    const current = h.method!, lasts = now - startedAt;
+    const dumb = isDumb(lasts, (observed?.txBytes ?? 0) - tx, this.health);
     const straight = current === "via-relay" ||
       (observed?.endpoint !== undefined && observed.endpoint !== loopback);
-    if (now - startedAt < PROBE_LIMIT / 2) return;
+    if (lasts < PROBE_LIMIT / 2 && !dumb) return;
     if (this.health.evidence && straight) {
       h.failed = h.failed.filter((name) => name !== current);
       delete h.probe;
       this.note("probe-kept");
-    } else if (now - startedAt >= PROBE_LIMIT || this.health.suspect) {
+    } else if (lasts >= PROBE_LIMIT || dumb || this.health.suspect) {
       const failed = [...new Set([...h.failed, current])];
       this.apply(methodOf(from));
       h.failed = failed;

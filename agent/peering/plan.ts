@@ -14,6 +14,7 @@ import {
   nameOf,
   relayedPrefixes,
   type RelayState,
+  renewSession,
   viewOf,
   type VpcRelay,
 } from "./ways/mod.ts";
@@ -75,7 +76,8 @@ export function plan(input: PlanInput): PlanResult {
   const relays: RelayState[] = input.self.relay ? [] : input.peers
     .filter((peer) => peer.relay)
     .map((peer) => {
-      const { h, health } = advance(peer, undefined);
+      const { h, health, deadAt, inUse, s } = advance(peer, undefined);
+      if (deadAt <= input.now) renewSession(h, s.probed?.silent.get(inUse ?? ""));
       return { peer, h, healthy: health.healthy };
     });
   const carrier = chooseCarrier(relays);
@@ -206,6 +208,7 @@ function describe(machine: PeerMachine, peer: Peer): Omit<PeerPlan, "allowedIps"
     keepaliveSeconds: machine.trying ? PROBE_KEEPALIVE_SECONDS : keepalive,
     configured: h.method !== "via-relay" || h.beside !== undefined,
     ...crossingOf(machine),
+    ...(h.session === undefined ? {} : { session: h.session.number }),
     probes: resting ? { ...probes, search: [], busy: false } : probes,
     history: h.events,
   };

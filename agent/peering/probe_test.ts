@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { PROBE_LIMIT } from "./machine.ts";
 import { NEVER_HEALTHY_LIMIT } from "./mod.ts";
-import { PROBE_INTERVAL, slotOf, startOfSlot } from "./health/mod.ts";
+import { PROBE_INTERVAL, PROBE_LIMIT, slotOf, startOfSlot } from "./health/mod.ts";
 import { LOOPBACK, Run } from "./testing.ts";
 
 /** A peer on the relay, healthy, after a direct way has failed. */
@@ -51,6 +50,23 @@ Deno.test("plan goes back to the relay when the look was in vain, and looks less
     assert.equal(run.last.endpoint, LOOPBACK);
   }
   assert(total > 6 * PROBE_INTERVAL, `four looks in ${total / 60_000} min`);
+});
+
+Deno.test("plan ends a look in vain within a second when somebody waits for answers", () => {
+  for (const [sent, comes, over] of [[5_000, 0, true], [200, 0, false], [5_000, 124, false]]) {
+    const run = fallenBack();
+    untilProbe(run, PROBE_INTERVAL + 10_000);
+    // What is sent goes the way on trial; what comes is what the peer still sends the other way.
+    run.pass(250);
+    const { rxBytes, txBytes } = run.observed!;
+    run.observed = { ...run.observed!, rxBytes: rxBytes + Number(comes) };
+    run.observed.txBytes = txBytes + Number(sent);
+    for (let t = 250; t < 750; t += 250) run.pass(250);
+    const name = `${sent} bytes sent, ${comes} came`;
+    assert.equal(run.last.method, over ? "via-derp-relay" : "reflexive", name);
+    run.passFor(PROBE_LIMIT);
+    assert.equal(run.last.history.at(-1)!.event, "probe-failed", name);
+  }
 });
 
 Deno.test("plan knows after a look in vain that the relay was healthy before it", () => {

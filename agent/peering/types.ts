@@ -165,6 +165,8 @@ export interface PeerPlan {
   networks?: string[];
   /** Persistent keepalive; short during a probe, so that an idle path shows life in time. */
   keepaliveSeconds: number;
+  /** Another number than before: WireGuard's session with the peer is to be made anew. */
+  session?: number;
   /** WireGuard has this peer; not so behind the VPC's relay, which has its prefixes. */
   configured: boolean;
   healthy: boolean;
@@ -264,8 +266,8 @@ export interface PeerHistory {
   /** Methods that failed since the last reset. */
   failed: MethodId[];
   traffic?: Traffic;
-  /** A better method is being tried while `from` was healthy. */
-  probe?: { from: MethodId; startedAt: number };
+  /** A better method is being tried while `from` was healthy; `tx`: bytes sent before. */
+  probe?: { from: MethodId; startedAt: number; tx?: number };
   /** Probes in a row that led nowhere, or to a way that did not last. */
   probesFailed: number;
   /** When the search began anew because a device changed. */
@@ -274,6 +276,8 @@ export interface PeerHistory {
   slot: number;
   /** It is the relay that forwards for the VPC. */
   carrier?: boolean;
+  /** How often its session was thrown away, and since when it had been silent the last time. */
+  session?: { number: number; silentSince: number };
   /** Behind that relay: a way of the peer's own, beside it. */
   beside?: { method: MethodId; endpoint?: string; since: number };
   /** On the way from one to the other; absent: there. */

@@ -139,6 +139,22 @@ test("keeps the session when the endpoint changes", async ({ open, a, b }) => {
   assert.equal((await stats(a))[0]!.lastHandshake, before!.lastHandshake);
 });
 
+test("makes the session anew when told, and keeps its traffic by it", async ({ open, a, b }) => {
+  await open(a, "a");
+  await open(b, "b");
+  await setPeers(b, peer("a", `${a.address}:${PORT}`));
+  await setPeers(a, peer("b", `${b.address}:${PORT}`));
+  await until(() => ping(a, "100.64.0.2"), "a first ping");
+  // The other side forgets, and does not speak first.
+  await setPeers(b);
+  const { endpoint: _, ...waiting } = peer("a", "");
+  await setPeers(b, { ...waiting, keepaliveSeconds: 0 });
+  assert.equal(await ping(a, "100.64.0.2"), false);
+  await setPeers(a, { ...peer("b", `${b.address}:${PORT}`), session: 1 });
+  await until(async () => (await stats(a))[0]!.lastHandshake !== undefined, "a handshake");
+  assert.ok(await ping(a, "100.64.0.2"));
+});
+
 test("routes follow the allowed IPs and touch no other route", async ({ open, a }) => {
   await open(a, "a");
   await a.run("ip", "route", "add", "10.9.0.0/16", "dev", "eth0");

@@ -20,6 +20,8 @@ export interface CheckedPeer {
   allowedIps: string[];
   /** Those of them that the device routes; absent: all. */
   routes?: string[];
+  /** Number of its session; absent: not known. */
+  session?: number;
 }
 
 /** Checked peers by public key in hex. */
@@ -70,7 +72,11 @@ export function checkPeers(
     else if (wanted.has(key)) skip(peer, "", "given twice");
     else if (wanted.size === MAX_PEERS) skip(peer, "", `more than ${MAX_PEERS} peers`);
     else {
-      const checked: CheckedPeer = { keepaliveSeconds: 0, allowedIps: [] };
+      const checked: CheckedPeer = {
+        keepaliveSeconds: 0,
+        allowedIps: [],
+        session: peer.session ?? 0,
+      };
       wanted.set(key, checked);
       if (peer.endpoint !== undefined) {
         attempt(() => checked.endpoint = parseEndpoint(peer.endpoint!), (reason) => {
@@ -148,6 +154,11 @@ export function diffPeers(applied: PeerTable, wanted: PeerTable): PeerSet[] {
   }
   for (const [key, want] of wanted) {
     const have = applied.get(key);
+    if (have?.session !== undefined && have.session !== want.session) {
+      // Only a peer that is removed forgets its session.
+      changes.push({ publicKey: key, remove: true }, create(key, want));
+      continue;
+    }
     const change = have ? update(key, have, want) : create(key, want);
     if (change) changes.push(change);
   }
@@ -156,7 +167,7 @@ export function diffPeers(applied: PeerTable, wanted: PeerTable): PeerSet[] {
 
 /** A new peer starts with interval 0, so its keepalive also sends the first handshake. */
 function create(key: string, want: CheckedPeer): PeerSet {
-  const { routes: _, ...peer } = want;
+  const { routes: _, session: _number, ...peer } = want;
   return { publicKey: key, replaceAllowedIps: true, ...peer };
 }
 

@@ -21,6 +21,11 @@ export interface PeerConfig {
   routes?: string[];
   /** Persistent keepalive, 0 (off) to 65535 seconds. */
   keepaliveSeconds: number;
+  /**
+   * Another number than before: the session is thrown away and a handshake made at once. By itself
+   * WireGuard sends into a session that the other side has lost for 15 s. 0 when left out.
+   */
+  session?: number;
 }
 
 /** One peer as the device reports it. */

@@ -4,7 +4,7 @@ import type { PeerConfig } from "../../wireguard/mod.ts";
 
 /** The peer of a plan, as the device wants it. */
 export function peerConfig(plan: PeerPlan): PeerConfig {
-  const { peer, allowedIps, networks = [], crossing, keepaliveSeconds, endpoint } = plan;
+  const { peer, allowedIps, networks = [], crossing, keepaliveSeconds, endpoint, session } = plan;
   const standIns = crossing?.peer.map(({ alias }) => alias) ?? [];
   // Networks behind peers are routed apart, so that they never take the host's own from it; what
   // stands in for addresses is never routed: it is put in behind that.
@@ -15,5 +15,6 @@ export function peerConfig(plan: PeerPlan): PeerConfig {
     ...(apart ? { routes: allowedIps.filter((prefix) => !networks.includes(prefix)) } : {}),
     keepaliveSeconds,
     ...(endpoint === undefined ? {} : { endpoint }),
+    ...(session === undefined ? {} : { session }),
   };
 }

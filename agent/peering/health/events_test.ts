@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { MAX_EVENTS, withEvent } from "./events.ts";
-import { SUSPECT_AFTER } from "./health.ts";
-import { PROBE_LIMIT } from "../machine.ts";
+import { PROBE_LIMIT, SUSPECT_AFTER } from "./health.ts";
 import { NEVER_HEALTHY_LIMIT, type PathEvent } from "../mod.ts";
 import { PROBE_INTERVAL } from "./slots.ts";
 import { LOOPBACK, PEER_KEY, Run } from "../testing.ts";

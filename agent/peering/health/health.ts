@@ -23,6 +23,14 @@ const ASKING_BYTES = 128;
 const SILENT_AFTER = 65_000;
 
 /**
+ * How long a better method may take to show life, ms. Short, because what is sent meanwhile is lost
+ * when it does not. The other side may come later by its clock: WireGuard then follows it.
+ */
+export const PROBE_LIMIT = 3_000;
+/** More than keepalives and a handshake: of a peer that gets it something should come soon. */
+const TALK_BYTES = 1_024, TALK_LIMIT = PROBE_LIMIT / 4;
+
+/**
  * More bytes than this between two passes, both ways together, are traffic: keepalives have 32, a
  * handshake has {@link HANDSHAKE_BYTES}.
  */
@@ -77,6 +85,17 @@ export interface Health {
   failed: boolean;
   /** Bytes or a handshake came after the method was applied. */
   evidence: boolean;
+}
+
+/**
+ * True when a method on trial takes what a busy path sends, and nothing at all comes back: who asks,
+ * or waits for acknowledgements, is not kept waiting for the whole trial.
+ *
+ * @param lasts for how long it has been tried, ms
+ * @param sent bytes meanwhile
+ */
+export function isDumb(lasts: number, sent: number, { evidence }: Health): boolean {
+  return !evidence && sent >= TALK_BYTES && lasts >= TALK_LIMIT;
 }
 
 /** Judges the current method of a peer. */

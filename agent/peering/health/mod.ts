@@ -9,7 +9,9 @@ export {
   followTraffic,
   HANDSHAKE_LIFE,
   type Health,
+  isDumb,
   NEVER_HEALTHY_LIMIT,
+  PROBE_LIMIT,
   SUSPECT_AFTER,
   WAS_HEALTHY_LIMIT,
 } from "./health.ts";

@@ -24,4 +24,11 @@ export {
   methodAt,
   probesFor,
 } from "./probed.ts";
-export { chooseCarrier, markOf, relayedPrefixes, type RelayState, viewOf } from "./vpc_relay.ts";
+export {
+  chooseCarrier,
+  markOf,
+  relayedPrefixes,
+  type RelayState,
+  renewSession,
+  viewOf,
+} from "./vpc_relay.ts";

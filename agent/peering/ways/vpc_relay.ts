@@ -50,6 +50,18 @@ export function viewOf({ peer, h, healthy }: RelayState, now: number): VpcRelay 
 }
 
 /**
+ * Has WireGuard make the session with a relay anew, once for each silence: one that was replaced, or
+ * lost its memory otherwise, drops what comes in the old session without a word, and WireGuard itself
+ * notices after 15 s. One that lives answers the handshake, and is alive by that.
+ *
+ * @param silentSince since when the relay has been silent; undefined: it is not
+ */
+export function renewSession(h: PeerHistory, silentSince: number | undefined): void {
+  if (silentSince === undefined || h.session?.silentSince === silentSince) return;
+  h.session = { number: (h.session?.number ?? 0) + 1, silentSince };
+}
+
+/**
  * What WireGuard routes to the relay: the VPC's two ranges, its own addresses, and of the peers
  * behind it whatever is not in these ranges. Each once.
  */
