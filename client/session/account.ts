@@ -66,11 +66,8 @@ export class Account {
   /** The account that the flags name; at most the control plane's CA is asked for. */
   static async open(flags: Flags, around: Surroundings): Promise<Account> {
     const file = new SessionFile(flags.filled("session-file") ?? defaultFile());
-    const target = parseJoin({
-      serviceUrl: flags.filled("service-url") ?? (await file.read()).current,
-      username: flags.filled("username"),
-      password: flags.filled("password"),
-    });
+    const serviceUrl = flags.filled("service-url") ?? (await file.read()).current;
+    const target = parseJoin({ serviceUrl, ...await userOf(flags, serviceUrl, file) });
     const ca = await caOf(flags.filled("ca"), target, file);
     const api = new ApiClient({
       apiUrl: target.apiUrl,
@@ -228,6 +225,15 @@ export class Account {
     this.#around.tell(`  ${cleanText(prompt.url, 2000)}`);
     this.#around.tell(`  ${cleanText(prompt.code)}`);
   }
+}
+
+/** Who signs in: a password by itself, as the environment may hold one, is the kept session's user's. */
+async function userOf(flags: Flags, serviceUrl: string | undefined, file: SessionFile) {
+  const username = flags.filled("username"), password = flags.filled("password");
+  if (username !== undefined || password === undefined) return { username, password };
+  const kept = await file.find(parseJoin({ serviceUrl }).apiUrl.origin);
+  if (kept === undefined) return { username, password };
+  return kept.username === undefined ? {} : { username: kept.username, password };
 }
 
 /** What the control plane's certificate is checked with: the flag's CAs, else those of the session. */

@@ -58,6 +58,26 @@ Deno.test("commands sign in once and share the session, in a file of the user al
   assert.deepEqual(elsewhere.sent, []);
 });
 
+Deno.test("a password by itself is for the user of the kept session", async () => {
+  const [control, user] = await start(GRACE);
+  await using _control = control;
+  await using _user = user;
+  await user.run("user", "login");
+  const alone = new TestUser(control.app, ["--password", "correct horse"]);
+  await using _alone = alone;
+  assert.match(await alone.refused("user", "get-current", ...SERVICE), /username/);
+  Deno.mkdirSync(`${alone.dir}/home`);
+  Deno.copyFileSync(user.file, alone.file);
+  assert.equal((await alone.json("user", "get-current")).username, "grace");
+  assert.deepEqual(paths(alone), ["/api/users/me"]);
+  // Nor is it in the way of a session whose user nobody knows.
+  const { current, sessions: [{ username: _, ...nameless }] } = JSON.parse(
+    Deno.readTextFileSync(user.file),
+  );
+  Deno.writeTextFileSync(alone.file, JSON.stringify({ current, sessions: [nameless] }));
+  assert.equal((await alone.json("user", "get-current")).username, "grace");
+});
+
 Deno.test("a token that has ended is refreshed, one that is refused too, and a dead session is begun anew", async () => {
   const [control, user] = await start(GRACE);
   await using _control = control;
