@@ -21,6 +21,7 @@ import {
   build,
   errorsToFile,
   goSpellings,
+  licenses,
   type OptionSpec,
   report,
   selfOf,
@@ -184,11 +185,18 @@ export function buildProgram(exit: (status: number) => void = () => {}): Command
   offer(program, CLIENT_OPTIONS.filter(({ name }) => before.includes(name)));
   bind(
     program.command("version").description("print the version"),
-    [],
+    [{
+      name: "licenses",
+      kind: "boolean",
+      default: false,
+      help: "print the licences of the software inside instead",
+    }],
     () =>
-      Promise.resolve((_values, { json, print, version }) => {
-        print(json ? JSON.stringify(build(version)) : version);
-        return Promise.resolve();
+      Promise.resolve(async (values, { json, print, version }) => {
+        if (values.licenses === true) {
+          const text = await licenses();
+          print(json ? JSON.stringify({ version, licenses: text }) : text);
+        } else print(json ? JSON.stringify(build(version)) : version);
       }),
     common,
   );

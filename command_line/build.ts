@@ -1,5 +1,7 @@
 /** What this build is, and how it is started again. */
 
+import { UsageError } from "./flags.ts";
+
 /** Where {@linkcode build} finds what `deno task compile` stamped, under `Symbol.for`. */
 export const STAMP = "nexd.build";
 
@@ -30,10 +32,31 @@ export interface Self {
   module: string | undefined;
 }
 
-function stamp(): { commit: string } | undefined {
-  return (globalThis as Record<symbol, unknown>)[Symbol.for(STAMP)] as
-    | { commit: string }
-    | undefined;
+/** What `deno task compile` leaves for the program. */
+interface Stamp {
+  commit: string;
+  /** What the authors of the parts inside want said of them. */
+  notices(): Promise<string>;
+}
+
+function stamp(): Stamp | undefined {
+  return (globalThis as Record<symbol, unknown>)[Symbol.for(STAMP)] as Stamp | undefined;
+}
+
+/**
+ * Names and licences of the software of others that this build contains, as text.
+ *
+ * @throws {UsageError} when it runs from source, which contains none
+ */
+export async function licenses(): Promise<string> {
+  const made = stamp();
+  if (made === undefined) {
+    throw new UsageError(
+      "Cannot print licences: this runs from source, where each package has its own; " +
+        "ask an executable (deno task compile makes one)",
+    );
+  }
+  return (await made.notices()).trimEnd();
 }
 
 /** What the launcher of an unpacked build says in NEXD_SELF: `KIND:PATH`. */

@@ -5,7 +5,7 @@
  *
  * @module
  */
-export { type Build, build, type BuildKind, type Self, selfOf, STAMP } from "./build.ts";
+export { type Build, build, type BuildKind, licenses, type Self, selfOf, STAMP } from "./build.ts";
 export { bind, type Context, type Run, SERVICE_URL } from "./bind.ts";
 export { addOptions, goSpellings, type OptionSpec, type Values } from "./flags.ts";
 export { report } from "./report.ts";

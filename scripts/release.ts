@@ -11,13 +11,13 @@ import {
   agreedVersion,
   billOfMaterials,
   missingTargets,
-  type ModuleGraph,
   ReleaseError,
   stampInstaller,
   sumFiles,
   sumList,
   SUMS,
 } from "./release/mod.ts";
+import { graphs, licenseIn, PartsError } from "./parts/mod.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 
@@ -74,29 +74,6 @@ export function parseArguments(args: string[]): ReleaseArguments {
   return values;
 }
 
-/** The modules behind an entry point, from `deno info`. */
-async function graphOf(entry: string, config: string): Promise<ModuleGraph> {
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["info", "--json", "--quiet", "--config", config, "--lock", `${ROOT}deno.lock`, entry],
-    env: { NO_COLOR: "1" },
-  }).output();
-  const text = new TextDecoder().decode(success ? stdout : stderr);
-  if (!success) throw new ReleaseError(`deno info cannot read ${entry}: ${text.trim()}`);
-  return JSON.parse(text) as ModuleGraph;
-}
-
-/** Licence in the package.json of a package. */
-function licenseIn(folder: string): string | undefined {
-  try {
-    const { license } = JSON.parse(Deno.readTextFileSync(`${folder}/package.json`)) as {
-      license?: unknown;
-    };
-    return typeof license === "string" && license !== "" ? license : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 /** Makes the files; returns their names. */
 async function make(dist: string, repository: string, partial: boolean): Promise<string[]> {
   const missing = missingTargets([...Deno.readDirSync(dist)].map(({ name }) => name));
@@ -104,15 +81,10 @@ async function make(dist: string, repository: string, partial: boolean): Promise
     throw new ReleaseError(`${dist} has no executable for ${missing.join(", ")}; compile them`);
   }
   const read = (path: string) => Deno.readTextFileSync(`${ROOT}${path}`);
-  const client = `${ROOT}control/dashboard/client`;
-  const graphs = [
-    await graphOf(`${ROOT}main.ts`, `${ROOT}deno.json`),
-    await graphOf(`${client}/main.tsx`, `${client}/deno.json`),
-  ];
   const bill = await billOfMaterials({
     config: read("deno.json"),
     lock: read("deno.lock"),
-    graphs,
+    graphs: await graphs(),
     deno: Deno.version.deno,
     license: licenseIn,
   });
@@ -151,7 +123,10 @@ async function main(args: string[]): Promise<number> {
       say(Deno.stderr, `release: ${error.message}`);
       return error.exitCode;
     }
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
+    if (
+      error instanceof PartsError || error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.PermissionDenied
+    ) {
       say(Deno.stderr, `release: ${error.message}`);
       return 1;
     }

@@ -1,4 +1,4 @@
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { AGENT_COMMANDS } from "../agent/commands/table.ts";
 import { CLIENT_COMMANDS } from "../client/table.ts";
 import { COMMANDS } from "../client/commands/mod.ts";
@@ -90,6 +90,10 @@ Deno.test("version prints the project's version when asked", async () => {
     ...{ deno: Deno.version.deno, target: Deno.build.target },
   });
   equal((await nexd(["version"])).stdout, `${version}\n`);
+  // Of a build: tests/executable_test.ts.
+  const licenses = await nexd(["version", "--licenses"]);
+  equal(licenses.code, 2);
+  match(licenses.stderr, /^Cannot print licences: this runs from source/);
 });
 
 Deno.test("a refused value cannot break the line it is told in, and a stray BOOL is explained", async () => {

@@ -34,6 +34,8 @@ Deno.test("it says what it is, unpacked or not, in an empty environment", async 
   const { version, ...rest } = await said(nexd);
   assert.match(version, /^\d+\.\d+\.\d+/);
   assert.deepEqual(rest, { ...facts, kind: "unpacking" });
+  const licenses = (await run([nexd, "version", "--licenses"], env)).stdout;
+  assert.match(licenses, /^hono \S+ \(MIT\)\n(.+\n)*-+\n\n.*\n\nCopyright \(c\) /m);
 
   await run([nexd, "--unpack-to", `${dir.path}/lib/nexd`]);
   await Deno.symlink(`${dir.path}/lib/nexd/nexd`, `${dir.path}/link`);

@@ -120,6 +120,10 @@ Deno.test("the Debian package needs nothing of its host that its metadata does n
   deepEqual(conffiles.trim().split("\n"), services.map((name) => `/etc/default/${name}`));
   const files = (await run("dpkg-deb", "-c", deb)).trim().split("\n").map((l) => l.split(/\s+/));
   deepEqual([...new Set(files.map(([, owner]) => owner))], ["root/root"]);
+  const unpack = 'dpkg-deb --fsys-tarfile "$1" | tar -xO "./usr/share/doc/nexd/$2"';
+  const notices = `${unpack} | gzip -d`;
+  match(await run("sh", "-c", notices, "sh", deb, "NOTICES.gz"), /^hono \S+ \(MIT\)$/m);
+  match(await run("sh", "-c", unpack, "sh", deb, "copyright"), /^Files: usr\/lib\/nexd\/app\/\*$/m);
 });
 
 Deno.test("the RPM package holds the same program and settings that an upgrade keeps", async () => {

@@ -1,6 +1,7 @@
 /** The program as a few JavaScript files, each loaded when a command first needs it. */
 import { createHash } from "node:crypto";
 import { ROOT, run } from "./deno.ts";
+import { notices } from "../parts/mod.ts";
 import { CompileError } from "./errors.ts";
 import { writeEntry } from "./stamp.ts";
 
@@ -19,7 +20,7 @@ const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
 export async function bundle(commit: string): Promise<Map<string, string>> {
   const dir = Deno.makeTempDirSync({ prefix: "nexd-bundle-" });
   try {
-    const entry = writeEntry(dir, commit);
+    const entry = writeEntry(dir, commit, await notices());
     await run(Deno.execPath(), [
       ...["bundle", "--quiet", "--no-check", "--frozen", "--config", `${ROOT}deno.json`],
       ...["--platform", "deno", "--code-splitting", "--minify", "--keep-names"],

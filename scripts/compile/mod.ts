@@ -14,6 +14,7 @@ import { contents, writeUnpacked } from "./contents.ts";
 import { denoArguments, NoBaseError, ROOT, run } from "./deno.ts";
 import { CompileError, UsageError } from "./errors.ts";
 import { commitOf, writeEntry } from "./stamp.ts";
+import { notices, PartsError } from "../parts/mod.ts";
 import { unpacking } from "./unpacking.ts";
 
 const say = (stream: { writeSync(bytes: Uint8Array): number }, text: string) =>
@@ -36,7 +37,7 @@ async function main(args: string[]): Promise<number> {
   try {
     await make(path, target, kind);
   } catch (error) {
-    if (!(error instanceof CompileError)) throw error;
+    if (!(error instanceof CompileError || error instanceof PartsError)) throw error;
     say(Deno.stderr, `compile: ${error.message}`);
     return 1;
   }
@@ -89,7 +90,7 @@ async function make(path: string, target: string | undefined, kind: Kind | undef
 async function compile(path: string, target: string | undefined): Promise<void> {
   const dir = Deno.makeTempDirSync({ prefix: "nexd-compile-" });
   try {
-    const entry = writeEntry(dir, await commitOf());
+    const entry = writeEntry(dir, await commitOf(), await notices());
     // Deno writes over nothing but its own executables.
     const windows = (target ?? Deno.build.target).includes("windows") && !path.endsWith(".exe");
     const made = `${path}.new-${Deno.pid}${windows ? ".exe" : ""}`;

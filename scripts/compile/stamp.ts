@@ -21,14 +21,20 @@ export async function commitOf(): Promise<string> {
 /**
  * Writes the modules that a build begins with into `dir`: the stamp before the program.
  *
+ * @param notices what the authors of its parts want said
  * @returns path of the module to start
  */
-export function writeEntry(dir: string, commit: string): string {
+export function writeEntry(dir: string, commit: string, notices: string): string {
+  // Loaded only by who asks for it.
+  Deno.writeTextFileSync(`${dir}/notices.ts`, `export default ${JSON.stringify(notices)};\n`);
   // CommonJS packages in a bundle ask a global require for the runtime's own modules.
   Deno.writeTextFileSync(
     `${dir}/stamp.ts`,
     `import { createRequire } from "node:module";
-globalThis[Symbol.for(${JSON.stringify(STAMP)})] = ${JSON.stringify({ commit })};
+globalThis[Symbol.for(${JSON.stringify(STAMP)})] = {
+  commit: ${JSON.stringify(commit)},
+  notices: () => import("./notices.ts").then((module) => module.default),
+};
 if (!Deno.build.standalone) globalThis.require = createRequire(import.meta.url);
 `,
   );

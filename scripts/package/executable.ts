@@ -68,6 +68,11 @@ export async function readExecutable(directory: string): Promise<Executable> {
   return { directory, files, launcher: `${directory}/${LAUNCHER}`, runtime: RUNTIME };
 }
 
+/** What the authors of the parts inside want said of them, as the program prints it. */
+export async function noticesOf({ launcher }: Executable): Promise<string> {
+  return await run(launcher, ["version", "--licenses"]);
+}
+
 /** Files below a directory. What V8 keeps beside them is no part of the program. */
 async function* namesIn(directory: string, below: string): AsyncGenerator<string> {
   for await (const { name, isDirectory, isFile } of Deno.readDir(`${directory}/${below}`)) {

@@ -9,7 +9,7 @@ import { gzipSync } from "node:zlib";
 import { dirname } from "node:path";
 import type { PackOptions } from "./deb.ts";
 import { PackageError } from "./errors.ts";
-import { type Executable, withoutShell } from "./executable.ts";
+import { type Executable, noticesOf, withoutShell } from "./executable.ts";
 import { type Facts, LICENSE, NAME, ROOT, SUMMARY } from "./facts.ts";
 import { run } from "./run.ts";
 import { type Member, tar } from "./tar.ts";
@@ -83,6 +83,12 @@ async function program(executable: Executable): Promise<Member[]> {
       path: "usr/share/doc/nexd/LICENSE",
       mode: 0o644,
       content: await Deno.readFile(`${ROOT}LICENSE`),
+    },
+    {
+      kind: "file",
+      path: "usr/share/doc/nexd/NOTICES",
+      mode: 0o644,
+      content: text(await noticesOf(executable)),
     },
     { kind: "directory", path: "var/lib/nexd", mode: 0o700, uid: USER },
     { kind: "directory", path: "run/nexd", mode: 0o700, uid: USER },

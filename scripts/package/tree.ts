@@ -7,7 +7,7 @@ import { dirname } from "node:path";
 import { gzipSync } from "node:zlib";
 import { buildProgram } from "../../main.ts";
 import { treeOf } from "../../command_line/mod.ts";
-import type { Executable } from "./executable.ts";
+import { type Executable, noticesOf } from "./executable.ts";
 import { type Facts, MAINTAINER, ROOT } from "./facts.ts";
 import { manual } from "./manual.ts";
 import { settings } from "./settings.ts";
@@ -48,10 +48,21 @@ License: Apache-2.0
 Files: usr/lib/nexd/runtime/nexd
 Copyright: 2018-2026 the Deno authors
 License: Expat
+Comment: ${DOC}/NOTICES.gz has what is linked with it.
+
+Files: usr/lib/nexd/app/*
+Copyright: The nexd contributors, and the authors named in NOTICES.gz
+License: Apache-2.0 and notices
+Comment: The packages of others in it each have the licence that
+ ${DOC}/NOTICES.gz, printed by "nexd version --licenses" too, gives.
 
 License: Apache-2.0
  On Debian systems the full text is in /usr/share/common-licenses/Apache-2.0;
  it is also in ${DOC}/LICENSE.gz.
+
+License: Apache-2.0 and notices
+ Those of ${DOC}/NOTICES.gz, which has their full texts
+ and copyright notices, and of the rest that which follows as Apache-2.0.
 
 License: Expat
  Permission is hereby granted, free of charge, to any person obtaining a copy
@@ -126,6 +137,11 @@ export async function filesOf(
       path: `${DOC}/LICENSE.gz`,
       mode: 0o644,
       content: gzip(await Deno.readTextFile(`${ROOT}LICENSE`)),
+    },
+    {
+      path: `${DOC}/NOTICES.gz`,
+      mode: 0o644,
+      content: gzip(await noticesOf(executable)),
     },
     ...(format === "deb"
       ? [{ path: "/usr/share/lintian/overrides/nexd", mode: 0o644, content: OVERRIDES }]

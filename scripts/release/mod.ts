@@ -7,5 +7,5 @@
 
 export { ReleaseError } from "./errors.ts";
 export { missingTargets, stampInstaller, sumFiles, sumList, SUMS, TARGETS } from "./files.ts";
-export { billOfMaterials, type ModuleGraph } from "./sbom.ts";
+export { billOfMaterials } from "./sbom.ts";
 export { agreedVersion } from "./versions.ts";

@@ -1,9 +1,11 @@
 import { deepEqual, equal, match, ok, rejects, throws } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { parseArguments } from "../release.ts";
-import { billOfMaterials, checkBill, type ModuleGraph } from "./sbom.ts";
+import type { ModuleGraph } from "../parts/mod.ts";
+import { billOfMaterials, checkBill } from "./sbom.ts";
 import { missingTargets, stampInstaller, sumFiles, TARGETS } from "./files.ts";
 
-const ROOT = new URL("../../", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const REPOSITORY = "https://github.com/example/nexd";
 
 async function release(...args: string[]) {

@@ -2,27 +2,13 @@ import { Enums, Models, Serialize, Spec, Validation } from "@cyclonedx/cyclonedx
 import "ajv";
 import "ajv-formats";
 import "ajv-formats-draft2019";
+import { type ModuleGraph, packagesOf } from "../parts/mod.ts";
 import { ReleaseError } from "./errors.ts";
 
 /** A package as deno.lock has it. */
 interface Locked {
   /** `sha512-` and base64. */
   integrity?: string;
-}
-
-/** A package as `deno info --json` tells of it. */
-interface Known {
-  name: string;
-  version: string;
-  /** Keys of packages. */
-  dependencies: string[];
-  localPath?: string;
-}
-
-/** What `deno info --json FILE` prints, as far as it is read. */
-export interface ModuleGraph {
-  modules: { kind?: string; npmPackage?: string }[];
-  npmPackages: Record<string, Known>;
 }
 
 /** From what the list of parts is made. */
@@ -39,25 +25,9 @@ export interface Parts {
   license(path: string): string | undefined;
 }
 
-/** Packages that the modules import, and all that these depend on: their keys. */
-export function packagesOf({ modules, npmPackages }: ModuleGraph): Set<string> {
-  const found = new Set<string>();
-  const visit = (key: string) => {
-    if (found.has(key)) return;
-    const known = npmPackages[key];
-    if (known === undefined) throw new ReleaseError(`nothing is known of the package ${key}`);
-    found.add(key);
-    known.dependencies.forEach(visit);
-  };
-  for (const { npmPackage } of modules) {
-    // The part after the version is the path of the module in the package.
-    if (npmPackage !== undefined) visit(npmPackage);
-  }
-  return found;
-}
-
 /** URL of a package, as github.com/package-url/purl-spec has it for npm. */
-const purlOf = ({ name, version }: Known) => `pkg:npm/${name.replace("@", "%40")}@${version}`;
+const purlOf = ({ name, version }: ModuleGraph["npmPackages"][string]) =>
+  `pkg:npm/${name.replace("@", "%40")}@${version}`;
 
 /**
  * The software bill of materials of a release in CycloneDX 1.6 JSON: the runtime, and every package
@@ -98,10 +68,12 @@ export async function billOfMaterials(parts: Parts): Promise<string> {
   bom.components.add(runtime);
   program.dependencies.add(runtime.bomRef);
 
-  const known = Object.assign({}, ...parts.graphs.map(({ npmPackages }) => npmPackages)) as Record<
-    string,
-    Known
-  >;
+  const known = Object.assign(
+    {},
+    ...parts.graphs.map(({ npmPackages }) => npmPackages),
+  ) as ModuleGraph[
+    "npmPackages"
+  ];
   const keys = [...new Set(parts.graphs.flatMap((graph) => [...packagesOf(graph)]))].sort();
   const components = new Map(keys.map((key) => {
     const one = known[key]!;
