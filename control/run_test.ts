@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { fileURLToPath } from "node:url";
 import config from "../deno.json" with { type: "json" };
 import type { Device } from "./api/types.ts";
 import { openToken } from "./auth/mod.ts";
 import { newKey } from "./testing.ts";
 
-const ROOT = new URL("../", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
 /** `nexd control` as a process of its own, with the permissions that its task grants. */
 class Process {

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { labRoot } from "./lab/dirs.ts";
 import { cannotLab } from "./lab/support.ts";
 import { descendantsOf, isAlive } from "./lab/proc.ts";
 
-const DEMO = new URL("./demo.ts", import.meta.url).pathname;
+const DEMO = fileURLToPath(new URL("./demo.ts", import.meta.url));
 
 function start(args: string[], env: Record<string, string> = {}) {
   return new Deno.Command(Deno.execPath(), {

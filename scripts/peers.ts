@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { fileURLToPath } from "node:url";
 
 /** The version of the reference implementation that everything is compared with. */
 export const REFERENCE_VERSION = "v1.98.10";
@@ -40,7 +41,7 @@ export interface PeersOptions {
   timeoutMs?: number;
 }
 
-const SOURCE = new URL("../tests/interop/derpload/", import.meta.url).pathname;
+const SOURCE = fileURLToPath(new URL("../tests/interop/derpload/", import.meta.url));
 const TOOLS = ["derper", "derpprobe"] as const;
 const GO_PLACES = ["/usr/local/go/bin/go", "/usr/lib/go/bin/go"];
 

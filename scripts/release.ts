@@ -7,6 +7,7 @@
 
 import { parseArgs } from "node:util";
 import { isAbsolute, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import {
   agreedVersion,
   billOfMaterials,
@@ -19,7 +20,7 @@ import {
 } from "./release/mod.ts";
 import { graphs, licenseIn, PartsError } from "./parts/mod.ts";
 
-const ROOT = new URL("..", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
 const HELP = `Makes what lies beside executables and packages in a release.
 

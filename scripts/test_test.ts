@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { labRoot } from "./lab/dirs.ts";
 
 const PROBE = `Deno.test("probe", () => {
@@ -16,7 +17,12 @@ function run(root: string, env: Record<string, string> = {}) {
   Deno.mkdirSync(`${root}/tmp`);
   const result = `${root}/result.json`;
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", new URL("./test.ts", import.meta.url).pathname, `${root}/probe_test.js`],
+    args: [
+      "run",
+      "-A",
+      fileURLToPath(new URL("./test.ts", import.meta.url)),
+      `${root}/probe_test.js`,
+    ],
     env: {
       NO_COLOR: "1",
       NEXD_SERVICE_URL: "https://wrong.test",

@@ -5,11 +5,12 @@
  * @module
  */
 import { equal, ok } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import type { Mesh } from "../scripts/mesh/mod.ts";
 import type { ApiAnswer, ApiCall } from "./firewall_host.ts";
 import { USER } from "./sign_in.ts";
 
-const PROGRAM = new URL("./firewall_host.ts", import.meta.url).pathname;
+const PROGRAM = fileURLToPath(new URL("./firewall_host.ts", import.meta.url));
 
 /** Sends requests from the control plane's own host, one after the other; all must succeed. */
 export async function callApi(mesh: Mesh, ...calls: ApiCall[]): Promise<ApiAnswer[]> {

@@ -1,10 +1,11 @@
 import { equal, match, ok } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { skip } from "../scripts/lab/support.ts";
 import { inMesh } from "./support.ts";
 import { taskArguments } from "../scripts/mesh/mod.ts";
 import type { Mesh } from "../scripts/mesh/mod.ts";
 
-const MAIN = new URL("../main.ts", import.meta.url).pathname;
+const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 
 interface Said {
   code: number;

@@ -1,10 +1,11 @@
 /** The commands for the control plane as processes: over TLS, with a CA, a session and the environment. */
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { skip } from "../scripts/lab/support.ts";
 import { cannotMount, NexctlHost } from "./interop/nexctl_host.ts";
 
-const MAIN = new URL("../main.ts", import.meta.url).pathname;
+const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 
 Deno.test("nexd signs in once, remembers where and with which CA, and signs out", async () => {
   const reason = await cannotMount();

@@ -1,10 +1,11 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { AGENT_COMMANDS } from "../agent/commands/table.ts";
 import { CLIENT_COMMANDS } from "../client/table.ts";
 import { COMMANDS } from "../client/commands/mod.ts";
 import { taskArguments } from "../scripts/mesh/mod.ts";
 
-const MAIN = new URL("../main.ts", import.meta.url).pathname;
+const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 
 /** Runs nexd to its end. */
 async function nexd(args: string[], env: Record<string, string> = {}) {
@@ -93,7 +94,7 @@ Deno.test("version prints the project's version when asked", async () => {
   // Of a build: tests/executable_test.ts.
   const licenses = await nexd(["version", "--licenses"]);
   equal(licenses.code, 2);
-  match(licenses.stderr, /^Cannot print licences: this runs from source/);
+  match(licenses.stderr, /^nexd: Cannot print licences: this runs from source/);
 });
 
 Deno.test("a refused value cannot break the line it is told in, and a stray BOOL is explained", async () => {

@@ -3,6 +3,7 @@
  * `nexctl`, that asks our agent too.
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { Lab } from "../scripts/lab/mod.ts";
 import { cannotMesh, skip } from "../scripts/lab/support.ts";
 import { Mesh, taskArguments } from "../scripts/mesh/mod.ts";
@@ -198,7 +199,7 @@ Deno.test("ping ends at once when the path is direct", async () => {
 });
 
 Deno.test("bash completes commands, flags and values with the printed script", async () => {
-  const main = new URL("../main.ts", import.meta.url).pathname;
+  const main = fileURLToPath(new URL("../main.ts", import.meta.url));
   const script = await Deno.makeTempFile();
   try {
     const printed = await new Deno.Command(Deno.execPath(), {
@@ -236,7 +237,7 @@ Deno.test("bash completes commands, flags and values with the printed script", a
 });
 
 Deno.test("zsh and fish complete commands with their printed scripts", async (t) => {
-  const main = new URL("../main.ts", import.meta.url).pathname;
+  const main = fileURLToPath(new URL("../main.ts", import.meta.url));
   const script = await Deno.makeTempFile();
   const shells: [string, string][] = [
     [
@@ -276,7 +277,7 @@ Deno.test("install runs a service by systemctl, shows what it does, and uninstal
     await Deno.writeTextFile(`${dir}/systemctl`, `#!/bin/sh\necho "$@" >> ${dir}/calls\n`, {
       mode: 0o755,
     });
-    const main = new URL("../main.ts", import.meta.url).pathname;
+    const main = fileURLToPath(new URL("../main.ts", import.meta.url));
     const run = async (...args: string[]) => {
       const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
         args: ["run", "-A", main, ...args, "--root", dir],

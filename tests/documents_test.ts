@@ -1,5 +1,6 @@
 /** That every command of the documents is run, or says why not, and that they name what exists. */
 import { deepEqual, equal, ok } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { blocksOf, documents, notPrinted, PAGES, partOf } from "../scripts/documents/mod.ts";
 import { buildProgram } from "../main.ts";
 import { type CommandTree, treeOf } from "../command_line/mod.ts";
@@ -10,7 +11,7 @@ import { CONTROL_COMMANDS, CONTROL_OPTIONS } from "../control/options.ts";
 import { RELAY_OPTIONS } from "../relay/options.ts";
 import { SERVE_OPTIONS } from "../serve/options.ts";
 
-const ROOT = new URL("../", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const read = (path: string) => Deno.readTextFileSync(ROOT + path);
 const TEXTS = new Map(documents(ROOT).map((path) => [path, read(path)]));
 /** What tests of pages are called: `docs/relay.md` is `relay_test.ts`. */

@@ -1,7 +1,8 @@
 /** Builds of the executable for its tests, and a system that has nothing but it. */
+import { fileURLToPath } from "node:url";
 import { cannotLab, skip } from "../scripts/lab/support.ts";
 
-const ROOT = new URL("..", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** What the builds of these tests tell as their commit, however the clone stands. */
 export const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 

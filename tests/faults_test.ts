@@ -3,6 +3,7 @@
  * how long traffic may suffer. Faults of relays, names and the NAT have files of their own.
  */
 import { equal, ok } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { enterFlags } from "../scripts/lab/holder.ts";
 import type { Lab } from "../scripts/lab/mod.ts";
 import type { Mesh } from "../scripts/mesh/mod.ts";
@@ -119,7 +120,7 @@ Deno.test("two hosts with the same key do not disturb the others, and the one th
     await mesh.startAgent("a");
     const clone = await lab.host("control").spawn([
       Deno.execPath(),
-      ...["run", "-A", new URL("../main.ts", import.meta.url).pathname],
+      ...["run", "-A", fileURLToPath(new URL("../main.ts", import.meta.url))],
       ...["--reg-key", mesh.regKey, "--ca", `${lab.dir}/control/certs/ca.crt`, "--relay-only"],
       ...["--relay-ca", `${lab.dir}/relay/ca.crt`, "--public-relay=relay:443"],
       ...["--stun-server", "relay:3478", "--stun-server", "control:3478"],
@@ -172,7 +173,7 @@ Deno.test("an agent has every device when its event stream is cut at any byte", 
   await inMesh({ nat: "symmetric" }, async (mesh, lab) => {
     await relayed(mesh, ["a", "b"]);
     // Before the control plane, something that ends connections after ever more bytes.
-    const cutter = new URL("./cutter.ts", import.meta.url).pathname;
+    const cutter = fileURLToPath(new URL("./cutter.ts", import.meta.url));
     const process = await lab.host("control").spawn(
       [Deno.execPath(), "run", "--allow-net", cutter, "8443", "443"],
       { log: "cutter" },

@@ -1,5 +1,6 @@
 /** Security groups, from the API to the packets of two real agents. */
 import { equal, ok } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import type { SecurityRule } from "../control/api/types.ts";
 import type { LabProcess } from "../scripts/lab/mod.ts";
 import type { Mesh } from "../scripts/mesh/mod.ts";
@@ -9,7 +10,7 @@ import { USER_ENV } from "./sign_in.ts";
 import { inMesh, pause } from "./support.ts";
 import { underLoad } from "../scripts/lab/support.ts";
 
-const PROGRAM = new URL("./firewall_host.ts", import.meta.url).pathname;
+const PROGRAM = fileURLToPath(new URL("./firewall_host.ts", import.meta.url));
 const UDP = 7001, TCP = 7002, SINK = 7003;
 /** How soon a change must show, ms. */
 const SOON = 1_000;

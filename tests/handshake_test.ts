@@ -1,12 +1,13 @@
 /** Two real WireGuards whose first messages cross on the relay. */
 import { equal, ok } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { generatePrivateKey, publicKeyOf } from "../relay/derp/mod.ts";
 import { Lab } from "../scripts/lab/mod.ts";
 import { cannotMesh } from "../scripts/lab/support.ts";
 import { Mesh } from "../scripts/mesh/mod.ts";
 import type { HandshakeHost } from "./handshake_host.ts";
 
-const HOST = new URL("./handshake_host.ts", import.meta.url).pathname;
+const HOST = fileURLToPath(new URL("./handshake_host.ts", import.meta.url));
 const STEP_MS = 20_000;
 
 Deno.test("two handshakes that cross on the relay are done at once, not after 5 s", async () => {

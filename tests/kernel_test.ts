@@ -7,9 +7,10 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { skip } from "../scripts/lab/support.ts";
 
-const ROOT = new URL("..", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** The guest's processor is a slow one, and there is one of them. */
 const SECONDS = 540;
 /** What runs there, without type checks: that was done here. */

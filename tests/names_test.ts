@@ -1,12 +1,13 @@
 /** Names in the hosts file of real hosts, where it is a mount of its own, as in containers. */
 import { equal, match, ok } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { Lab, type LabProcess } from "../scripts/lab/mod.ts";
 import { cannotLab } from "../scripts/lab/support.ts";
 import { pause } from "./support.ts";
 
 type Host = ReturnType<Lab["host"]>;
 
-const PROGRAM = new URL("./names_host.ts", import.meta.url).pathname;
+const PROGRAM = fileURLToPath(new URL("./names_host.ts", import.meta.url));
 const NAME = "custom.relay.test";
 
 function pin(host: Host, owner: string, name: string, address: string): Promise<LabProcess> {

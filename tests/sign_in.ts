@@ -4,9 +4,10 @@
  * @module
  */
 import { equal } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import type { Lab } from "../scripts/lab/mod.ts";
 
-const PERSON = new URL("./sign_in_person.ts", import.meta.url).pathname;
+const PERSON = fileURLToPath(new URL("./sign_in_person.ts", import.meta.url));
 
 /** The control plane's first user. */
 export const USER = { username: "admin", password: "correct horse" } as const;

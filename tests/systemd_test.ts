@@ -1,12 +1,13 @@
 /** The service under a real manager: systemd as the first process of a container on a lab's host. */
 import { equal, ok } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { Lab } from "../scripts/lab/mod.ts";
 import { cannotMesh, skip, underLoad } from "../scripts/lab/support.ts";
 import { Mesh } from "../scripts/mesh/mod.ts";
 import { pause } from "./support.ts";
 import { boot, SYSTEMD } from "./systemd_container.ts";
 
-const ROOT = new URL("../", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
 /** Where the container has the program: a service sees no other's /tmp, and nobody's home. */
 const DENO = "/srv/deno", SOURCE = "/srv/nexd", FILES = "/srv/files";
 

@@ -1,10 +1,11 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
 import { skip } from "../scripts/lab/support.ts";
 import { mistakesIn, stepsOf } from "../scripts/release/workflows.ts";
 import { NEEDED } from "../scripts/setup/plan.ts";
 
-const ROOT = new URL("../", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const read = (path: string) => Deno.readTextFileSync(`${ROOT}${path}`);
 const names = (folder: string) =>
   [...Deno.readDirSync(`${ROOT}${folder}`)].map(({ name }) => `${folder}/${name}`).sort();

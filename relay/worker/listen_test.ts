@@ -1,4 +1,5 @@
 import { equal, ok } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { BothListeners } from "./both.ts";
 import { isFree, listen } from "./listen.ts";
 
@@ -71,7 +72,7 @@ Deno.test("every address is served where the system keeps IPv6 wildcards to IPv6
   const program = await Deno.makeTempFile({ suffix: ".ts" });
   try {
     await Deno.writeTextFile(program, PROGRAM);
-    const config = new URL("../../deno.json", import.meta.url).pathname;
+    const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
     const run = [Deno.execPath(), "run", "-A", "--quiet", "--config", config, program];
     const { success, stdout, stderr } = await new Deno.Command("timeout", {
       args: ["20", "unshare", "--net", "--map-root-user", "sh", "-c", shell, "sh", ...run],

@@ -6,6 +6,7 @@
  * the limit: packets a second are then a lower bound, CPU per packet is not. Packets have 1312
  * bytes, a full one of a tunnel with the usual MTU of 1280.
  */
+import { fileURLToPath } from "node:url";
 import type { BenchRow } from "./table.ts";
 
 /** How long and what. */
@@ -40,7 +41,7 @@ const RUNS: Run[] = (["linux", "portable"] as const).flatMap((capture) =>
   ])
 );
 
-const script = (name: string) => new URL(name, import.meta.url).pathname;
+const script = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
 /** A child process that answers a line with a line. */
 export class Child implements AsyncDisposable {

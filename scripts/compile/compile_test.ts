@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { parseArguments } from "./arguments.ts";
 import { lazy, rename } from "./bundle.ts";
 import { denoArguments, explainFailure, NoBaseError } from "./deno.ts";
@@ -78,7 +79,7 @@ Deno.test("compile makes an executable when there is a base executable", async (
   try {
     // Deno itself stands in for its base executable: it can be written to, though what comes of it does not run nexd.
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", new URL("./mod.ts", import.meta.url).pathname, "-o", `${dir}/nexd`],
+      args: ["run", "-A", fileURLToPath(new URL("./mod.ts", import.meta.url)), "-o", `${dir}/nexd`],
       env: { NO_COLOR: "1", DENORT_BIN: Deno.execPath() },
     }).output();
     assert.equal(code, 0, new TextDecoder().decode(stderr));

@@ -3,12 +3,13 @@
  * `deno run -A scripts/dashboard/pictures.ts`. With `--all DIRECTORY` every page, light and dark, wide
  * and on a phone, is put there instead, for people to look at.
  */
+import { fileURLToPath } from "node:url";
 import type { RelayRegion } from "../../control/api/types.ts";
 import { Bench } from "../../control/dashboard/testing.ts";
 import { seed } from "./seed.ts";
 
 const print = (line: string) => void Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
-const DOCS = new URL("../../docs/", import.meta.url).pathname;
+const DOCS = fileURLToPath(new URL("../../docs/", import.meta.url));
 /** The host whose paths are shown. */
 const HOST = { label: "web-1" };
 /** Largest picture of the repository, bytes. */

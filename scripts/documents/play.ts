@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { Lab } from "../lab/mod.ts";
 import { findPostgres, startPostgres } from "../lab/postgres.ts";
 import { cannotMesh, skip } from "../lab/support.ts";
@@ -5,7 +6,7 @@ import { blocksOf } from "./blocks.ts";
 import { NAMES, PAGES, PLACES } from "./pages.ts";
 import { Stage } from "./stage.ts";
 
-const ROOT = new URL("../../", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 const STUN = `${ROOT}scripts/mesh/inside.ts`;
 

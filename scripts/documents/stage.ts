@@ -7,6 +7,7 @@
  */
 
 import { equal, ok } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import type { Lab, LabProcess } from "../lab/mod.ts";
 import { underLoad } from "../lab/load.ts";
 import { findPostgres, type Postgres } from "../lab/postgres.ts";
@@ -14,7 +15,7 @@ import { taskArguments } from "../mesh/mod.ts";
 import { type Block, notPrinted, type Step } from "./blocks.ts";
 import { programs } from "./programs.ts";
 
-const ROOT = new URL("../../", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 /** Directories that each host has for itself, empty at first. */
 const OWN = ["/var/lib", "/var/backups", "/usr/local/bin"];
 /** Longest command, and longest start of what stays, in ms. */

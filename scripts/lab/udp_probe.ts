@@ -6,6 +6,7 @@
  * @module
  */
 
+import { fileURLToPath } from "node:url";
 import type { Host } from "./lab.ts";
 import type { LabProcess } from "./process.ts";
 
@@ -72,7 +73,7 @@ export class UdpProbe {
   }
 }
 
-const SELF = new URL(import.meta.url).pathname;
+const SELF = fileURLToPath(import.meta.url);
 const addressOf = ({ hostname, port }: Deno.NetAddr) => `${hostname}:${port}`;
 
 async function main(path: string, port: number): Promise<void> {

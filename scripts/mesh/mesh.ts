@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { underLoad } from "../lab/load.ts";
 import { type AgentStatus, describeAgent } from "../../agent/ctl/mod.ts";
 import type { Lab, LabProcess } from "../lab/mod.ts";
@@ -13,7 +14,7 @@ import {
 } from "./measure.ts";
 import { commandOf, type Task } from "./program.ts";
 
-const INSIDE = new URL("./inside.ts", import.meta.url).pathname;
+const INSIDE = fileURLToPath(new URL("./inside.ts", import.meta.url));
 /** Longest a part may take to say that it is up, in ms. */
 const START_MS = 30_000;
 const STUN_PORT = 3478;

@@ -1,7 +1,8 @@
 /** What a mesh's parts run: the clone's source by its tasks, or an executable. */
+import { fileURLToPath } from "node:url";
 import config from "../../deno.json" with { type: "json" };
 
-const ROOT = new URL("../..", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** How a task names the runtime's own path, which only a task's shell can work out. */
 const OWN_PATH = "$(deno eval 'console.log(Deno.execPath())')";

@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { fileURLToPath } from "node:url";
 import config from "../../deno.json" with { type: "json" };
 import { PackageError } from "./errors.ts";
 import { run } from "./run.ts";
 
 /** The clone, with a slash at its end. */
-export const ROOT: string = new URL("../../", import.meta.url).pathname;
+export const ROOT: string = fileURLToPath(new URL("../../", import.meta.url));
 
 /** A kind of processor, as each format calls it. */
 export interface Machine {

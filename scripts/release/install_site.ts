@@ -4,9 +4,10 @@
  *
  * @module
  */
+import { fileURLToPath } from "node:url";
 
 /** The script, where it lies. */
-export const SCRIPT = new URL("../../install.sh", import.meta.url).pathname;
+export const SCRIPT = fileURLToPath(new URL("../../install.sh", import.meta.url));
 /** The triple of this machine. */
 export const TARGET = `${Deno.build.arch}-unknown-linux-gnu`;
 

@@ -6,6 +6,7 @@
  */
 
 import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import {
   BEFORE,
   type Facts,
@@ -22,7 +23,7 @@ export class SetupError extends Error {
   readonly exitCode = 1;
 }
 
-const ROOT = new URL("../..", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const SYSTEM_DIRS = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 
 /**

@@ -14,9 +14,10 @@
  */
 
 import { parseArgs } from "node:util";
+import { fileURLToPath } from "node:url";
 import { startOurs, type Subject } from "../bench/relay/mod.ts";
 
-const LOAD = new URL("./clients.ts", import.meta.url).pathname;
+const LOAD = fileURLToPath(new URL("./clients.ts", import.meta.url));
 /** Time between samples, in ms. */
 const SAMPLE_MS = 10_000;
 /** What may come on top of the first fifth's highest, in bytes and descriptors. */

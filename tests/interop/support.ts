@@ -5,6 +5,7 @@
  * @module
  */
 
+import { fileURLToPath } from "node:url";
 import { ensureSelfSigned } from "../../relay/cert/mod.ts";
 import type { Lab, LabProcess } from "../../scripts/lab/mod.ts";
 import { cannotMesh } from "../../scripts/lab/support.ts";
@@ -15,7 +16,7 @@ import {
   taskArguments,
 } from "../../scripts/mesh/mod.ts";
 
-const INSIDE = new URL("./inside.ts", import.meta.url).pathname;
+const INSIDE = fileURLToPath(new URL("./inside.ts", import.meta.url));
 /** The Go agent knows one public relay, and this is its name. */
 const PUBLIC_RELAY = "relay.nexodus.io";
 /** STUN of the ordinary kind, beside our own on 3478. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { encodeBindingRequest, newTransactionId } from "../../../relay/stun/mod.ts";
 import { startStunServer } from "../../../relay/stun/server.ts";
 import { LINUX, type LinuxSockets, linuxSockets } from "../../platform/mod.ts";
@@ -163,7 +164,7 @@ Deno.test("a process without CAP_NET_RAW is told so", async () => {
   const script = `import { openRawPort } from ${JSON.stringify(import.meta.resolve("./mod.ts"))};
     try { await openRawPort({ port: 1 }).close(); console.log("opened"); }
     catch (error) { console.log(error.message); }`;
-  const config = new URL("../../../deno.json", import.meta.url).pathname;
+  const config = fileURLToPath(new URL("../../../deno.json", import.meta.url));
   const output = await new Deno.Command("setpriv", {
     args: [...drop, Deno.execPath(), "run", "-A", "--config", config, "-"],
     stdin: "piped",

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { fileURLToPath } from "node:url";
 import type { HostCall } from "./host.ts";
 
 /** The drivers that are tested on real interfaces. */
@@ -86,7 +87,7 @@ export class TestHost {
 
   /** Starts the driver process (again, after {@linkcode kill}). */
   start(): void {
-    const script = new URL("./host.ts", import.meta.url).pathname;
+    const script = fileURLToPath(new URL("./host.ts", import.meta.url));
     this.#child = new Deno.Command("ip", {
       args: ["netns", "exec", this.namespace, Deno.execPath(), "run", "-A", "--quiet", script],
       stdin: "piped",

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { type Postgres, startPostgres } from "../../../scripts/lab/postgres.ts";
 import { skip } from "../../../scripts/lab/support.ts";
 
-const ROOM = new URL("../../", import.meta.url).pathname;
+const ROOM = fileURLToPath(new URL("../../", import.meta.url));
 /** Without the tests that choose their databases themselves, and what has nothing to do with one. */
 const LEFT_OUT = [
   ...["config_test.ts", "run_test.ts", "server_test.ts"],

@@ -1,6 +1,7 @@
 import { deepEqual, equal, match, notEqual, ok, rejects } from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { CertificateError } from "../error.ts";
 import { AcmeSource } from "./acme_source.ts";
 import type { AcmeOptions } from "./options.ts";
@@ -353,7 +354,7 @@ Deno.test("a certificate is issued with no more permissions than the relay has",
   const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", root)));
   const flags = (tasks.relay as string).split(" ").filter((word) => word.startsWith("--"));
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", ...flags, "--quiet", "--config", new URL("deno.json", root).pathname, path],
+    args: ["run", ...flags, "--quiet", "--config", fileURLToPath(new URL("deno.json", root)), path],
     env: { NO_COLOR: "1" },
     signal: AbortSignal.timeout(60_000),
   }).output();

@@ -1,5 +1,6 @@
 /** Too many connections: of one address, of everybody, and for the process. */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { upgradeRequest } from "../../derp/mod.ts";
 import { encode, PlainFront, readAll, readHead } from "../front_testing.ts";
 
@@ -68,7 +69,7 @@ const SMALL = `
 Deno.test("Front survives a process that has no descriptor left, and serves when it has again", async () => {
   const directory = await Deno.makeTempDir({ prefix: "nexd-few-" });
   await Deno.writeTextFile(`${directory}/relay.ts`, SMALL);
-  const config = new URL("../../../deno.json", import.meta.url).pathname;
+  const config = fileURLToPath(new URL("../../../deno.json", import.meta.url));
   const script = 'ulimit -n 80; exec "$0" run -A --config "$1" "$2"';
   const process = new Deno.Command("bash", {
     args: ["-c", script, Deno.execPath(), config, `${directory}/relay.ts`],

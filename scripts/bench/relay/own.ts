@@ -7,6 +7,7 @@
  * per frame is not.
  */
 
+import { fileURLToPath } from "node:url";
 import type { BenchRow } from "../table.ts";
 import { startOurs, type Subject } from "./subjects.ts";
 
@@ -20,7 +21,7 @@ export interface OwnOptions {
   logins?: number;
 }
 
-const LOAD = new URL("./own_load.ts", import.meta.url).pathname;
+const LOAD = fileURLToPath(new URL("./own_load.ts", import.meta.url));
 /** Ticks of `/proc/PID/stat` in a second; the same on every Linux that Deno runs on. */
 const TICKS = 100;
 

@@ -4,10 +4,11 @@
  *
  * @module
  */
+import { fileURLToPath } from "node:url";
 import { type BenchRow, type Figure, figureOf } from "../table.ts";
 import { taskArguments } from "../../mesh/mod.ts";
 
-const COMPILE = new URL("../../compile/mod.ts", import.meta.url).pathname;
+const COMPILE = fileURLToPath(new URL("../../compile/mod.ts", import.meta.url));
 
 /** What is aimed at: ms, ms, MB. */
 const HELP_MS = 100, LISTEN_MS = 300, MEMORY_MB = 80;

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { fileURLToPath } from "node:url";
 import { generatePrivateKey, keyToBase64 } from "../../../../relay/derp/mod.ts";
 import { Lab } from "../../../lab/mod.ts";
 import { Mesh } from "../../../mesh/mod.ts";
@@ -27,8 +28,8 @@ export interface CrowdOptions {
   onIdle?: (pids: { agent: number; wireguard: number }) => void;
 }
 
-const REGISTER = new URL("./register.ts", import.meta.url).pathname;
-const PEERS = new URL("./peers.ts", import.meta.url).pathname;
+const REGISTER = fileURLToPath(new URL("./register.ts", import.meta.url));
+const PEERS = fileURLToPath(new URL("./peers.ts", import.meta.url));
 const START_MS = 120_000;
 /**
  * From the start on, before the agent is said to be idle. It calls whoever is away for 90 s, and then
