@@ -38,7 +38,8 @@ Deno.test("documents about the agent's tests name only tests that exist, and eve
   const code = folders.flatMap((folder) => [...testFiles(folder)]).map(read).join("\n");
   const weaknesses = read("docs/weaknesses.md");
   const ofControl = read("docs/control-tests.md");
-  for (const text of [weaknesses, read("docs/agent-tests.md"), ofControl]) {
+  const clauses = read("docs/agent-clauses.md");
+  for (const text of [weaknesses, read("docs/agent-tests.md"), clauses, ofControl]) {
     const names = [...text.matchAll(/"([^"]+)"|`([^`]+)`/g)]
       .map(([, plain, template]) => plain ?? template!)
       .filter((name) => name.includes(" ") && name !== "nexctl nexd");

@@ -214,3 +214,41 @@ Deno.test("a relay that is connected is never told to be missing", async () => {
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+Deno.test("control socket pings each peer, and tells it in the words of Nexodus' agent", async () => {
+  const dir = await Deno.makeTempDir();
+  const [reached, away] = STATUS.peers;
+  // This host stands for the one that answers.
+  const peers = [{ ...reached!, tunnel_ipv4: "127.0.0.1", tunnel_ipv6: "" }, {
+    ...away!,
+    tunnel_ipv4: "no address",
+  }];
+  const status = { ...STATUS, interface: Deno.build.os === "linux" ? "lo" : "lo0", peers };
+  const socket = await serveControl(`${dir}/s`, { describe: () => status });
+  try {
+    const four = JSON.parse(await callAgent(`${dir}/s`, "ConnectivityV4"));
+    assert.equal(four["relay-present"], true);
+    assert.equal(four["relay-required"], true);
+    const { Latency, ...one } = four.peers["127.0.0.1"];
+    assert.deepEqual(one, {
+      wg_ip: "127.0.0.1",
+      is_reachable: true,
+      hostname: "edge-b",
+      method: "via-derp-relay",
+    });
+    assert.match(Latency, /^\d+\.\d\dms$/);
+    assert.deepEqual(four.peers["no address"], {
+      wg_ip: "no address",
+      is_reachable: false,
+      hostname: "edge-c",
+      Latency: "",
+      method: "none",
+    });
+    // By IPv6 a peer without such an address is not there.
+    status.peers = peers.slice(0, 1);
+    assert.deepEqual(JSON.parse(await callAgent(`${dir}/s`, "ConnectivityV6")).peers, {});
+  } finally {
+    await socket.close();
+    await Deno.remove(dir, { recursive: true });
+  }
+});
