@@ -64,7 +64,24 @@ export async function copyOfClone(path: string): Promise<string> {
 
 /** Programs of a bare system. */
 const PROGRAMS =
-  "sh ls id tail head gzip sha256sum mktemp chmod mkdir mv rm rmdir find sync grep readlink";
+  "sh ls id tail head gzip sha256sum mktemp chmod mkdir mv rm rmdir find sync grep readlink env";
+
+/** Makes a directory the root of a bare system: a shell, a few programs, their libraries and Deno's. */
+export async function layRoot(root: string): Promise<void> {
+  await Deno.chmod(root, 0o755);
+  const { stdout } = await run(["sh", "-c", `for p in ${PROGRAMS}; do command -v $p; done`], {
+    PATH: "/usr/bin:/bin",
+  });
+  const programs = stdout.trim().split("\n");
+  const needs = await run(["ldd", ...programs, Deno.execPath()]);
+  const libraries = new Set(needs.stdout.match(/\/\S+\.so\S*(?= \(0x)/g));
+  for (const dir of ["usr/bin", "usr/lib", "tmp", "proc", "run/nexd", "dev", "etc"]) {
+    await Deno.mkdir(`${root}/${dir}`, { recursive: true });
+  }
+  await Deno.symlink("usr/bin", `${root}/bin`);
+  for (const path of programs) await copy(path, `${root}/usr/bin/${path.split("/").at(-1)}`);
+  for (const path of libraries) await copy(path, `${root}${path}`);
+}
 
 /** How a program is started in a {@linkcode Sandbox}. */
 export interface Inside {
@@ -87,19 +104,7 @@ export class Sandbox implements AsyncDisposable {
   static async make(): Promise<Sandbox | undefined> {
     if (cannotBuild() || await cannotLab()) return undefined;
     const root = await Deno.makeTempDir({ prefix: "nexd-system-" });
-    await Deno.chmod(root, 0o755);
-    const { stdout } = await run(["sh", "-c", `for p in ${PROGRAMS}; do command -v $p; done`], {
-      PATH: "/usr/bin:/bin",
-    });
-    const programs = stdout.trim().split("\n");
-    const needs = await run(["ldd", ...programs, Deno.execPath()]);
-    const libraries = new Set(needs.stdout.match(/\/\S+\.so\S*(?= \(0x)/g));
-    for (const dir of ["usr/bin", "usr/lib", "tmp", "proc", "run/nexd", "dev", "etc"]) {
-      await Deno.mkdir(`${root}/${dir}`, { recursive: true });
-    }
-    await Deno.symlink("usr/bin", `${root}/bin`);
-    for (const path of programs) await copy(path, `${root}/usr/bin/${path.split("/").at(-1)}`);
-    for (const path of libraries) await copy(path, `${root}${path}`);
+    await layRoot(root);
     await copy(await executable(), `${root}/nexd`);
     return new Sandbox(root);
   }

@@ -3,62 +3,10 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { Lab } from "../scripts/lab/mod.ts";
 import { cannotLab, skip, underLoad } from "../scripts/lab/support.ts";
 import { makePackages, type PackageFormat } from "../scripts/package/mod.ts";
+import { layRoot } from "./executable.ts";
+import { ASK, CONTAINER } from "./package_support.ts";
 import { pause } from "./support.ts";
 import { boot, SYSTEMD } from "./systemd_container.ts";
-
-/**
- * A root that looks like this machine's and is none: what is written stays in memory, below /srv/upper.
- * Units of the system are out of sight: they would start here.
- */
-const CONTAINER = `
-exec </dev/null
-mount --make-rprivate /
-mount -t tmpfs tmpfs /mnt
-mkdir /mnt/upper /mnt/work /mnt/root
-mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root
-cp "$DEB" /mnt/nexd.deb
-cd /mnt/root
-mount --rbind /dev dev
-mount --rbind /sys sys
-mount -t proc proc proc
-mount -t tmpfs tmpfs run
-mount -t tmpfs -o mode=1777 tmpfs tmp
-mkdir -p etc/systemd/system
-for place in etc/systemd/system usr/lib/systemd/system; do
-  mount -t tmpfs -o mode=755 tmpfs $place
-done
-rm -f usr/sbin/policy-rc.d
-mount --bind /mnt srv
-pivot_root . mnt
-umount -l /mnt
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
-cd /usr/lib/systemd/system
-for unit in sysinit basic multi-user network-online nss-lookup shutdown local-fs; do
-  printf '[Unit]\\nDefaultDependencies=no\\n' >$unit.target
-done
-mkdir service.d
-printf '[Service]\\nStandardOutput=append:/run/services.log\\nStandardError=inherit\\n' \\
-  >service.d/test.conf
-exec env -i container=lab PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
-  SYSTEMD_UNIT_PATH=/etc/systemd/system:/usr/lib/systemd/system SYSTEMD_GENERATOR_PATH=/srv/none \\
-  ${SYSTEMD} --system --unit=basic.target --log-target=null --show-status=no
-`;
-
-/** Asks until there is an answer; for a process in the network in question. */
-const ASK = `
-const [url, status] = Deno.args;
-for (const end = Date.now() + ${underLoad(20_000)};;) {
-  try {
-    const answer = await fetch(url);
-    await answer.body?.cancel();
-    if (answer.status !== Number(status)) throw new Error("status " + answer.status);
-    break;
-  } catch (error) {
-    if (Date.now() > end) throw error;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-`;
 
 const has = (program: string) =>
   new Deno.Command("sh", { args: ["-c", `command -v ${program}`], stdout: "null" }).output()
@@ -141,6 +89,34 @@ Deno.test("the RPM package holds the same program and settings that an upgrade k
   const path = "./usr/lib/systemd/system/nexd-relay.service";
   await Deno.writeTextFile(unit, await run("sh", "-c", script, "sh", rpm, path));
   match(await Deno.readTextFile(unit), /^ExecStart=\/usr\/bin\/nexd relayderp$/m);
+});
+
+Deno.test("the RPM package is installed, keeps changed settings, and leaves only them", async () => {
+  const rpm = made.get("rpm");
+  if (rpm === undefined || !isRealRoot()) return skip("this needs rpmbuild, and root");
+  // rpm's own complaint that Debian has another package manager is no concern.
+  const root = await Deno.makeTempDir({ dir: output });
+  await layRoot(root);
+  const call = (...args: string[]) => run("rpm", "--root", root, "--nodeps", ...args);
+  const names = async () =>
+    (await run("find", root, "-name", "*nexd*", "-not", "-path", "*/var/lib/rpm/*"))
+      .trim().split("\n").map((path) => path.slice(root.length)).sort();
+  const before = await names();
+  await call("--install", rpm);
+  equal(await call("--verify", "nexd"), "");
+  const version = (await run("rpm", "-qp", "--queryformat", "%{VERSION}", rpm)).trim();
+  const start = 'mount -t proc proc "$1/proc" && exec chroot "$1" /usr/bin/env -i nexd version';
+  const said = await run("unshare", "--mount", "sh", "-c", start, "sh", root);
+  equal(said.trim().replaceAll("-", "~"), version);
+  const settings = `${root}/etc/default/nexd-relay`;
+  equal((await Deno.stat(settings)).mode! & 0o777, 0o600);
+  await Deno.writeTextFile(settings, "NEXD_DERP_HOSTNAME=relay.example.org\n", { append: true });
+  await call("--upgrade", "--replacepkgs", rpm);
+  match(await Deno.readTextFile(settings), /^NEXD_DERP_HOSTNAME=relay\.example\.org$/m);
+  await call("--erase", "nexd");
+  deepEqual((await names()).filter((path) => !before.includes(path)), [
+    "/etc/default/nexd-relay.rpmsave",
+  ]);
 });
 
 Deno.test("an installed package runs its services, is upgraded, removed, and purged to the last file", async () => {
@@ -333,3 +309,65 @@ Deno.test("the container image serves as a user without rights on a root that ca
 });
 
 const chroot = async () => (await run("sh", "-c", "command -v chroot")).trim();
+
+Deno.test("the container image is read by umoci, and crun runs it for a user without rights", async () => {
+  const image = made.get("oci");
+  if (image === undefined || !isRealRoot()) return skip("this needs dpkg, and root");
+  for (const program of ["umoci", "crun"]) {
+    if (!await has(program)) return skip(`${program} is not installed`);
+  }
+  if (await cannotLab()) return;
+  // Below a directory of root alone nobody else would find it.
+  const dir = await Deno.makeTempDir({ prefix: "nexd-image-" });
+  await using _ = { [Symbol.asyncDispose]: () => Deno.remove(dir, { recursive: true }) };
+  await Deno.chmod(dir, 0o755);
+  const layout = `${dir}/layout`, bundle = `${dir}/bundle`, state = `${dir}/state`;
+  for (const path of [layout, state]) await Deno.mkdir(path);
+  await run("tar", "-xf", image, "-C", layout);
+  const tag = (await run("umoci", "list", "--layout", layout)).trim();
+  await run("umoci", "unpack", "--image", `${layout}:${tag}`, bundle);
+  await Deno.chmod(bundle, 0o755);
+  const config = JSON.parse(await Deno.readTextFile(`${bundle}/config.json`));
+  deepEqual(config.process.user, { uid: 65532, gid: 65532 });
+  equal(config.process.args.at(-1), "relayderp");
+  config.process.args.push("--hostname", "127.0.0.1", "--certmode", "selfsigned");
+  Object.assign(config.process, { terminal: false, capabilities: {} });
+  config.root.readonly = true;
+  const own = ["/var/lib/nexd", "/run/nexd"];
+  const mounted: { destination: string }[] = config.mounts;
+  config.mounts = [
+    // What a user's own namespace cannot have.
+    ...mounted.filter(({ destination }) => ["/proc", "/dev", "/dev/shm"].includes(destination)),
+    ...own.map((destination) => ({
+      ...{ destination, type: "tmpfs", source: "tmpfs", options: ["mode=0700"] },
+    })),
+  ];
+  const ids = [{ containerID: 65532, hostID: 65532, size: 1 }];
+  config.linux = {
+    namespaces: [...config.linux.namespaces, { type: "user" }],
+    ...{ uidMappings: ids, gidMappings: ids },
+    sysctl: { "net.ipv4.ip_unprivileged_port_start": "0" },
+  };
+  await Deno.writeTextFile(`${bundle}/config.json`, JSON.stringify(config));
+  await run("chown", "-R", "65532:65532", state, `${bundle}/config.json`);
+  // crun knows no machine with both versions of control groups.
+  const script = `mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec setpriv --reuid 65532 \\
+    --regid 65532 --clear-groups --bounding-set=-all env -i PATH="$PATH" XDG_RUNTIME_DIR="$1" \\
+    crun --root "$1" --cgroup-manager=disabled run --bundle "$2" nexd-test-$$`;
+  const child = new Deno.Command("timeout", {
+    args: ["60", "unshare", "--mount", "sh", "-c", script, "sh", state, bundle],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const errors = new Response(child.stderr).text();
+  let told = "";
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    const seen = /^Copy that file/m.test(told);
+    told += text;
+    if (!seen && /^Copy that file/m.test(told)) child.kill("SIGTERM");
+  }
+  const { code } = await child.status;
+  match(told, /^Relay 127\.0\.0\.1 serves DERP on \[::\]:443/m, await errors);
+  deepEqual([code, /Restart done/.test(await errors)], [0, true], await errors);
+});

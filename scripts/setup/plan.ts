@@ -32,6 +32,8 @@ export const WANTED_BY_TESTS: Readonly<Record<string, string>> = {
   cpio: "cpio",
   ruby: "ruby",
   curl: "curl",
+  crun: "crun",
+  umoci: "umoci",
 };
 
 /** Where Debian keeps commands that are not in the path, with a folder of each version between. */
