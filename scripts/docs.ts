@@ -44,7 +44,7 @@ export function flagsTable(flags: readonly Flag[]): string {
   ].join("\n");
 }
 
-/** The generated parts of `docs/relay.md`, by the name in their markers. */
+/** The generated parts of `docs/relay-reference.md`, by the name in their markers. */
 export function relayParts(): Record<string, string> {
   return {
     flags: flagsTable(RELAY_OPTIONS),
@@ -63,7 +63,7 @@ export function replacePart(text: string, name: string, part: string): string {
 }
 
 if (import.meta.main) {
-  const path = new URL("../docs/relay.md", import.meta.url);
+  const path = new URL("../docs/relay-reference.md", import.meta.url);
   let text = await Deno.readTextFile(path);
   for (const [name, part] of Object.entries(relayParts())) text = replacePart(text, name, part);
   await Deno.writeTextFile(path, text);
