@@ -65,7 +65,7 @@ Deno.test("plan goes back when WireGuard's bytes do not pass where probes do, an
     run.pass(500);
     if (run.last.code === "probing" && tries.at(-1) !== run.now) tries.push(run.now);
     if (run.last.code === "probing") {
-      while (run.last.code === "probing") run.pass(500);
+      run.passUntil(({ code }) => code !== "probing", 500);
       assert.equal(run.last.endpoint, LOOPBACK);
       run.answer(LOOPBACK);
     } else run.answer(LOOPBACK);

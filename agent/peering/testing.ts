@@ -150,6 +150,18 @@ export class Run {
     return this.last;
   }
 
+  /** Passes until the plan is as wanted; throws when it is not after ten minutes. */
+  passUntil(wanted: (plan: PeerPlan) => boolean, step = 250): PeerPlan {
+    const began = this.now;
+    while (!wanted(this.last)) {
+      if (this.now - began > 600_000) {
+        throw new Error(`the plan is still ${this.last.method}, ${this.last.code}`);
+      }
+      this.pass(step);
+    }
+    return this.last;
+  }
+
   /** The peer answers on the planned endpoint: handshake and bytes. */
   answer(endpoint = this.last.endpoint): void {
     const { rxBytes = 0, txBytes = 0 } = this.observed ?? {};

@@ -150,10 +150,10 @@ Deno.test("a way beside the relay that leads nowhere costs nothing, and is not t
   run.probes = { answers: [LOOPBACK, OUTSIDE] };
   run.pass(250);
   const began = run.now;
-  while (run.last.configured) {
-    assert.equal(run.last.method, "via-relay");
-    run.pass(250);
-  }
+  run.passUntil(({ configured, method }) => {
+    assert.equal(method, "via-relay");
+    return !configured;
+  });
   assert(run.now - began <= BESIDE_LIMIT + 500, `${run.now - began} ms`);
   assert.equal(run.last.history.at(-1)!.event, "probe-failed");
   for (let t = 0; t < 8_000; t += 250) assert.equal(run.pass(250).configured, false);
@@ -221,7 +221,7 @@ Deno.test("the relay is left when the peer does not reach it, after a moment", (
   assert.equal(run.last.probes!.ask, true);
   assert(run.wakeAt - run.now <= 250);
   const began = run.now;
-  while (run.last.method === "via-relay") run.pass(250);
+  run.passUntil(({ method }) => method !== "via-relay");
   assert(run.now - began <= 2_500, `${run.now - began} ms`);
   assert.equal(run.last.method, "via-derp-relay");
   // It stays there until the peer reaches the relay again.

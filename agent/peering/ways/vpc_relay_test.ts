@@ -116,7 +116,7 @@ Deno.test("plan looks for a direct way again from behind the VPC's relay", () =>
   run.pass();
   run.passFor(NEVER_HEALTHY_LIMIT);
   assert.equal(run.last.method, "via-relay");
-  while (run.last.code !== "probing") run.pass(2000);
+  run.passUntil(({ code }) => code === "probing", 2000);
   assert.equal(run.last.configured, true);
   run.observed = { rxBytes: 0, txBytes: 148, endpoint: PEER.reflexive! };
   run.pass(2000);
