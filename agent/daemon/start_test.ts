@@ -68,6 +68,18 @@ Deno.test("agent starts in order, tells its peers' endpoints to the proxy first,
   assert.equal(bench.control.log.at(-1), "POST /api/events");
 });
 
+Deno.test("agent tells of its peers by name, in whatever order they came", async () => {
+  await using bench = await Bench.open(ensureSelfSigned);
+  for (const n of [52, 50, 51]) bench.control.put(fakeDevice(`peer-${n}`, newKey(), n));
+  const { agent } = await bench.up();
+  await until(() => bench.parts.device.peers.length === 3, "peers");
+  assert.deepEqual(agent.status().peers.map(({ hostname }) => hostname), [
+    "host-50",
+    "host-51",
+    "host-52",
+  ]);
+});
+
 Deno.test("agent restarts with the same keys, addresses, port and relay identity", async () => {
   await using bench = await Bench.open(ensureSelfSigned);
   bench.control.put(fakeDevice("peer", newKey(), 50));

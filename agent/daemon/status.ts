@@ -68,7 +68,7 @@ export function statusOf(parts: StatusParts): AgentStatus {
     capture: proxy?.capture ?? "",
     drops: proxy?.drops ?? {},
     ...(parts.netcheck === undefined ? {} : { netcheck: parts.netcheck }),
-    peers: outcome.plans.map((plan) => {
+    peers: outcome.plans.toSorted(byName).map((plan) => {
       const { publicKey } = plan.peer;
       const relayed = plan.method === "via-derp-relay" && proxy !== undefined
         ? { home: proxy.relay.host, packets: packets.get(publicKey) }
@@ -88,6 +88,12 @@ export function statusOf(parts: StatusParts): AgentStatus {
       : { login: { url: parts.login.url, code: parts.login.code } }),
     ...(parts.error === undefined ? {} : { error: parts.error }),
   };
+}
+
+/** The order in which a person looks for a peer. */
+function byName({ peer: a }: PeerPlan, { peer: b }: PeerPlan): number {
+  if (a.hostname !== b.hostname) return a.hostname < b.hostname ? -1 : 1;
+  return a.publicKey < b.publicKey ? -1 : 1;
 }
 
 /** What a status has in a few words. */

@@ -16,7 +16,7 @@ export interface AgentFacts {
   listen_port: number;
   error?: string;
   login?: { url: string };
-  control: { state: string; error?: string };
+  control: { url?: string; state: string; error?: string };
   relay?: RelayFacts | null;
   relays?: readonly RelayFacts[];
   peers: readonly { hostname: string; healthy: boolean; reason: string }[];
@@ -28,6 +28,13 @@ interface RelayFacts {
   host: string;
   port: number;
   state: string;
+}
+
+/** Whether the agent is connected to a control plane, which it may trust by a CA of its own flags. */
+export function isConnected(status: AgentFacts | undefined, apiUrl: URL): boolean {
+  const { url, state } = status?.control ?? {};
+  if (url === undefined || state !== "connected" || !URL.canParse(url)) return false;
+  return [new URL(url).host, `api.${new URL(url).host}`].includes(apiUrl.host);
 }
 
 /** Whether the agent is logged in at a relay. */

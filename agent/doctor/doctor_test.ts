@@ -200,6 +200,20 @@ Deno.test("doctor tells what the network does not let through", async () => {
   ]);
 });
 
+Deno.test("doctor calls no CA broken that the running agent has and this command was not given", async () => {
+  const system = host({ head: () => Promise.reject(new Error("invalid peer certificate: x")) });
+  const status = (state: string, url = "https://control.lab") => ({
+    status: {
+      ...{ status: "Running", interface: "wg0", listen_port: 1, peers: [], skipped: [] },
+      control: { url, state },
+    },
+  });
+  assert.deepEqual(await troubles(system, status("connected")), []);
+  for (const other of [status("connecting"), status("connected", "https://other.lab")]) {
+    assert.match((await troubles(system, other)).join("\n"), /broken CA: the certificate of api/);
+  }
+});
+
 Deno.test("doctor only warns of a relay when another one answers, or the agent is logged in", () => {
   const relay = { host: "relay.lab", port: 443, error: "not trusted", untrusted: true } as const;
   const levels = (report: NetworkReport, state?: string) =>

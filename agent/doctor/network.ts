@@ -9,6 +9,7 @@ import {
   type CaptivePortal,
   findCaptivePortal,
   lookAtRelay,
+  microseconds,
   type RelayAddress,
   type RelayReport,
 } from "./relay.ts";
@@ -105,7 +106,7 @@ export function judge(
       ...servers.map(({ server, seen, rttMs, error }) => ({
         server,
         ...(seen === undefined ? {} : { seen }),
-        ...(rttMs === undefined ? {} : { rtt_ms: rttMs }),
+        ...(rttMs === undefined ? {} : { rtt_ms: microseconds(rttMs) }),
         ...(error === undefined ? {} : { error }),
       })),
       ...answers.errors.flatMap((text) => {

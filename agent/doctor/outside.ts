@@ -5,7 +5,7 @@
  */
 import ipaddr from "ipaddr.js";
 import { cleanText, reasonOf } from "../errors.ts";
-import { type AgentFacts, isLoggedIn } from "./agent.ts";
+import { type AgentFacts, isConnected, isLoggedIn } from "./agent.ts";
 import { about, type Finding } from "./finding.ts";
 import { isAboutCertificate } from "./http.ts";
 import type { NetworkReport } from "./network.ts";
@@ -48,10 +48,11 @@ export async function checkNames(
 /** Is the control plane there, is it the right one, and does it have our time? */
 export async function checkControl(
   system: System,
-  { apiUrl, caCerts, insecureSkipTlsVerify }: {
+  { apiUrl, caCerts, insecureSkipTlsVerify, status }: {
     apiUrl: URL | undefined;
     caCerts: readonly string[];
     insecureSkipTlsVerify: boolean;
+    status?: AgentFacts | undefined;
   },
 ): Promise<Finding[]> {
   const say = about("control plane");
@@ -75,6 +76,9 @@ export async function checkControl(
       ];
     }
     if (isAboutCertificate(reason)) {
+      if (isConnected(status, apiUrl)) {
+        return [say.ok(`${where}: the agent is connected there, by a CA that it was given`)];
+      }
       const text = `the certificate of ${where} is not trusted: ${reason}`;
       if (insecureSkipTlsVerify) {
         return [about("CA").warning(text, "give its CA with --ca instead")];

@@ -41,6 +41,11 @@ export interface CaptivePortal {
   reason: string;
 }
 
+/** A time in ms to the microsecond: what is beyond is the clock's arithmetic. */
+export function microseconds(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}
+
 /** Asks a relay over HTTPS and STUN. Never rejects. */
 export async function lookAtRelay(
   relay: RelayAddress,
@@ -52,7 +57,7 @@ export async function lookAtRelay(
   return {
     ...relay,
     ...https,
-    ...(stun === undefined ? {} : { stun_ms: stun }),
+    ...(stun === undefined ? {} : { stun_ms: microseconds(stun) }),
   };
 }
 
@@ -67,7 +72,7 @@ async function overHttps(
       for (let i = 0; i < ROUNDS; i++) {
         const began = performance.now();
         const status = statusOf(await get(conn, host, "/derp/probe"));
-        https_ms = Math.min(https_ms, performance.now() - began);
+        https_ms = Math.min(https_ms, microseconds(performance.now() - began));
         if (status !== 200) return { https_ms, error: `it answers ${status ?? "no HTTP"}` };
       }
       return { https_ms };
