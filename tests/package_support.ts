@@ -1,4 +1,5 @@
-/** Shell and script texts of the tests of packages. */
+/** What the tests of packages share: texts of scripts, and what this machine can. */
+import { ok } from "node:assert/strict";
 import { underLoad } from "../scripts/lab/support.ts";
 import { SYSTEMD } from "./systemd_container.ts";
 
@@ -55,3 +56,31 @@ for (const end = Date.now() + ${underLoad(20_000)};;) {
   }
 }
 `;
+
+/** Whether a program is in the path. */
+export const has = (program: string): Promise<boolean> =>
+  new Deno.Command("sh", { args: ["-c", `command -v ${program}`], stdout: "null" }).output()
+    .then(({ success }) => success);
+
+/** Whether this is root over all users, and not only over those of a user namespace. */
+export const isRealRoot = (): boolean =>
+  Deno.uid() === 0 && /^\s*0\s+0\s+4294967295$/m.test(Deno.readTextFileSync("/proc/self/uid_map"));
+
+/** Why no root can be laid over this machine's; undefined where one can. */
+export async function noOverlay(): Promise<string | undefined> {
+  const { success, stderr } = await new Deno.Command("unshare", {
+    args: ["--mount", "sh", "-euc", CONTAINER.split("\n").slice(2, 6).join("\n")],
+  }).output();
+  return success ? undefined : `no overlay here: ${new TextDecoder().decode(stderr).trim()}`;
+}
+
+/** Runs a program to its end; what it prints is the message where it fails. */
+export async function run(...argv: string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(argv[0]!, {
+    args: argv.slice(1),
+    env: { LC_ALL: "C" },
+  }).output();
+  const text = new TextDecoder().decode(stdout);
+  ok(success, `${argv.join(" ")}: ${text}${new TextDecoder().decode(stderr)}`);
+  return text;
+}

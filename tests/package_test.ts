@@ -1,53 +1,62 @@
 /** The packages as a host gets them: installed, run, upgraded, removed and purged. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { Lab } from "../scripts/lab/mod.ts";
 import { cannotLab, skip, underLoad } from "../scripts/lab/support.ts";
-import { makePackages, type PackageFormat } from "../scripts/package/mod.ts";
 import { layRoot } from "./executable.ts";
-import { ASK, CONTAINER } from "./package_support.ts";
+import { ASK, CONTAINER, has, isRealRoot, noOverlay, run } from "./package_support.ts";
+import { blocksOf } from "../scripts/documents/mod.ts";
+import { executableOf, TARGETS } from "../scripts/release/mod.ts";
 import { pause } from "./support.ts";
 import { boot, SYSTEMD } from "./systemd_container.ts";
 
-const has = (program: string) =>
-  new Deno.Command("sh", { args: ["-c", `command -v ${program}`], stdout: "null" }).output()
-    .then(({ success }) => success);
-
-/** Whether this is root over all users, and not only over those of a user namespace. */
-const isRealRoot = () =>
-  Deno.uid() === 0 && /^\s*0\s+0\s+4294967295$/m.test(Deno.readTextFileSync("/proc/self/uid_map"));
-
-/** Why no root can be laid over this machine's; undefined where one can. */
-async function noOverlay(): Promise<string | undefined> {
-  const { success, stderr } = await new Deno.Command("unshare", {
-    args: ["--mount", "sh", "-euc", CONTAINER.split("\n").slice(2, 6).join("\n")],
-  }).output();
-  return success ? undefined : `no overlay here: ${new TextDecoder().decode(stderr).trim()}`;
-}
-
+const PAGE = fileURLToPath(new URL("../docs/packages.md", import.meta.url));
+const PACKAGE = fileURLToPath(new URL("../scripts/package/mod.ts", import.meta.url));
 let output: string;
-let made: Map<PackageFormat, string>;
+let made: Map<string, string>;
+
+/** Commands of the first block of docs/packages.md, as arguments of `deno task package`. */
+const documented: string[][] = blocksOf("docs/packages.md", Deno.readTextFileSync(PAGE))[0]!.steps
+  .map(({ command }) => command.replace(/^npx -y deno@\S+ task package /, "").split(" "));
+
+/** Runs one of them, with `--quick` and another directory; what it made, by format. */
+async function packageAs(args: string[]): Promise<Map<string, string>> {
+  const more = ["--quick", "--json", "--output", output];
+  const told = await run(Deno.execPath(), "run", "-A", PACKAGE, ...args, ...more);
+  const lines = told.trim().split("\n").map((line) => JSON.parse(line));
+  return new Map(lines.map(({ format, path }) => [format, path]));
+}
 
 Deno.test.beforeAll(async () => {
   output = await Deno.makeTempDir();
-  const formats: PackageFormat[] = [];
-  if (await has("dpkg-deb")) formats.push("deb", "oci");
-  if (await has("rpmbuild")) formats.push("rpm");
-  const packages = await makePackages({ formats, output, quick: true, help: false, json: false });
-  made = new Map(packages.map(({ format, path }) => [format, path]));
+  const needs: Record<string, string> = { deb: "dpkg-deb", oci: "dpkg-deb", rpm: "rpmbuild" };
+  const words = documented[0]!.join(" ");
+  deepEqual(words.match(/(?<=--format )\w+/g), ["deb", "rpm", "oci"]);
+  const can = await Promise.all(
+    Object.entries(needs).map(async ([format, program]) => await has(program) ? format : ""),
+  );
+  const args = words.replaceAll(/--format (\w+) ?/g, (all, one) => can.includes(one) ? all : "");
+  made = args.includes("--format") ? await packageAs(args.split(" ")) : new Map();
 });
 
 Deno.test.afterAll(() => Deno.remove(output, { recursive: true }));
 
-/** Runs a program to its end; what it prints is the message where it fails. */
-async function run(...argv: string[]): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(argv[0]!, {
-    args: argv.slice(1),
-    env: { LC_ALL: "C" },
-  }).output();
-  const text = new TextDecoder().decode(stdout);
-  ok(success, `${argv.join(" ")}: ${text}${new TextDecoder().decode(stderr)}`);
-  return text;
-}
+Deno.test("the documented commands make the files for Windows and Homebrew's formula", async () => {
+  const [, windows, brew] = documented;
+  const sums = `${output}/SHA256SUMS`;
+  await Deno.writeTextFile(
+    sums,
+    TARGETS.map((target) => `${"0".repeat(64)}  ${executableOf(target)}\n`).join(""),
+  );
+  const folder = (await packageAs(windows!)).get("windows")!;
+  deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name).sort(), [
+    "install.ps1",
+    "uninstall.ps1",
+  ]);
+  const formula = (await packageAs(brew!.map((word) => word === "SHA256SUMS" ? sums : word)))
+    .get("brew")!;
+  match(await Deno.readTextFile(formula), /https:\/\/files\.example\.org\/v0\.1\.0\/nexd-/);
+});
 
 Deno.test("lintian finds nothing wrong with the Debian package", async () => {
   const deb = made.get("deb");

@@ -3,7 +3,8 @@
  * say of it. Such a comment is not seen where the document is read:
  *
  * - `<!-- not run: REASON -->`: nothing runs this block
- * - `<!-- run by FILE -->`: that file of the project runs it
+ * - `<!-- run by FILE -->`: that file of the project runs it, as it has the same text or takes it from
+ *   the page
  * - `<!-- run: on a; on b; NAME=b; with --dry-run; ends 1 -->`: how it is run, each part if needed:
  *   on that host, with a word replaced, with more flags, expecting a status of the last command; also
  *   `first COMMAND`, which makes what the reader has, and `for 2 s`, for what goes on until Ctrl-C

@@ -6,6 +6,14 @@
  */
 
 export { ReleaseError } from "./errors.ts";
-export { missingTargets, stampInstaller, sumFiles, sumList, SUMS, TARGETS } from "./files.ts";
+export {
+  executableOf,
+  missingTargets,
+  stampInstaller,
+  sumFiles,
+  sumList,
+  SUMS,
+  TARGETS,
+} from "./files.ts";
 export { billOfMaterials } from "./sbom.ts";
 export { agreedVersion } from "./versions.ts";
