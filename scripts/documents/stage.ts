@@ -130,6 +130,7 @@ export class Stage {
         env: {
           HOME: "",
           NEXD_SESSION_FILE: `${dir}.json`,
+          NEXD_UNPACK_DIR: `${lab.dir}/unpacked`,
           DENO_DIR: denoDir,
           NO_COLOR: "1",
           PATH: `/usr/local/bin:${bin}:${findPostgres() ?? bin}:${

@@ -29,6 +29,7 @@ const WITHOUT_LAB = [
   "scripts/mesh/measure_test.ts",
   "scripts/release/",
   "scripts/package/",
+  "scripts/parts/",
   "scripts/setup/",
   "scripts/soak/",
   "scripts/test_test.ts",
