@@ -70,7 +70,7 @@ Deno.test("agent starts in order, tells its peers' endpoints to the proxy first,
 
 Deno.test("agent tells of its peers by name, in whatever order they came", async () => {
   await using bench = await Bench.open(ensureSelfSigned);
-  for (const n of [52, 50, 51]) bench.control.put(fakeDevice(`peer-${n}`, newKey(), n));
+  for (const n of [52, 50, 51]) bench.control.put(fakeDevice(`peer-${99 - n}`, newKey(), n));
   const { agent } = await bench.up();
   await until(() => bench.parts.device.peers.length === 3, "peers");
   assert.deepEqual(agent.status().peers.map(({ hostname }) => hostname), [
