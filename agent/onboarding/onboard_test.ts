@@ -237,6 +237,30 @@ Deno.test("api client bounds answers in size and in time, and follows no redirec
   api.close();
 });
 
+Deno.test("api client gives up a stream that does not begin, and none that has begun", async () => {
+  await using t = await setup();
+  const api = new ApiClient({ apiUrl: t.control.url, caCerts: [t.ca], timeoutMs: 200 });
+  const { promise: later, resolve: release } = Promise.withResolvers<Response | undefined>();
+  const { signal } = new AbortController();
+  t.control.intercept = () => later;
+  await assert.rejects(api.openWatch("DT:x", [], signal), /no answer in time/);
+  release(new Response());
+  t.control.intercept = () =>
+    new Response(
+      new ReadableStream({
+        async start(stream) {
+          stream.enqueue(new TextEncoder().encode("1"));
+          await new Promise((resolve) => setTimeout(resolve, 400));
+          stream.enqueue(new TextEncoder().encode("2"));
+          stream.close();
+        },
+      }),
+    );
+  const stream = await api.openWatch("DT:x", [], signal);
+  assert.equal(await new Response(stream).text(), "12");
+  api.close();
+});
+
 Deno.test("persist gives up on a bad certificate at once and on silence when its time is up", async () => {
   const failure = (kind: "certificate" | "unreachable") =>
     new ApiFailure(`it is ${kind}`, { kind });

@@ -54,7 +54,8 @@ export class FakeControl {
   readonly devices = new Map<string, Device>();
   readonly streams: FakeStream[] = [];
   /** Answers instead of the usual one, when it gives a response. */
-  intercept: (request: SeenRequest) => Response | undefined = () => undefined;
+  intercept: (request: SeenRequest) => Response | undefined | Promise<Response | undefined> = () =>
+    undefined;
   /** Called for each new stream, after its backlog was sent. */
   onStream: (stream: FakeStream) => void = () => {};
   /** Send the backlog and tails. */
@@ -107,7 +108,7 @@ export class FakeControl {
       body: text === "" ? undefined : JSON.parse(text),
     };
     this.seen.push(seen);
-    const special = this.intercept(seen);
+    const special = await this.intercept(seen);
     if (special !== undefined) return special;
     const token = seen.authorization.replace(/^Bearer /, "");
     if (seen.path === "/api/events") return this.#events(token, seen.body as Watch[]);
