@@ -243,7 +243,9 @@ Deno.test("api client gives up a stream that does not begin, and none that has b
   const { promise: later, resolve: release } = Promise.withResolvers<Response | undefined>();
   const { signal } = new AbortController();
   t.control.intercept = () => later;
+  const began = performance.now();
   await assert.rejects(api.openWatch("DT:x", [], signal), /no answer in time/);
+  assert(performance.now() - began < 5_000, "the limit was not this client's");
   release(new Response());
   t.control.intercept = () =>
     new Response(
