@@ -44,7 +44,9 @@ class Stage {
     );
     Deno.writeTextFileSync(`${lab.dir}/relay-cas.pem`, cas.join(""));
     const args = (only: boolean) => only ? ["--relay-only"] : [];
+    const executable = Deno.env.get("NEXD_ACCEPTANCE_EXECUTABLE");
     const mesh = new Mesh(lab, {
+      ...(executable === undefined ? {} : { executable }),
       agents: ["a", "b"],
       agentArgs: [
         ...["--public-relay=relay.nexodus.io:443", "--relay-ca", `${lab.dir}/relay-cas.pem`],

@@ -88,7 +88,7 @@ export class Stage {
     const { lab, options: { names, postgres } } = this;
     const bin = `${lab.dir}/bin`;
     await Deno.mkdir(bin);
-    const executable = Deno.env.get("NEXD_DOCUMENTS_EXECUTABLE") ??
+    const executable = Deno.env.get("NEXD_ACCEPTANCE_EXECUTABLE") ??
       Deno.env.get("NEXD_TEST_EXECUTABLE");
     const places = lab.hosts.flatMap(({ name }) =>
       [name, ...names[name] ?? []].flatMap((host) =>

@@ -20,7 +20,7 @@ Deno.test("docs/install.md has commands that install a release, twice, take it b
   await using dir = await temporary();
   const dist = `${dir.path}/dist`;
   await Deno.mkdir(dist);
-  const given = Deno.env.get("NEXD_DOCUMENTS_EXECUTABLE") ?? await executable();
+  const given = Deno.env.get("NEXD_ACCEPTANCE_EXECUTABLE") ?? await executable();
   await Deno.copyFile(given, `${dist}/nexd-${Deno.build.target}`);
   const made = await new Deno.Command(Deno.execPath(), {
     args: [
