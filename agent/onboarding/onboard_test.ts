@@ -245,7 +245,7 @@ Deno.test("api client gives up a stream that does not begin, and none that has b
   t.control.intercept = () => later;
   const began = performance.now();
   await assert.rejects(api.openWatch("DT:x", [], signal), /no answer in time/);
-  assert(performance.now() - began < 5_000, "the limit was not this client's");
+  const took = performance.now() - began;
   release(new Response());
   t.control.intercept = () =>
     new Response(
@@ -261,6 +261,7 @@ Deno.test("api client gives up a stream that does not begin, and none that has b
   const stream = await api.openWatch("DT:x", [], signal);
   assert.equal(await new Response(stream).text(), "12");
   api.close();
+  assert(took < 5_000, `given up after ${took} ms`);
 });
 
 Deno.test("persist gives up on a bad certificate at once and on silence when its time is up", async () => {
