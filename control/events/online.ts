@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
-import { findDevice, type Store, type Write } from "../store/mod.ts";
+import type { Store } from "../store/mod.ts";
 import { Instances } from "./instances.ts";
+import { CHUNK, noteStreams, setOffline } from "./presence.ts";
 
 const log = getLogger(["nexd", "control", "events"]);
 
@@ -13,8 +14,6 @@ export interface OnlineTimes {
 
 export const DEFAULT_ONLINE_TIMES: OnlineTimes = { graceMs: 5_000, startGraceMs: 15_000 };
 
-/** Devices changed in one transaction, where many go at once. */
-const CHUNK = 100;
 /**
  * After a start agents come back as fast as they are let in: while so many come between two looks,
  * those that have not come yet are not gone.
@@ -22,6 +21,12 @@ const CHUNK = 100;
 const COMING = 10;
 /** Shortest pause before a change that failed is tried again, ms. */
 const RETRY_MS = 1_000;
+
+/** Devices that are noted together, as long as nobody has begun to write them. */
+interface Arrivals {
+  readonly ids: Set<string>;
+  readonly noted: Promise<void>;
+}
 
 /**
  * Keeps `online` of devices: true while a device has a stream at any control plane on this database,
@@ -35,6 +40,8 @@ export class OnlineTracker {
   readonly #leaving = new Map<string, ReturnType<typeof setTimeout>>();
   /** Devices that the database knows to be here. */
   readonly #noted = new Set<string>();
+  /** Devices that wait for their turn to be noted. */
+  #arrivals: Arrivals | undefined;
   /** Devices that came since the last look. */
   #came = 0;
   #closed = false;
@@ -62,7 +69,7 @@ export class OnlineTracker {
     this.#leaving.delete(id);
     if (this.#noted.has(id)) return;
     this.#came++;
-    await this.#note([id]);
+    await this.#arrive(id);
   }
 
   /** A stream of the device is over. */
@@ -109,20 +116,33 @@ export class OnlineTracker {
     });
   }
 
-  /** Notes in one transaction that devices are here, and online. */
-  async #note(ids: readonly string[]): Promise<void> {
+  /** Notes a device with all that come before the database has time for it. */
+  #arrive(id: string): Promise<void> {
+    const others = this.#arrivals;
+    if (others !== undefined && others.ids.size < CHUNK) {
+      others.ids.add(id);
+      return others.noted;
+    }
+    const ids = new Set([id]);
+    const close = () => {
+      if (this.#arrivals?.ids === ids) this.#arrivals = undefined;
+    };
+    const noted = this.#note(ids, close).finally(close);
+    this.#arrivals = { ids, noted };
+    return noted;
+  }
+
+  /**
+   * Notes in one transaction that devices are here, and online. At most {@linkcode CHUNK} of them.
+   *
+   * @param begun is called before they are read: no more may be added from then on
+   */
+  async #note(ids: Iterable<string>, begun?: () => void): Promise<void> {
     try {
       await this.#store.write(async (write) => {
-        for (const id of ids) {
-          if (!this.#streams.has(id)) continue;
-          const device = await findDevice(write.db, id);
-          if (!device) continue;
-          await write.db.insertInto("device_streams")
-            .values({ device_id: id, instance_id: this.#instances.id })
-            .onConflict((conflict) => conflict.doNothing()).execute();
-          this.#noted.add(id);
-          if (device.online === 0) await setOnline(write, id, device.vpc_id, true);
-        }
+        begun?.();
+        const here = [...ids].filter((id) => this.#streams.has(id));
+        for (const id of await noteStreams(write, here, this.#instances.id)) this.#noted.add(id);
       });
     } catch (error) {
       for (const id of ids) this.#noted.delete(id);
@@ -172,32 +192,4 @@ export class OnlineTracker {
       await this.#store.write((write) => setOffline(write, ids));
     }
   }
-}
-
-/** Marks those of the devices offline that have no stream at any control plane. */
-async function setOffline(write: Write, ids: readonly string[]): Promise<void> {
-  const rows = await write.db.selectFrom("devices").select(["id", "vpc_id"])
-    .where("id", "in", ids).where("online", "=", 1).where("deleted_at", "is", null)
-    .where(
-      "id",
-      "not in",
-      (eb) => eb.selectFrom("device_streams").select("device_id").where("device_id", "in", ids),
-    )
-    .execute();
-  for (const { id, vpc_id } of rows) await setOnline(write, id, vpc_id, false);
-}
-
-async function setOnline(
-  write: Write,
-  id: string,
-  vpcId: string,
-  online: boolean,
-): Promise<void> {
-  // What it told of its ways is of then.
-  if (!online) await write.db.deleteFrom("device_paths").where("device_id", "=", id).execute();
-  await write.db.updateTable("devices").set({
-    online: online ? 1 : 0,
-    online_at: new Date().toISOString(),
-    revision: await write.revision("devices", vpcId),
-  }).where("id", "=", id).execute();
 }
