@@ -326,8 +326,8 @@ Deno.test("the container image is read by umoci, and crun runs it for a user wit
     if (!await has(program)) return skip(`${program} is not installed`);
   }
   if (await cannotLab()) return;
-  // Below a directory of root alone nobody else would find it.
-  const dir = await Deno.makeTempDir({ prefix: "nexd-image-" });
+  // The tests' own directory of temporary files, in TMPDIR, is for root alone.
+  const dir = await Deno.makeTempDir({ dir: "/tmp", prefix: "nexd-image-" });
   await using _ = { [Symbol.asyncDispose]: () => Deno.remove(dir, { recursive: true }) };
   await Deno.chmod(dir, 0o755);
   const layout = `${dir}/layout`, bundle = `${dir}/bundle`, state = `${dir}/state`;
