@@ -18,7 +18,7 @@ async function nexd(mesh: Mesh, host: string, ...args: string[]) {
     Deno.execPath(),
     ...taskArguments("agent"),
     ...args,
-    ...["--unix-socket", mesh.socketOf(host)],
+    ...(args.includes("--unix-socket") ? [] : ["--unix-socket", mesh.socketOf(host)]),
   ], {
     env: { NO_COLOR: "1", NEXD_RELAY_CA: `${lab.dir}/relay/ca.crt` },
     timeoutMs: LIMIT,
@@ -109,7 +109,17 @@ Deno.test("commands tell a person about a mesh behind symmetric NATs", async (t)
     match(broken[0].text, /^100\.64\.7\.0\/24 leads to eth0/);
     ok(broken[0].remedy.length > 10);
     await lab.host("a").run(["ip", "route", "del", "100.64.7.0/24", "dev", "eth0"]);
-    const untrusting = await onA("doctor", "--state-dir", `${lab.dir}/a`);
+    // Without --ca this command trusts nobody here, but the agent that runs was told whom to trust.
+    const told = await onA("doctor", "--state-dir", `${lab.dir}/a`);
+    equal(told.code, 0, told.stdout);
+    match(
+      told.stdout,
+      /^ok +control plane +api\.control:443: the agent is connected there, by a CA$/m,
+    );
+    const nobody = [
+      ...["--unix-socket", `${lab.dir}/none.sock`, "--service-url", "https://control"],
+    ];
+    const untrusting = await onA("doctor", "--state-dir", `${lab.dir}/a`, ...nobody);
     equal(untrusting.code, 1);
     match(untrusting.stdout, /^broken +CA +the certificate of api\.control:443 is not trusted/m);
   });

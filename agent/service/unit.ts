@@ -75,7 +75,7 @@ RestartSec=2
 KillMode=mixed
 LimitNOFILE=65536
 # For the packet path, see --realtime.
-LimitRTPRIO=1
+LimitRTPRIO=2
 UMask=0077
 ${stateDir === undefined ? "StateDirectory=nexd\nStateDirectoryMode=0700\n" : ""}\
 ${source === undefined ? "CacheDirectory=nexd\nCacheDirectoryMode=0700\n" : ""}
