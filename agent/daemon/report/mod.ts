@@ -3,5 +3,5 @@
  *
  * @module
  */
-export { Reporter, type ReporterTimes } from "./reporter.ts";
-export { isNews, reportOf } from "./summary.ts";
+export { Reporter, type ReporterDoors, type ReporterTimes } from "./reporter.ts";
+export { newsIn, reportOf } from "./summary.ts";

@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
-import type { PathReport } from "../../../control/api/types.ts";
-import { ApiFailure } from "../../api/mod.ts";
+import type { PathReport, PeerPath } from "../../../control/api/types.ts";
 import type { PeerPlan } from "../../peering/mod.ts";
-import { until } from "../../testing/wait.ts";
-import { isNews, Reporter, reportOf } from "./mod.ts";
+import { newsIn, reportOf } from "./mod.ts";
 import { underLoad } from "../../../scripts/lab/support.ts";
 
 function plan(id: string, change: Partial<PeerPlan> = {}): PeerPlan {
@@ -84,92 +82,44 @@ Deno.test("a report of a thousand peers is made in milliseconds, and has those t
   for (let i = 0; i < 20; i += 2) {
     assert.ok(report.peers.some(({ device_id }) => device_id === `p${i}`), `p${i} is left out`);
   }
-  assert.ok(!isNews(report, reportOf({ outcome, proxy: undefined, now: 0 })));
+  assert.equal(newsIn(report, reportOf({ outcome, proxy: undefined, now: 0 })), undefined);
 });
 
-Deno.test("a report is news when a way or a round trip is another one", () => {
-  const peer = {
-    device_id: "a",
-    path: "direct" as const,
-    healthy: true,
-    reason: "r",
-    latency_ms: 40,
-  };
-  const report = (change = {}, more = 0): PathReport => ({
-    peers: [{ ...peer, ...change }],
-    more,
-    relays: [],
-  });
-  assert.ok(isNews(report(), undefined));
-  const same: PathReport[] = [report(), report({ latency_ms: 50 }), report({ latency_ms: 30 })];
-  for (const one of same) assert.ok(!isNews(one, report()), JSON.stringify(one));
-  const others: PathReport[] = [
-    report({ latency_ms: 60 }),
-    report({ latency_ms: undefined }),
-    report({ path: "relayed" }),
-    report({ healthy: false }),
-    report({}, 1),
-    { ...report(), peers: [] },
-  ];
-  for (const one of others) assert.ok(isNews(one, report()), JSON.stringify(one));
-});
+const peer = {
+  device_id: "a",
+  path: "direct" as const,
+  healthy: true,
+  reason: "r",
+  latency_ms: 40,
+};
 
-/** A reporter with a control plane that does as it is told. */
-function bench(answer: () => Promise<void> = () => Promise.resolve()) {
-  const sent: PathReport[] = [];
-  const now: { report: PathReport } = { report: { peers: [], more: 0, relays: [] } };
-  const reporter = new Reporter(
-    {
-      tellPaths: async (_token, _id, report) => {
-        sent.push(report);
-        await answer();
-      },
-    },
-    () => now.report,
-    { settle: 1, every: 30, retry: 40 },
-  );
-  return { sent, now, reporter };
+function reported(change: Partial<PeerPath> = {}, more = 0): PathReport {
+  return { peers: [{ ...peer, ...change }], more, relays: [] };
 }
 
-Deno.test("a reporter tells once, again after a new stream, and what is new not at once", async () => {
-  const { sent, now, reporter } = bench();
-  try {
-    reporter.passed();
-    reporter.registered("DT:a", "a");
-    reporter.passed();
-    await until(() => sent.length === 1, "the first report");
-    const began = performance.now();
-    now.report = { ...now.report, more: 1 };
-    reporter.passed();
-    await until(() => sent.length === 2, "what is new");
-    assert.ok(performance.now() - began > 15, "it came at once");
-    reporter.passed();
-    await new Promise((resolve) => setTimeout(resolve, 60));
-    assert.equal(sent.length, 2, "the same is told twice");
-    reporter.connected();
-    reporter.passed();
-    await until(() => sent.length === 3, "after a new stream");
-  } finally {
-    reporter.close();
-  }
-});
-
-Deno.test("a reporter leaves a control plane alone that does not know of paths, and retries one that fails", async () => {
-  let status = 503;
-  const fail = () => Promise.reject(new ApiFailure("no", { kind: "status", status }));
-  const { sent, reporter } = bench(fail);
-  try {
-    reporter.registered("DT:a", "a");
-    reporter.passed();
-    await until(() => sent.length === 1, "the first try");
-    status = 404;
-    await until(() => (reporter.passed(), sent.length === 2), "the second");
-    for (let i = 0; i < 5; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      reporter.passed();
-    }
-    assert.equal(sent.length, 2, "it asks again");
-  } finally {
-    reporter.close();
-  }
+Deno.test("a report is news when a way or a round trip is another one", () => {
+  const same = [reported(), reported({ latency_ms: 50 }), reported({ latency_ms: 30 })];
+  for (const one of same) assert.equal(newsIn(one, reported()), undefined, JSON.stringify(one));
+  const ways = [
+    reported({ path: "relayed" }),
+    reported({ healthy: false }),
+    reported({ relay: "r.example" }),
+    { ...reported(), peers: [{ ...peer }, { ...peer, device_id: "b" }] },
+  ];
+  assert.equal(newsIn(reported(), undefined), "path");
+  for (const one of ways) assert.equal(newsIn(one, reported()), "path", JSON.stringify(one));
+  const details = [
+    reported({ latency_ms: 60 }),
+    reported({ latency_ms: undefined }),
+    reported({ reason: "another" }),
+    reported({}, 1),
+    { ...reported(), relays: [{ hostname: "r.example", port: 443, home: true }] },
+    // It is offline, or has not been reached yet.
+    { ...reported(), peers: [] },
+    { ...reported(), peers: [peer, { ...peer, device_id: "b", healthy: false }] },
+  ];
+  for (const one of details) assert.equal(newsIn(one, reported()), "detail", JSON.stringify(one));
+  // Of too many peers those with the most traffic are named.
+  const others = { ...reported({}, 9), peers: [{ ...peer, device_id: "b" }] };
+  assert.equal(newsIn(others, reported({}, 9)), "detail");
 });

@@ -72,13 +72,31 @@ export function reportOf({ outcome, proxy, now }: Known): PathReport {
   };
 }
 
-/** Whether a report is worth sending after another one. */
-export function isNews(report: PathReport, told: PathReport | undefined): boolean {
-  return told === undefined || told.peers.length !== report.peers.length ||
+/**
+ * What a report has that another one has not: another way to a peer, or only a detail, such as a round
+ * trip, a reason, or which peers of too many are named. Undefined: nothing that is worth sending.
+ */
+export function newsIn(
+  report: PathReport,
+  told: PathReport | undefined,
+): "path" | "detail" | undefined {
+  if (told === undefined) return "path";
+  const before = new Map(told.peers.map((peer) => [peer.device_id, peer]));
+  // Of too many, those that are named take turns.
+  const all = told.more === 0 && report.more === 0;
+  const moved = report.peers.some(({ device_id, path, healthy, relay }) => {
+    const old = before.get(device_id);
+    if (old === undefined) return all && healthy;
+    return old.path !== path || old.healthy !== healthy || old.relay !== relay;
+  });
+  if (moved) return "path";
+  // Who is no longer named is offline, which the control plane knows, and all others would tell at once.
+  const differs = told.peers.length !== report.peers.length ||
     (told.more === 0) !== (report.more === 0) ||
     told.relays.length !== report.relays.length ||
     report.peers.some((peer, i) => differ(peer, told.peers[i]!)) ||
     report.relays.some((relay, i) => differ(relay, told.relays[i]!));
+  return differs ? "detail" : undefined;
 }
 
 function differ<T extends { latency_ms?: number | null | undefined }>(a: T, b: T): boolean {
