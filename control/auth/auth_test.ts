@@ -58,6 +58,44 @@ Deno.test("a public key is refused unless it is 32 bytes of canonical base64 and
   for (const key of bad) assert.equal(isPublicKey(key), false, key);
 });
 
+Deno.test("a public key is refused when X25519 with it gives zero, and taken when not", () => {
+  const scalar = new Uint8Array(32).fill(7);
+  const givesZero = (point: Uint8Array) => {
+    try {
+      return x25519.getSharedSecret(scalar, point).every((byte) => byte === 0);
+    } catch {
+      return true;
+    }
+  };
+  const number = (value: bigint) => {
+    const hex = value.toString(16).padStart(64, "0");
+    return Uint8Array.fromHex(hex).reverse();
+  };
+  const eighth = ["e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"]
+    .concat("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157");
+  // Around each point of low order, at both ends of the numbers, with the top bit and without it.
+  const centres = [3n, 2n ** 255n - 20n, 2n ** 255n - 6n].concat(
+    eighth.map((hex) => BigInt(`0x${Uint8Array.fromHex(hex).reverse().toHex()}`)),
+  );
+  let refused = 0;
+  for (const centre of centres) {
+    for (let by = -3n; by <= 5n; by++) {
+      for (const top of [0n, 2n ** 255n]) {
+        const point = number(centre + by + top);
+        assert.equal(isPublicKey(point.toBase64()), !givesZero(point), point.toHex());
+        refused += givesZero(point) ? 1 : 0;
+      }
+    }
+  }
+  assert.equal(refused, 14);
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 32, maxLength: 32 }), (point) => {
+      assert.equal(isPublicKey(point.toBase64()), !givesZero(point));
+    }),
+    { numRuns: 50 },
+  );
+});
+
 Deno.test("a device token depends on secret, device and generation", () => {
   const secret = new Uint8Array(32).fill(1);
   const token = deviceToken(secret, "a", 1);
