@@ -357,7 +357,8 @@ export type WatchKind =
   | "device-metadata"
   | "vpc"
   | "relay-region"
-  | "audit-log";
+  | "audit-log"
+  | "paths";
 
 /** One entry of the body of `POST /api/events`. */
 export interface Watch {
@@ -375,6 +376,8 @@ export type WatchEvent =
   | { kind: "vpc"; type: "change" | "delete"; value: Vpc }
   | { kind: "relay-region"; type: "change" | "delete"; value: RelayRegion }
   | { kind: "audit-log"; type: "change"; value: AuditEntry }
+  /** The paths of a VPC are other ones: a notice without them, at most one a second. */
+  | { kind: "paths"; type: "change"; value: { vpc_id: string } }
   | { kind: WatchKind; type: "tail" }
   | { kind?: undefined; type: "error"; value: { error: string } };
 

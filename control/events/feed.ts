@@ -1,7 +1,14 @@
-import type { WatchKind } from "../api/types.ts";
 import type { Store } from "../store/mod.ts";
 import { Collector } from "./collector.ts";
-import { type Page, readPage, REVISIONS, type Topic } from "./source.ts";
+import {
+  hasRows,
+  noticePage,
+  type Page,
+  readPage,
+  REVISIONS,
+  type RowKind,
+  type Topic,
+} from "./source.ts";
 import { Ticker } from "./ticker.ts";
 
 /** Topics of one VPC whose last page is kept; stock agents have one of each kind. */
@@ -13,6 +20,8 @@ const SLICE = 500;
  * that long, ms, and go together. Fewer watches than a handful of ms are not held up.
  */
 const WATCH_MS = 0.05, UNNOTICED_MS = 10, LONGEST_MS = 500;
+/** Who is told that there is something to read reads all of it: no more often than that, ms. */
+const NOTICE_MS = 1_000;
 
 /** Who follows a topic. Nothing of it may throw. */
 export interface Watcher {
@@ -27,6 +36,8 @@ export interface Watcher {
 /** Watches of one kind in one VPC. */
 interface Channel {
   name: string;
+  /** Least time between two times that everybody is woken, ms. */
+  leastMs: number;
   /** Counts changes, so that what was read before one is not used after it. */
   version: number;
   watches: number;
@@ -85,10 +96,11 @@ export class Feed {
 
   /** Tells a watcher of each change of the topic's kind in its VPC, until it is unsubscribed. */
   subscribe(topic: Topic, watcher: Watcher): Followed {
-    const name = `${REVISIONS[topic.kind]} ${topic.vpcId}`;
+    const name = channelName(topic);
+    const leastMs = hasRows(topic) ? 0 : NOTICE_MS;
     const channel = this.#channels.get(name) ??
       {
-        ...{ name, version: 0, watches: 0, topics: new Map(), quietUntil: 0 },
+        ...{ name, leastMs, version: 0, watches: 0, topics: new Map(), quietUntil: 0 },
         ...{ later: undefined, changedAt: undefined },
       };
     this.#channels.set(name, channel);
@@ -116,19 +128,20 @@ export class Feed {
    * are being read it is undefined, and the watcher is told what came.
    */
   tail(followed: Followed, after: number, watcher: Watcher): Page | undefined {
-    const { latest, channel: { version } } = followed;
+    const { topic, latest, channel: { version } } = followed;
+    if (!hasRows(topic)) return noticePage(topic, version, after);
     if (latest?.after === after && latest.version === version) {
       if (latest.page === undefined) latest.waiting.push(watcher);
       return latest.page;
     }
     const reading: Reading = { after, version, page: undefined, waiting: [watcher] };
     followed.latest = reading;
-    void this.#read(followed, reading);
+    void this.#read(followed, topic, reading);
     return undefined;
   }
 
-  async #read(followed: Followed, reading: Reading): Promise<void> {
-    const { topic, channel } = followed;
+  async #read(followed: Followed, topic: Topic<RowKind>, reading: Reading): Promise<void> {
+    const { channel } = followed;
     const { after, waiting, version } = reading;
     let tell: (watcher: Watcher) => void;
     try {
@@ -155,13 +168,18 @@ export class Feed {
   }
 
   /** A page of the rows that a new watch starts with; see {@linkcode readPage}. */
-  backlog(topic: Topic, after: number, deletesAfter: number): Promise<Page> {
-    return readPage(this.#store.db, topic, { after, deletesAfter });
+  async backlog(topic: Topic, after: number, deletesAfter: number): Promise<Page> {
+    if (!hasRows(topic)) {
+      // The tail says that one may read; no change is older than that.
+      const changes = this.#channels.get(channelName(topic))?.version ?? 0;
+      return noticePage(topic, changes, changes);
+    }
+    return await readPage(this.#store.db, topic, { after, deletesAfter });
   }
 
-  /** The revision that a kind is at. */
-  revision(kind: WatchKind): Promise<number> {
-    return this.#store.currentRevision(REVISIONS[kind]);
+  /** The revision that a topic's kind is at. */
+  async revision({ kind }: Topic): Promise<number> {
+    return kind === "paths" ? 0 : await this.#store.currentRevision(REVISIONS[kind]);
   }
 
   /** Stops listening to the store. */
@@ -191,7 +209,13 @@ function wakeAll(channel: Channel): void {
     for (const watcher of watchers) watcher.changed();
   }
   const busy = Math.min(channel.watches * WATCH_MS, LONGEST_MS);
-  channel.quietUntil = busy < UNNOTICED_MS ? 0 : performance.now() + busy;
+  const quiet = Math.max(busy < UNNOTICED_MS ? 0 : busy, channel.leastMs);
+  channel.quietUntil = quiet === 0 ? 0 : performance.now() + quiet;
+}
+
+/** As the store names changes. */
+function channelName({ kind, vpcId }: Topic): string {
+  return `${kind === "paths" ? kind : REVISIONS[kind]} ${vpcId}`;
 }
 
 function filterName(topic: Topic): string {

@@ -14,9 +14,12 @@ import {
   toVpc,
 } from "../store/mod.ts";
 
+/** Kinds of rows with revisions; of paths there is only the notice that they are other ones. */
+export type RowKind = Exclude<WatchKind, "paths">;
+
 /** What a watch follows; two watches with the same topic can share what is read. */
-export interface Topic {
-  kind: WatchKind;
+export interface Topic<Kind extends WatchKind = WatchKind> {
+  kind: Kind;
   /** Of the audit log: the organization's id, or `EVERY_ORGANIZATION`. */
   vpcId: string;
   /** Of metadata only: narrows the rows. It always comes on top of the VPC, never in its place. */
@@ -48,7 +51,7 @@ export interface Page {
 export const PAGE_SIZE = 100;
 
 /** The revision counter of each kind. */
-export const REVISIONS: Readonly<Record<WatchKind, RevisionName>> = {
+export const REVISIONS: Readonly<Record<RowKind, RevisionName>> = {
   "device": "devices",
   "device-metadata": "device_metadata",
   "security-group": "security_groups",
@@ -57,13 +60,24 @@ export const REVISIONS: Readonly<Record<WatchKind, RevisionName>> = {
   "audit-log": "audit_log",
 };
 
+/** Whether there are rows to read of a topic. */
+export function hasRows(topic: Topic): topic is Topic<RowKind> {
+  return topic.kind !== "paths";
+}
+
+/** A page of a topic without rows: a notice, if there was a change since the one numbered `after`. */
+export function noticePage({ vpcId }: Topic, changes: number, after: number): Page {
+  const notice = { id: vpcId, revision: changes, deleted: false, value: { vpc_id: vpcId } };
+  return { entries: changes > after ? [notice] : [], more: false, upTo: changes };
+}
+
 /**
  * The rows with a revision above `after`. Rows deleted at or before revision `deletesAfter` are left
  * out: a watch that starts has not sent them, and need not read years of them.
  */
 export async function readPage(
   db: Reader,
-  topic: Topic,
+  topic: Topic<RowKind>,
   range: { after: number; deletesAfter: number; limit?: number },
 ): Promise<Page> {
   const limit = range.limit ?? PAGE_SIZE;
@@ -84,7 +98,7 @@ interface Range {
 
 type PageReader = (db: Reader, topic: Topic, range: Range) => Promise<Entry[]>;
 
-const READERS: Record<WatchKind, PageReader> = {
+const READERS: Record<RowKind, PageReader> = {
   "device": async (db, { vpcId }, { after, upTo, deletesAfter, limit }) => {
     const rows = await db.selectFrom("devices").selectAll().where("vpc_id", "=", vpcId)
       .where("revision", ">", after)

@@ -90,7 +90,7 @@ export class Watch implements Watcher {
   async #begin(backlog: { sent: Set<string>; start: number | undefined }): Promise<Uint8Array> {
     const { feed } = this.#stream;
     const { topic } = this.#followed;
-    backlog.start ??= await feed.revision(topic.kind);
+    backlog.start ??= await feed.revision(topic);
     const page = await feed.backlog(topic, this.#after, backlog.start);
     let text = "";
     for (const entry of page.entries) {

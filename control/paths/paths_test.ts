@@ -133,3 +133,46 @@ Deno.test("paths tell how a VPC's devices see the relays", async () => {
     { hostname: "r.example", port: 444, devices: 1, home: 0, failing: 1 },
   ]);
 });
+
+Deno.test("who looks at a VPC's paths is told within a second that they are other ones, and nobody else", async () => {
+  await using control = await TestControl.start();
+  const { a, b, streams, put, vpc } = await world(control);
+  const options = { "vpc-id": control.userId };
+  const watch = { kind: "paths", options };
+  const sol = await control.addUser("sol", "user-token-of-sol");
+  const watchers = [
+    await control.watch(control.user, [watch]),
+    await control.watch(control.user, [{ kind: "paths" }], `${vpc}/events`),
+    // One that comes back, with a number that means nothing here.
+    await control.watch(control.user, [{ ...watch, at_tail: true, gt_revision: 7 }]),
+  ];
+  const others = [
+    await control.watch(control.user, [{ kind: "device", options }]),
+    await control.watch("user-token-of-sol", [{ kind: "paths", options: { "vpc-id": sol } }]),
+  ];
+  for (const stream of watchers.slice(0, 2)) {
+    assert.deepEqual(await stream.next(), { kind: "paths", type: "tail" });
+  }
+  for (const stream of others) await stream.untilTails();
+  const before = others.map(({ raw }) => raw);
+  assert.equal(await put(a, report()), 204);
+  const notice = { kind: "paths", type: "change", value: { vpc_id: control.userId } };
+  for (const stream of watchers) assert.deepEqual(await stream.next(30_000), notice);
+
+  // As many as a large VPC has to tell make as many notices as seconds.
+  const began = performance.now();
+  for (let i = 0; i < 60; i++) assert.equal(await put(i % 2 === 0 ? a : b, report()), 204);
+  let notices = 0;
+  const read = (): Promise<void> => watchers[0]!.next(2_000).then(() => (notices++, read()));
+  await assert.rejects(read(), /silent/);
+  const seconds = (performance.now() - began) / 1000;
+  assert.ok(notices >= 1 && notices <= seconds - 1, `${notices} notices in ${seconds} s`);
+
+  const heard = (stream: { raw: string }) => stream.raw.includes("paths");
+  assert.deepEqual(others.map(({ raw }) => raw), before);
+  assert.ok(!streams.some(heard), "a device is told");
+  for (const [bearer, status] of [[a.token, 403], ["user-token-of-sol", 404]] as const) {
+    const asked = await control.call("POST", "/api/events", bearer, [watch]);
+    assert.equal(asked.status, status, asked.text);
+  }
+});

@@ -28,7 +28,8 @@ export async function keepReport(
     throw new Problem(403, { error: "only a device itself tells of its ways" });
   }
   const unique = new Map(peers.map((peer) => [peer.device_id, peer]));
-  await store.write(async ({ db }) => {
+  await store.write(async (write) => {
+    const { db } = write;
     // As it is now: the token was looked up before this had its turn.
     const device = await db.selectFrom("devices").select("vpc_id").where("id", "=", id)
       .where("online", "=", 1).where("deleted_at", "is", null).executeTakeFirst();
@@ -46,6 +47,7 @@ export async function keepReport(
     };
     await db.insertInto("device_paths").values({ device_id: id, ...told })
       .onConflict((conflict) => conflict.column("device_id").doUpdateSet(told)).execute();
+    write.rerouted(device.vpc_id);
   });
 }
 

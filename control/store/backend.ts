@@ -3,10 +3,11 @@ import type { RevisionName, Tables } from "./tables.ts";
 
 /**
  * A change that was committed: rows of this kind in this VPC have new revisions, or, of kind `callers`,
- * the device or user with this id may no longer listen to what it listens to.
+ * the device or user with this id may no longer listen to what it listens to, or, of kind `paths`,
+ * devices of this VPC have told of their paths.
  */
 export interface Change {
-  kind: RevisionName | "callers";
+  kind: RevisionName | "callers" | "paths";
   vpcId: string;
 }
 

@@ -33,7 +33,7 @@ const MAX_REGIONS = 64;
 const ASK_AGAIN = 3_600_000;
 
 /** The kinds an agent watches. */
-type AgentKind = Exclude<WatchKind, "vpc" | "audit-log">;
+type AgentKind = Exclude<WatchKind, "vpc" | "audit-log" | "paths">;
 
 interface Row {
   revision: number;

@@ -15,6 +15,7 @@ const KINDS = [
   "vpc",
   "relay-region",
   "audit-log",
+  "paths",
 ] as const;
 
 /** Body of a watch request. Kinds and options are checked by {@linkcode watchRequests}. */
@@ -49,12 +50,15 @@ export async function watchRequests(
   for (const [i, watch] of body.entries()) {
     const kind = KINDS.find((known) => known === watch.kind);
     if (!kind) throw fieldInvalid(`request[${i}].kind`);
+    // As they read them: users alone.
+    if (kind === "paths" && principal.kind !== "user") throw new Problem(403);
     const options = new Options(`request[${i}].options`, watch.options ?? {});
     requests.push({
       topic: kind === "audit-log"
         ? { kind, vpcId: await auditTopic(db, principal, options.id("organization-id")) }
         : await topicOf(db, visible, kind, options, vpcId),
-      after: watch.gt_revision ?? 0,
+      // Notices have no revisions.
+      after: kind === "paths" ? 0 : watch.gt_revision ?? 0,
       atTail: watch.at_tail ?? false,
     });
   }

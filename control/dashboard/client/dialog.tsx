@@ -15,7 +15,9 @@ interface Question {
   act: (form: FormData) => Promise<string | void>;
 }
 
-const open = signal<Question | undefined>(undefined);
+/** Each has a dialog of its own, which is told by its number. */
+const open = signal<{ id: number; question: Question } | undefined>(undefined);
+let asked = 0;
 const busy = signal(false);
 const problem = signal("");
 const notice = signal("");
@@ -24,7 +26,7 @@ let noticeTimer = 0;
 /** Asks; one question at a time. */
 export function ask(question: Question): void {
   problem.value = "";
-  open.value = question;
+  open.value = { id: ++asked, question };
 }
 
 /** Takes back what is asked and said. */
@@ -42,18 +44,24 @@ export function tell(text: string): void {
 
 /** Where questions and notices are shown. */
 export function Dialogs(): JSX.Element {
-  const question = open.value;
+  const shown = open.value;
   return (
     <>
-      {question && <Dialog {...question} />}
+      {shown && <Dialog key={shown.id} id={shown.id} {...shown.question} />}
       <p class="notice" role="status" data-shown={notice.value !== ""}>{notice.value}</p>
     </>
   );
 }
 
-function Dialog({ title, content, verb, danger, act }: Question): JSX.Element {
+function Dialog(
+  { id, title, content, verb, danger, act }: Question & { id: number },
+): JSX.Element {
   const ref = useRef<HTMLDialogElement>(null);
   useEffect(() => ref.current?.showModal(), []);
+  // A dialog says that it is closed a while later, when the next question may have been asked.
+  const closed = () => {
+    if (open.value?.id === id) open.value = undefined;
+  };
   const submit = async (event: TargetedEvent<HTMLFormElement, SubmitEvent>) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
@@ -70,7 +78,7 @@ function Dialog({ title, content, verb, danger, act }: Question): JSX.Element {
     }
   };
   return (
-    <dialog ref={ref} aria-labelledby="question" onClose={() => open.value = undefined}>
+    <dialog ref={ref} aria-labelledby="question" onClose={closed}>
       <form onSubmit={submit}>
         <h2 id="question">{title}</h2>
         {problem.value !== "" && <p class="error" role="alert">{problem.value}</p>}

@@ -12,6 +12,7 @@ import type {
   WatchEvent,
 } from "../../api/types.ts";
 import { call, Refused, request, session } from "./session.ts";
+import { throttled } from "./throttle.ts";
 
 /** Longest event that is read, in characters, and pauses after a stream that broke, in ms. */
 const MAX_EVENT = 4_000_000, RETRY = [500, 1_000, 2_000, 5_000, 10_000];
@@ -28,6 +29,8 @@ export const devices = signal<ReadonlyMap<string, Device>>(new Map());
 export const groups = signal<ReadonlyMap<string, SecurityGroup>>(new Map());
 export const keys = signal<RegKey[]>([]);
 export const relays = signal<RelayRegion[]>([]);
+/** Counts what was heard of the VPC's paths: that there are others to be read. */
+export const pathNotices = signal(0);
 /** Whether what is shown is of now. */
 export const live = signal<"connecting" | "live" | "broken">("connecting");
 
@@ -118,7 +121,7 @@ async function stream(vpc: string, stop: AbortSignal, good: () => void): Promise
   try {
     const options = { "vpc-id": vpc };
     const watches = [
-      ...["device", "security-group"].map((kind) => ({ kind, options })),
+      ...["device", "security-group", "paths"].map((kind) => ({ kind, options })),
       { kind: "relay-region" },
     ];
     const any = AbortSignal.any([stop, cut.signal]);
@@ -169,17 +172,15 @@ class Backlog {
       } else this.#groups = put(this.#groups, groups, event.type, event.value);
     } else if (event.kind === "relay-region") {
       soonRelays();
+    } else if (event.kind === "paths") {
+      // The tail, too: there may have been changes while there was no stream.
+      pathNotices.value++;
     }
   }
 }
 
-let relayTimer = 0;
-
 /** Rows of relays have no health with them: they are read anew, once for many events. */
-function soonRelays(): void {
-  clearTimeout(relayTimer);
-  relayTimer = setTimeout(() => void loadRelays().catch(() => {}), 100);
-}
+const soonRelays = throttled(loadRelays, { settle: 100, every: 1_000 });
 
 function put<T extends { id: string }>(
   gathered: Map<string, T> | undefined,

@@ -12,7 +12,7 @@ const log = getLogger(["nexd", "control", "store"]);
 
 const CHANNEL = "nexd_changes";
 /** Changes named in one notification, which may have 8,000 bytes; more of them are "everything". */
-const MAX_NAMED = 64;
+const MAX_NAMED = 64, MAX_PAYLOAD = 7_900;
 /** How often the connection is tried while nothing is heard, and how long the answer may take, ms. */
 const PROBE_MS = 10_000, PROBE_TIMEOUT = 5_000;
 /** Pauses before connecting again: the first, doubled up to the last, ms. */
@@ -28,29 +28,37 @@ const KINDS: ReadonlySet<string> = new Set<RevisionName | "callers">([
   "audit_log",
 ]);
 
+/** What other control planes are told of changes. */
+export function notification(sender: string, changes: readonly Change[]): string {
+  const rows = changes.filter(({ kind }) => kind !== "paths");
+  const named = rows.length > MAX_NAMED ? undefined : rows.map(({ kind, vpcId }) => [kind, vpcId]);
+  // Beside the changes: to a control plane that does not know a kind of change it is everything, and
+  // these come all the time while an upgrade goes on.
+  const paths = changes.filter(({ kind }) => kind === "paths").map(({ vpcId }) => vpcId);
+  const payload = JSON.stringify({ from: sender, changes: named, paths });
+  return payload.length < MAX_PAYLOAD ? payload : "{}";
+}
+
 /** Tells the other control planes, when the transaction is committed, what it has changed. */
 export async function announce(
   db: Transaction<Tables>,
   sender: string,
   changes: readonly Change[],
 ): Promise<void> {
-  const named = changes.length > MAX_NAMED
-    ? undefined
-    : changes.map(({ kind, vpcId }) => [kind, vpcId]);
-  const payload = JSON.stringify({ from: sender, changes: named });
-  await sql`select pg_notify(${CHANNEL}, ${payload.length < 7_900 ? payload : "{}"})`.execute(db);
+  await sql`select pg_notify(${CHANNEL}, ${notification(sender, changes)})`.execute(db);
 }
 
 /** What a notification says; undefined when it is our own. What cannot be read may be anything. */
 export function heardIn(payload: string, self: string): readonly Heard[] | undefined {
   try {
-    const { from, changes } = JSON.parse(payload) as { from?: unknown; changes?: unknown };
+    const { from, changes, paths = [] } = JSON.parse(payload) as Record<string, unknown>;
     if (from === self) return undefined;
-    if (!Array.isArray(changes)) return ["everything"];
-    return changes.map(([kind, vpcId]) => {
+    if (!Array.isArray(changes) || !Array.isArray(paths)) return ["everything"];
+    const rows = changes.map(([kind, vpcId]) => {
       if (!KINDS.has(kind) || typeof vpcId !== "string") throw new Error("not a change");
-      return { kind, vpcId };
+      return { kind, vpcId } as Change;
     });
+    return [...rows, ...paths.map((vpcId): Change => ({ kind: "paths", vpcId: String(vpcId) }))];
   } catch {
     return ["everything"];
   }

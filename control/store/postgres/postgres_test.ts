@@ -4,7 +4,7 @@ import { skip } from "../../../scripts/lab/support.ts";
 import { createUser } from "../../tenants.ts";
 import { type Heard, Store, together, unavailable } from "../mod.ts";
 import { takeDatabase } from "../testing.ts";
-import { heardIn } from "./listener.ts";
+import { heardIn, notification } from "./listener.ts";
 
 /** Runs steps against a server of the test's own. */
 async function withPostgres(test: (postgres: Postgres) => Promise<void>): Promise<void> {
@@ -71,6 +71,14 @@ Deno.test("control planes on one PostgreSQL", async (t) => {
           return Promise.resolve();
         });
         assert.equal(await all, "everything");
+      });
+    });
+
+    await t.step("hear that a VPC's paths are other ones, beside the changes", async () => {
+      await withStores(postgres, 2, async ([a, b]) => {
+        const heard = next(b!);
+        await a!.write((write) => Promise.resolve(write.rerouted("v")));
+        assert.deepEqual(await heard, { kind: "paths", vpcId: "v" });
       });
     });
 
@@ -238,6 +246,10 @@ Deno.test("a notification is a change, everything when it cannot be read, nothin
     { kind: "devices", vpcId: "v" },
   ]);
   assert.equal(heardIn(text({ from: "a", changes: [] }), "a"), undefined);
+  const changes = [{ kind: "devices", vpcId: "v" }, { kind: "paths", vpcId: "w" }] as const;
+  assert.deepEqual(heardIn(notification("a", changes), "b"), changes);
+  // To those that know nothing of paths they are nothing: a kind that they do not know is everything.
+  assert.deepEqual(JSON.parse(notification("a", changes.slice(1))).changes, []);
   for (
     const junk of ["", "{", "null", "[]", text({ changes: [["x", "v"]] }), text({ changes: 1 })]
   ) {

@@ -65,6 +65,11 @@ export class Write {
     this.touched("audit_log", EVERY_ORGANIZATION);
   }
 
+  /** Tells those who look at a VPC's paths, once the transaction is committed, that they are other ones. */
+  rerouted(vpcId: string): void {
+    this.changes.set(`paths ${vpcId}`, { kind: "paths", vpcId });
+  }
+
   /** Ends the streams of a device or a user, once the transaction is committed: it may see less now. */
   ended(callerId: string): void {
     this.changes.set(`callers ${callerId}`, { kind: "callers", vpcId: callerId });

@@ -3,9 +3,9 @@ import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { nameOf } from "../devices.tsx";
 import { layout, type Size } from "./layout.ts";
-import { EVERY, loadPaths, told, type Way, wayBetween } from "./paths.ts";
+import { EVERY, lookAt, readPaths, told, type Way, wayBetween } from "./paths.ts";
 import { PathPanel } from "./path_panel.tsx";
-import { relays, sortedDevices, vpcId } from "../state.ts";
+import { pathNotices, relays, sortedDevices, vpcId } from "../state.ts";
 
 /** More would be a ball of wool. */
 const MAX_DEVICES = 60;
@@ -125,13 +125,20 @@ function usePaths(): void {
   const vpc = vpcId.value;
   useEffect(() => {
     if (ids === "") return;
-    const read = () => {
-      if (!document.hidden) loadPaths(vpc, ids.split(",")).catch(() => {});
-    };
-    read();
-    const timer = setInterval(read, EVERY);
-    return () => clearInterval(timer);
+    lookAt(ids.split(","));
+    return () => lookAt([]);
   }, [vpc, ids]);
+  useEffect(() => {
+    const stop = pathNotices.subscribe(readPaths);
+    const timer = setInterval(readPaths, EVERY);
+    // Nobody reads for a page that nobody sees.
+    document.addEventListener("visibilitychange", readPaths);
+    return () => {
+      stop();
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", readPaths);
+    };
+  }, []);
 }
 
 function choose(id: string): void {

@@ -2,18 +2,33 @@
 import { signal } from "@preact/signals";
 import type { DevicePaths, PeerPath } from "../../../api/types.ts";
 import { call } from "../session.ts";
+import { vpcId } from "../state.ts";
+import { throttled } from "../throttle.ts";
 
-/** How often they are read anew while somebody looks, ms: agents tell news every ten seconds. */
-export const EVERY = 5_000;
+/** How often they are read anew while somebody looks, if nothing is heard of them, ms. */
+export const EVERY = 30_000;
 
 /** What each device told last; who is not in it tells nothing. */
 export const told = signal<ReadonlyMap<string, DevicePaths>>(new Map());
 
-/** Reads what these devices tell. */
-export async function loadPaths(vpc: string, ids: readonly string[]): Promise<void> {
+/** The devices that somebody looks at. */
+let looked: readonly string[] = [];
+
+/** Has what these devices tell read, and anew upon {@linkcode readPaths}; of none: nothing. */
+export function lookAt(ids: readonly string[]): void {
+  looked = ids;
+  readPaths();
+}
+
+/** Reads it, at most once a second. */
+export const readPaths = throttled(async () => {
+  if (looked.length > 0 && !document.hidden) await loadPaths(vpcId.value, looked);
+}, { settle: 0, every: 1_000 });
+
+async function loadPaths(vpc: string, ids: readonly string[]): Promise<void> {
   const filter = encodeURIComponent(JSON.stringify({ device_id: ids }));
   const rows = await call<DevicePaths[]>("GET", `/api/vpcs/${vpc}/paths?filter=${filter}`);
-  told.value = new Map(rows.map((row) => [row.device_id, row]));
+  if (vpc === vpcId.value) told.value = new Map(rows.map((row) => [row.device_id, row]));
 }
 
 /** The way between two hosts: `unknown` where neither tells, `none` where nothing gets through. */
