@@ -1,10 +1,10 @@
 /** The audit log: what is in it, who reads it, and how it is kept small. */
 import assert from "node:assert/strict";
-import type { AuditEntry } from "../api/types.ts";
-import { difference, SignInLog, trimAuditLog } from "../audit/mod.ts";
-import { newKey, TestControl } from "../testing.ts";
-import { CLIENT, signIn } from "./audit_calls.ts";
-import { type Caller, CALLERS, World } from "./world.ts";
+import type { AuditEntry } from "../../api/types.ts";
+import { difference, SignInLog, trimAuditLog } from "../../audit/mod.ts";
+import { newKey, TestControl } from "../../testing.ts";
+import { CLIENT, signIn } from "./calls.ts";
+import { type Caller, CALLERS, World } from "../access/world.ts";
 
 /** The log as a caller reads it. */
 async function log(control: TestControl, bearer: string, query = ""): Promise<AuditEntry[]> {

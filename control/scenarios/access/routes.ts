@@ -1,5 +1,5 @@
 /** Every route of the API as a call about the targets of a {@linkcode World}. */
-import { BUILT_IN } from "../relay_regions/mod.ts";
+import { BUILT_IN } from "../../relay_regions/mod.ts";
 import type { Targets, World } from "./world.ts";
 
 /** How a route is called, and what its answer to somebody who sees the target holds. */

@@ -1,5 +1,5 @@
 /** Calls that several tests of the audit log make. */
-import type { Answer, TestControl } from "../testing.ts";
+import type { Answer, TestControl } from "../../testing.ts";
 
 /** What a client of the issuer sends of itself. */
 export const CLIENT = { client_id: "nexodus-cli" };

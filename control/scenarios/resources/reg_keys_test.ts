@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { RegKey } from "../api/types.ts";
-import { openToken } from "../auth/mod.ts";
-import { parseTime } from "../reg_keys/mod.ts";
-import { newKey } from "../testing.ts";
+import type { RegKey } from "../../api/types.ts";
+import { openToken } from "../../auth/mod.ts";
+import { parseTime } from "../../reg_keys/mod.ts";
+import { newKey } from "../../testing.ts";
 import { notFound, People } from "./people.ts";
 
 const KEYS = "/api/reg-keys";

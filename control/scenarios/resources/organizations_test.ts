@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { Member } from "../api/types.ts";
-import { newKey } from "../testing.ts";
+import type { Member } from "../../api/types.ts";
+import { newKey } from "../../testing.ts";
 import { notAllowed, notFound, People } from "./people.ts";
 
 const ORGANIZATIONS = "/api/organizations";

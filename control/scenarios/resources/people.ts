@@ -1,7 +1,7 @@
 /** What the scenarios share: users of one control plane, and their calls. */
 import assert from "node:assert/strict";
-import type { ApiError } from "../api/types.ts";
-import { type Answer, TestControl, type TestOptions } from "../testing.ts";
+import type { ApiError } from "../../api/types.ts";
+import { type Answer, TestControl, type TestOptions } from "../../testing.ts";
 
 /** A user that calls. */
 export class Person {

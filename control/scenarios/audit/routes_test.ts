@@ -1,9 +1,9 @@
 /** That every route that changes something leaves a row in the audit log. */
 import assert from "node:assert/strict";
-import { type Answer, TestControl } from "../testing.ts";
-import { addRelay, CLIENT, signIn } from "./audit_calls.ts";
-import { CALLS } from "./routes.ts";
-import { type Caller, World } from "./world.ts";
+import { type Answer, TestControl } from "../../testing.ts";
+import { addRelay, CLIENT, signIn } from "./calls.ts";
+import { CALLS } from "../access/routes.ts";
+import { type Caller, World } from "../access/world.ts";
 
 /** Routes that leave no row, and why. */
 const WITHOUT: Record<string, string> = {

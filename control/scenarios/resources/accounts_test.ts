@@ -1,7 +1,7 @@
 /** Accounts: made, changed, disabled and deleted by the operator; passwords; invitations by a link. */
 import assert from "node:assert/strict";
-import { SCOPES } from "../issuer/mod.ts";
-import { type Answer, ISSUER, TestControl } from "../testing.ts";
+import { SCOPES } from "../../issuer/mod.ts";
+import { type Answer, ISSUER, TestControl } from "../../testing.ts";
 
 const ACCOUNTS = "/api/accounts";
 const OPERATOR = "token-of-the-operator";

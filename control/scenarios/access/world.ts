@@ -1,7 +1,7 @@
 /** A control plane with an organization, what is in it, and callers of every kind. */
 import assert from "node:assert/strict";
-import type { Device } from "../api/types.ts";
-import { type Answer, newKey, TestControl } from "../testing.ts";
+import type { Device } from "../../api/types.ts";
+import { type Answer, newKey, TestControl } from "../../testing.ts";
 
 /** Who calls: users as they stand to the organization, credentials of its VPC, and nobody. */
 export const CALLERS = [

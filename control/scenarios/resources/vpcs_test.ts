@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { Device, Vpc } from "../api/types.ts";
-import { newKey } from "../testing.ts";
+import type { Device, Vpc } from "../../api/types.ts";
+import { newKey } from "../../testing.ts";
 import { notAllowed, notFound, People } from "./people.ts";
 
 const VPCS = "/api/vpcs";

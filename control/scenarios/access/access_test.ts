@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { TestControl } from "../testing.ts";
+import { TestControl } from "../../testing.ts";
 import { CALLS } from "./routes.ts";
 import { type Caller, CALLERS, World } from "./world.ts";
 
-const TABLE = new URL("../../docs/control-access.md", import.meta.url);
+const TABLE = new URL("../../../docs/control-access.md", import.meta.url);
 
 /** The cells of a line of a Markdown table. */
 function cells(line: string): string[] {

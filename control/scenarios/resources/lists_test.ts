@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { Device } from "../api/types.ts";
-import { newKey } from "../testing.ts";
+import type { Device } from "../../api/types.ts";
+import { newKey } from "../../testing.ts";
 import { People, type Person } from "./people.ts";
 
 /** A query of list options; values are JSON, or text as it is. */

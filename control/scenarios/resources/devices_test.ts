@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { Device } from "../api/types.ts";
-import { isEndpointAddress } from "../devices/mod.ts";
-import { newKey } from "../testing.ts";
+import type { Device } from "../../api/types.ts";
+import { isEndpointAddress } from "../../devices/mod.ts";
+import { newKey } from "../../testing.ts";
 import { notFound, People } from "./people.ts";
 
 const DEVICES = "/api/devices";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { WatchEvent } from "../api/types.ts";
-import { newKey } from "../testing.ts";
+import type { WatchEvent } from "../../api/types.ts";
+import { newKey } from "../../testing.ts";
 import { notFound, People } from "./people.ts";
 
 Deno.test("a member watches another's VPC, from what there is to what happens", async () => {

@@ -1,7 +1,7 @@
 /** Requests made of the API's own description, with values that do not fit it. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { Document, Operation, Schema } from "../api/openapi/mod.ts";
+import type { Document, Operation, Schema } from "../../api/openapi/mod.ts";
 import { CALLS } from "./routes.ts";
 import { CALLERS, World } from "./world.ts";
 
