@@ -362,9 +362,12 @@ Deno.test("a reader that stops reading is cut off while others go on", async () 
   await readUntil(reader, /"type":"tail"/);
   await until(() => running.control.streams() === 2);
   const rows = await store.db.selectFrom("devices").select(["id", "vpc_id"]).execute();
+  let heard = "";
   const drain = (async () => {
     const buffer = new Uint8Array(65536);
-    while (await reader.read(buffer).catch(() => null) !== null);
+    for (let n; (n = await reader.read(buffer).catch(() => null)) !== null;) {
+      heard = (heard + new TextDecoder().decode(buffer.subarray(0, n))).slice(-65536);
+    }
   })();
   await until(async () => {
     await store.write(async (write) => {
@@ -376,6 +379,11 @@ Deno.test("a reader that stops reading is cut off while others go on", async () 
     });
     return running.control.streams() === 1;
   });
+  // The one that is left is the one that reads.
+  const path = `/api/devices/${other.device.id}`;
+  const renamed = await running.fetch("PATCH", path, other.token, { hostname: "still-heard" });
+  assert.equal(renamed.status, 200, await renamed.text());
+  await until(() => heard.includes("still-heard"));
   await running.control.close();
   await drain;
   stuck.close();

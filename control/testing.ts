@@ -57,6 +57,8 @@ export interface TestOptions {
   oidc?: Omit<OidcOptions, "store" | "dashboard">;
   /** Of the issuer, ms since the epoch. */
   now?: () => number;
+  /** In place of an empty one; without a user `ada`. */
+  store?: Store;
 }
 
 /** The application over an empty database, with one user `ada` and one registration key. */
@@ -72,7 +74,7 @@ export class TestControl {
   private constructor(readonly deps: ApiDeps, readonly app: ReturnType<typeof createApp>) {}
 
   static async start(options: TestOptions = {}): Promise<TestControl> {
-    const store = await openTestStore();
+    const store = options.store ?? await openTestStore();
     const online = new OnlineTracker(store, { graceMs: 20, startGraceMs: 20, ...options.online });
     const secret = randomBytes(32);
     const metrics = new Metrics("test");

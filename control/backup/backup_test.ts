@@ -220,10 +220,12 @@ Deno.test("a restore that is killed at any moment leaves the old state or the ne
       await put(dir, "old");
       await Deno.writeTextFile(`${dir}/control.db-wal`, "old");
       await put(await makeDraft(dir), "new");
-      const rename = Deno.rename;
+      const { rename, remove } = Deno;
       let left = steps;
-      Deno.rename = (from, to) =>
-        left-- > 0 ? rename(from, to) : Promise.reject(new Error("killed"));
+      const step = <T extends unknown[]>(act: (...args: T) => Promise<void>) => (...args: T) =>
+        left-- > 0 ? act(...args) : Promise.reject(new Error("killed"));
+      Deno.rename = step(rename);
+      Deno.remove = step(remove);
       try {
         await replaceState(dir);
         done = true;
@@ -231,6 +233,7 @@ Deno.test("a restore that is killed at any moment leaves the old state or the ne
         assert.equal((error as Error).message, "killed");
       } finally {
         Deno.rename = rename;
+        Deno.remove = remove;
       }
       (await openStateDir(dir)).release();
       const texts = await Promise.all(names.map((name) => Deno.readTextFile(`${dir}/${name}`)));

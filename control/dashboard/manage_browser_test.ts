@@ -117,10 +117,14 @@ Deno.test("dashboard lets the operator add, change, drain and delete relays, and
   await page.getByText("Known to every agent").waitFor();
 
   // Who is not the operator sees relays, and no buttons.
+  await bench.admin("POST", "/api/relay-regions", { hostname: "other.example" });
+  await page.getByRole("button", { name: "Edit other.example" }).waitFor();
   await bench.control.store.db.updateTable("accounts").set({ operator: 0 }).execute();
   await page.reload();
-  await page.getByText("Known to every agent").waitFor();
-  equal(await page.getByRole("button", { name: "Add a relay" }).count(), 0);
+  await page.getByRole("listitem", { name: "other.example" }).waitFor();
+  for (const name of [/^Add a relay/, /^Edit/, /^Drain/, /^Delete/]) {
+    equal(await page.getByRole("button", { name }).count(), 0, String(name));
+  }
   equal((await bench.admin<Organization[]>("GET", "/api/organizations")).length, 1);
   deepEqual(bench.complaints, []);
 });

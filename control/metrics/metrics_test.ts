@@ -79,6 +79,19 @@ Deno.test("metrics count answers, streams, devices, writes and refusals", async 
   );
 });
 
+Deno.test("metrics tell how many devices are online", async () => {
+  await using control = await TestControl.start();
+  const { token } = await control.register();
+  await control.register();
+  await control.register();
+  await control.watch(token, []);
+  const samples = await scrape(control);
+  const devices = ["online", "offline"].map((state) =>
+    samples.get(`nexd_control_devices{state="${state}"}`)
+  );
+  assert.deepEqual(devices, [1, 2]);
+});
+
 Deno.test("metrics go to this host alone, and not through a proxy on it", async () => {
   await using control = await TestControl.start();
   const ask = async (hostname: string, headers: Record<string, string> = {}) => {
@@ -99,7 +112,19 @@ Deno.test("metrics go to this host alone, and not through a proxy on it", async 
   }
 });
 
-Deno.test("metrics have the same few series whatever is asked for", () => {
+Deno.test("metrics have the same few series whatever is asked for", async () => {
+  await using control = await TestControl.start();
+  const ask = async (id: string) => {
+    for (const path of [`/${id}`, `/api/${id}`, `/api/devices/${id}`, `/ui/${id}`]) {
+      for (const bearer of [control.user, id]) await control.call("GET", path, bearer);
+    }
+  };
+  await ask("once");
+  await scrape(control); // is a request, too
+  const series = [...(await scrape(control)).keys()];
+  for (let i = 0; i < 30; i++) await ask(`again-${i}`);
+  assert.deepEqual([...(await scrape(control)).keys()], series);
+
   const routes = new Set<string>();
   for (let i = 0; i < 1000; i++) {
     const id = crypto.randomUUID();

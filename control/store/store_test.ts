@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { Kysely } from "kysely";
+import { hashPassword } from "../auth/mod.ts";
 import { createUser } from "../tenants.ts";
+import { QUICK, TestControl } from "../testing.ts";
 import { type Bookkeeping, migrate } from "./migrate.ts";
 import { type Heard, Store, together, type Write } from "./mod.ts";
 import { connectSqlite } from "./sqlite.ts";
@@ -97,23 +99,31 @@ Deno.test("a database of the first version keeps its users, who can sign in", as
     await migrate(old as unknown as Kysely<Bookkeeping>, path, ["0001_initial"]);
     const db = old as unknown as Kysely<Record<string, Record<string, unknown>>>;
     const named = {
-      username: "ada",
+      username: "bea",
       full_name: "",
       picture: "",
       created_at: "2026-01-01T00:00:00Z",
     };
-    await db.insertInto("users").values({ id: "u1", password_hash: "hash", ...named }).execute();
+    const password_hash = await hashPassword("a password of bea", QUICK);
+    await db.insertInto("users").values({ id: "u1", password_hash, ...named }).execute();
     await db.destroy();
     const store = await Store.open(path);
     const account = await store.db.selectFrom("accounts").selectAll().executeTakeFirstOrThrow();
     assert.deepEqual([account.username, account.password_hash, account.generation], [
-      "ada",
-      "hash",
+      "bea",
+      password_hash,
       1,
     ]);
     const user = await store.db.selectFrom("users").selectAll().executeTakeFirstOrThrow();
     assert.deepEqual([user.id, user.subject], ["u1", account.id]);
-    await store.close();
+    await using control = await TestControl.start({ store });
+    const signedIn = await control.form("/oauth/token", {
+      ...{ grant_type: "password", client_id: "nexodus-cli", scope: "read:users" },
+      ...{ username: "bea", password: "a password of bea" },
+    });
+    assert.equal(signedIn.status, 200, signedIn.text);
+    const me = await control.call("GET", "/api/users/me", signedIn.body.access_token);
+    assert.equal(me.body.id, "u1", me.text);
   } finally {
     await Deno.remove(path);
   }
@@ -213,7 +223,7 @@ Deno.test("a database is copied before its tables are changed, and the last thre
     assert.deepEqual(versions(`${path}.0001_initial.backup`), ["0001_initial"]);
     assert.equal((await Deno.stat(`${path}.0001_initial.backup`)).mode! & 0o777, 0o600);
     await assert.rejects(Deno.stat(`${path}.a.backup`), Deno.errors.NotFound);
-    await Deno.stat(`${path}.b.backup`);
+    for (const name of ["b", "c"]) await Deno.stat(`${path}.${name}.backup`);
     // Nothing to change, nothing to copy.
     await Deno.remove(`${path}.0001_initial.backup`);
     await (await Store.open(path)).close();
