@@ -26,4 +26,9 @@ export class Bucket {
     this.#left--;
     return true;
   }
+
+  /** How long there was none after the last {@linkcode take}, ms. */
+  get wait(): number {
+    return Math.max(0, 1 - this.#left) * 1000 / this.#perSecond;
+  }
 }

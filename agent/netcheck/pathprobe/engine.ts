@@ -43,10 +43,10 @@ const STALE = 5_000;
 /** Searches begun, messages looked at and keys computed for others, a second. */
 const SEARCHES = 40, CHECKS = 1_000, SECRETS = 50;
 /**
- * Searches at once and a second, and the wait for one, ms, for peers that were searched in vain, have never been
- * heard and are not talked to: a thousand hosts that are switched off must not keep this one busy.
+ * Searches at once and a second for peers that were searched in vain, have never been heard and are not
+ * talked to: a thousand hosts that are switched off must not keep this one busy.
  */
-const VAIN_BURST = 4, VAIN_SEARCHES = 0.2, VAIN_WAIT = 20_000;
+const VAIN_BURST = 4, VAIN_SEARCHES = 0.2;
 
 /** What the engine needs. */
 export interface EngineOptions {
@@ -71,6 +71,8 @@ export class ProbeEngine {
   readonly #byHint = new Map<string, PeerPaths>();
   readonly #searches = new Bucket(SEARCHES, SEARCHES);
   readonly #vain = new Bucket(VAIN_BURST, VAIN_SEARCHES);
+  /** Those that wait for one of these, first come first. */
+  readonly #queue = new Set<PeerPaths>();
   readonly #checks = new Bucket(CHECKS, CHECKS);
   readonly #secrets = new Bucket(SECRETS, SECRETS);
   /** Until then nothing is due; 0: that is not known. */
@@ -88,6 +90,7 @@ export class ProbeEngine {
     for (const [key, peer] of this.#peers) {
       if (wanted.has(key)) continue;
       this.#peers.delete(key);
+      this.#queue.delete(peer);
       this.#byHint.delete(peer.keys.received);
     }
     for (const target of targets) {
@@ -136,6 +139,7 @@ export class ProbeEngine {
   tick(): number {
     const now = this.#options.now();
     if (now < this.#quietUntil) return this.#quietUntil - now;
+    this.#callUp(now);
     let next = Infinity, quiet = true;
     for (const peer of this.#peers.values()) {
       const asking = peer.burst !== undefined || peer.target.watch !== undefined;
@@ -148,6 +152,7 @@ export class ProbeEngine {
       // Of the others nothing can have become silent.
       if (asking && peer.silenceChanged(now)) this.#options.onNews();
     }
+    if (this.#queue.size > 0) next = Math.min(next, now + this.#vain.wait);
     this.#quietUntil = quiet ? next : 0;
     return Math.max(0, next - now);
   }
@@ -247,7 +252,10 @@ export class ProbeEngine {
       if (peer.target.search.length === 0 || !this.#options.direct) return Infinity;
       if (now < peer.nextBurstAt) return peer.nextBurstAt;
       const vain = peer.pause > 0 && !peer.target.busy && peer.heardAt === -Infinity;
-      if (vain && !this.#vain.take(now)) return now + VAIN_WAIT;
+      if (vain && !peer.called) {
+        this.#queue.add(peer);
+        return Infinity;
+      }
       if (!this.#searches.take(now)) return now + 100;
       this.#begin(peer, now, true);
       return peer.burst!.nextAt;
@@ -265,7 +273,21 @@ export class ProbeEngine {
     return burst.nextAt;
   }
 
+  /** Whose turn it is after searches in vain. */
+  #callUp(now: number): void {
+    for (const peer of this.#queue) {
+      // Its search may have begun for another reason.
+      if (peer.burst === undefined && now >= peer.nextBurstAt) {
+        if (!this.#vain.take(now)) return;
+        peer.called = true;
+        peer.dueAt = now;
+      }
+      this.#queue.delete(peer);
+    }
+  }
+
   #begin(peer: PeerPaths, now: number, call: boolean): void {
+    peer.called = false;
     peer.burst = { tries: 0, nextAt: now, startedAt: now };
     peer.lastBurstAt = now;
     this.#try(peer, now, call);

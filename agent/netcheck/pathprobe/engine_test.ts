@@ -260,6 +260,31 @@ Deno.test("a thousand peers are searched little by little, and what is forgotten
   assert.equal(host.engine.tick(), Infinity);
 });
 
+Deno.test("a crowd that was searched in vain is woken up for when one of it has its turn, and all have one", () => {
+  const world = new World(), host = new Host(world, "203.0.113.1:1");
+  host.engine.follow(Array.from({ length: 1000 }, (_, i) => ({
+    publicKey: new Uint8Array(32).fill(9).with(0, i & 0xff).with(1, i >> 8).toBase64(),
+    search: [`198.51.100.1:${i + 1}`],
+    relay: `127.0.1.1:${i + 1}`,
+    busy: false,
+  })));
+  let wakes = 0;
+  const live = (ms: number) => {
+    for (const end = world.now + ms; world.now < end; wakes++) {
+      world.now += Math.max(10, Math.min(1_000, host.engine.tick()));
+    }
+  };
+  live(60_000); // each was searched once
+  host.sent = [];
+  wakes = 0;
+  live(60_000);
+  // Twelve turns of five steps each, and a look each second.
+  assert(wakes < 130, `${wakes} wakes in a minute`);
+  live(5_000_000);
+  const searched = new Set(host.sent.map(({ to }) => to).filter((to) => !to.startsWith("127.")));
+  assert.equal(searched.size, 1000);
+});
+
 Deno.test("a relay that is the only way is silent after three seconds, also for who uses relays only", () => {
   for (const direct of [true, false]) {
     const world = new World();

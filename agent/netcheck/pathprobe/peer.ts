@@ -80,6 +80,8 @@ export class PeerPaths {
   nextBurstAt = 0;
   pause = 0;
   lastBurstAt = -Infinity;
+  /** It is its turn to be searched, although that was in vain before. */
+  called = false;
   nextWatchAt = 0;
   /** When the peer is next asked for its word, was last asked because it asked, and when either word changed. */
   nextAskAt = 0;
