@@ -62,6 +62,7 @@ export class PeerMachine {
   /** What this pass knows. */
   readonly s: Situation;
   health: Health;
+  #context: MethodContext & { of: MethodId[] } | undefined;
 
   /** @param history a copy this object may change */
   constructor(history: PeerHistory, situation: Situation) {
@@ -113,11 +114,14 @@ export class PeerMachine {
 
   /** What methods look at. */
   context(failed: MethodId[] = this.h.failed): MethodContext {
+    // Asked many times in a pass, and what failed is a new list each time that it changes.
+    if (this.#context?.of === failed) return this.#context;
     const { self, peer, relay, vpcRelay, loopback, probed, observed, seenAt } = this.s;
     const directFailed = METHODS.some((m) => m.direct && failed.includes(m.name));
     const met = observed?.lastHandshake !== undefined;
     const about = { tells: this.s.heard !== undefined, apart: isApart(this.s), seenAt };
-    return { self, peer, relay, vpcRelay, loopback, directFailed, probed, met, ...about };
+    const facts = { self, peer, relay, vpcRelay, loopback, directFailed, probed, met, of: failed };
+    return this.#context = Object.assign(facts, about);
   }
 
   /** The endpoint that is planned for the current method. */
@@ -149,8 +153,10 @@ export class PeerMachine {
     if (h.probe !== undefined) return h.probe.startedAt + PROBE_LIMIT;
     const suspectAt = (h.traffic?.askedAt ?? -Infinity) + SUSPECT_AFTER;
     const restAt = this.s.away ? h.awaitedAt + PATIENCE : Infinity;
-    const times = [suspectAt, restAt, this.deadAt, wakeAcross(this)];
-    const next = Math.min(...times.filter((at) => at > now), Infinity);
+    let next = Infinity;
+    for (const at of [suspectAt, restAt, this.deadAt, wakeAcross(this)]) {
+      if (at > now && at < next) next = at;
+    }
     if (!this.health.healthy || this.#better(h.method!) === undefined) return next;
     return Math.min(
       next,

@@ -30,6 +30,9 @@ export class Device implements WireGuardDevice {
   readonly #ownKey: string;
   /** What was set last; undefined: unknown after a failure, to be read back. */
   #applied: PeerTable | undefined = new Map();
+  /** What was asked for last, and the table that became of it. */
+  #wish: string | undefined;
+  #granted: PeerTable | undefined;
   /** Routes that we added. */
   readonly #routes = new Set<string>();
   /** Routes that could not be added, mostly because the prefix has one elsewhere. */
@@ -107,6 +110,12 @@ export class Device implements WireGuardDevice {
   }
 
   async #setPeers(peers: PeerConfig[]): Promise<void> {
+    // Mostly the same as in the last pass: a thousand peers need not be checked again for that.
+    const wish = JSON.stringify(peers);
+    if (wish === this.#wish && this.#applied !== undefined && this.#applied === this.#granted) {
+      return await this.#setRoutes(routesOf(this.#applied));
+    }
+    this.#wish = undefined;
     const applied = this.#applied ?? tableOf((await this.#read()).peers);
     const { wanted, skipped } = checkPeers(peers, applied, this.#ownKey);
     this.#say(skipped);
@@ -115,7 +124,8 @@ export class Device implements WireGuardDevice {
       this.#applied = undefined;
       await this.#request(() => this.#backend.apply(changes));
     }
-    this.#applied = wanted;
+    this.#applied = this.#granted = wanted;
+    this.#wish = wish;
     // New routes come after the peers that carry them, old ones go after new ones stand.
     await this.#setRoutes(routesOf(wanted));
   }

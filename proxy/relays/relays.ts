@@ -231,7 +231,9 @@ export class Relays {
     this.#o.onTick();
     if (this.#holds) this.flush();
     if (++this.#ticks % Math.round(1_000 / TICK_MS) === 0) this.#everySecond();
-    this.#choose();
+    // With one relay, and this host there, time changes nothing.
+    const [known, other] = this.#list, there = this.#seats.length === 1;
+    if (other !== undefined || !there || known?.seat !== this.#home) this.#choose();
   };
 
   #everySecond(): void {

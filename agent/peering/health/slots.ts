@@ -19,9 +19,10 @@ export function startOfSlot(a: string, b: string, slot: number): number {
 
 /** Pairs look at different times, each at the same time in each slot. */
 function offsetOf(a: string, b: string): number {
+  const both = a < b ? a + b : b + a;
   let hash = 0x811c9dc5;
-  for (const char of a < b ? a + b : b + a) {
-    hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193);
+  for (let i = 0; i < both.length; i++) {
+    hash = Math.imul(hash ^ both.charCodeAt(i), 0x01000193);
   }
   return (hash >>> 0) % PROBE_INTERVAL;
 }

@@ -70,7 +70,9 @@ export function encodeSet(device: DeviceSet, peers: Iterable<PeerSet> = []): str
 
 /** Checks the answer to a set request. Throws {@linkcode UapiError} with its errno when it is no. */
 export function parseSetAnswer(text: string): void {
-  for (const _ of answerLines(text)) throw new UapiError("Unexpected line in the answer to set");
+  eachLine(text, () => {
+    throw new UapiError("Unexpected line in the answer to set");
+  });
 }
 
 /** Reads the answer to {@linkcode GET_REQUEST}. Unknown keys are skipped. Throws {@linkcode UapiError}. */
@@ -78,7 +80,7 @@ export function parseGetAnswer(text: string): TunnelState {
   const device: TunnelState = { listenPort: 0, fwmark: 0, peers: [] };
   let peer: PeerState | undefined;
   let allowed = 0;
-  for (const [key, value] of answerLines(text)) {
+  eachLine(text, (key, value) => {
     if (key === "public_key") {
       if (device.peers.length === MAX_PEERS) throw new UapiError(`More than ${MAX_PEERS} peers`);
       peer = {
@@ -105,12 +107,12 @@ export function parseGetAnswer(text: string): TunnelState {
       if (++allowed > MAX_ALLOWED_IPS) throw new UapiError(`More than ${MAX_ALLOWED_IPS} prefixes`);
       peer.allowedIps.push(value);
     }
-  }
+  });
   return device;
 }
 
-/** The lines before `errno=`; throws when the errno is not 0, or absent, or not last. */
-function* answerLines(text: string): Generator<[key: string, value: string]> {
+/** Takes the lines before `errno=`; throws when the errno is not 0, or absent, or not last. */
+function eachLine(text: string, take: (key: string, value: string) => void): void {
   if (text.length > MAX_ANSWER) throw new UapiError(`Answer longer than ${MAX_ANSWER} bytes`);
   let start = 0;
   while (true) {
@@ -124,7 +126,7 @@ function* answerLines(text: string): Generator<[key: string, value: string]> {
     const value = text.slice(equals + 1, end);
     start = end + 1;
     if (key !== "errno") {
-      yield [key, value];
+      take(key, value);
       continue;
     }
     if (text.slice(start) !== "\n") throw new UapiError("Answer goes on after errno");
