@@ -34,6 +34,7 @@ export const WANTED_BY_TESTS: Readonly<Record<string, string>> = {
   curl: "curl",
   crun: "crun",
   umoci: "umoci",
+  chromium: "chromium",
 };
 
 /** Where Debian keeps commands that are not in the path, with a folder of each version between. */
