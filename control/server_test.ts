@@ -1,127 +1,9 @@
 import assert from "node:assert/strict";
-import { Buffer } from "node:buffer";
-import { DatabaseSync } from "node:sqlite";
 import type { Device } from "./api/types.ts";
-import { openToken, verifyPassword } from "./auth/mod.ts";
+import { verifyPassword } from "./auth/mod.ts";
 import { Proxies } from "./http/mod.ts";
-import { ensureSelfSigned } from "../relay/cert/mod.ts";
-import { type Control, type ControlConfig, startControl } from "./server.ts";
-import { newKey, QUICK } from "./testing.ts";
-
-const HOST = "control.test";
-
-/** A state directory that is removed at the end, with a certificate made once for all tests. */
-class Place {
-  static #certificate: Promise<{ cert: string; key: string; ca: string }> | undefined;
-  readonly dir = Deno.makeTempDirSync({ prefix: "nexd-control-" });
-  readonly stateDir = `${this.dir}/state`;
-
-  static certificate(): Promise<{ cert: string; key: string; ca: string }> {
-    return Place.#certificate ??= (async () => {
-      const dir = await Deno.makeTempDir({ prefix: "nexd-cert-" });
-      try {
-        return await ensureSelfSigned(dir, [HOST, `api.${HOST}`, "localhost"]);
-      } finally {
-        await Deno.remove(dir, { recursive: true });
-      }
-    })();
-  }
-
-  async start(config: Partial<ControlConfig> = {}): Promise<Running> {
-    const certificate = await Place.certificate();
-    const control = await startControl({
-      hostname: HOST,
-      addr: { hostname: "127.0.0.1", port: 0 },
-      stateDir: this.stateDir,
-      certificate: () => Promise.resolve(certificate),
-      ...config,
-      admin: { cost: QUICK, ...config.admin },
-    });
-    return new Running(control, certificate.ca);
-  }
-
-  [Symbol.dispose](): void {
-    Deno.removeSync(this.dir, { recursive: true });
-  }
-}
-
-/** A control plane with a client that trusts it and finds it without DNS. */
-class Running {
-  #client: Deno.HttpClient;
-
-  constructor(readonly control: Control, readonly ca: string) {
-    this.#client = Deno.createHttpClient({ caCerts: [ca] });
-  }
-
-  async call(method: string, path: string, bearer: string, body?: unknown) {
-    const response = await this.fetch(method, path, bearer, body);
-    const text = await response.text();
-    return { status: response.status, body: text ? JSON.parse(text) : undefined };
-  }
-
-  fetch(method: string, path: string, bearer: string, body?: unknown, passed = "") {
-    return fetch(`https://localhost:${this.control.address.port}${path}`, {
-      method,
-      headers: { authorization: `Bearer ${bearer}`, "x-forwarded-for": passed },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      client: this.#client,
-    });
-  }
-
-  /** A TLS connection with a request written to it by hand. */
-  async raw(path: string, bearer: string, body: string): Promise<Deno.TlsConn> {
-    const conn = await tls(this.control.address.port, this.ca);
-    const head = [
-      `POST ${path} HTTP/1.1`,
-      `Host: api.${HOST}`,
-      `Authorization: Bearer ${bearer}`,
-      "Content-Type: application/json",
-      `Content-Length: ${body.length}`,
-    ];
-    await conn.write(new TextEncoder().encode(`${head.join("\r\n")}\r\n\r\n${body}`));
-    return conn;
-  }
-
-  async register(): Promise<{ device: Device; token: string }> {
-    const public_key = newKey();
-    const vpc_id = this.control.userId;
-    const { status, body } = await this.call("POST", "/api/devices", this.control.regKey!, {
-      vpc_id,
-      public_key,
-    });
-    assert.equal(status, 201);
-    return { device: body, token: openToken(body.bearer_token, public_key) };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#client.close();
-    await this.control.close();
-  }
-}
-
-async function tls(port: number, ca: string): Promise<Deno.TlsConn> {
-  const plain = await Deno.connect({ hostname: "127.0.0.1", port });
-  return await Deno.startTls(plain, { hostname: `api.${HOST}`, caCerts: [ca] });
-}
-
-/** Reads from a connection until the text fits; fails when it ends before. */
-async function readUntil(conn: Deno.TlsConn, pattern: RegExp): Promise<string> {
-  const buffer = new Uint8Array(65536);
-  let text = "";
-  while (!pattern.test(text)) {
-    const n = await conn.read(buffer);
-    if (n === null) throw new Error(`ended after ${text}`);
-    text += new TextDecoder().decode(buffer.subarray(0, n));
-  }
-  return text;
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (const start = Date.now(); !await condition();) {
-    if (Date.now() - start > 5000) throw new Error("waited too long");
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
+import type { ControlConfig } from "./server.ts";
+import { HOST, Place, readUntil, until } from "./testing_server.ts";
 
 Deno.test("an agent joins over HTTPS with what the first start made", async () => {
   using place = new Place();
@@ -235,12 +117,6 @@ Deno.test("a restart keeps devices, tokens and the registration key, not the pas
   }
 });
 
-Deno.test("two control planes on one state directory are refused", async () => {
-  using place = new Place();
-  await using _running = await place.start();
-  await assert.rejects(place.start(), /another control plane is running on it; stop that one/);
-});
-
 Deno.test("a port in use and an address of another host are named with the remedy", async () => {
   using place = new Place();
   using other = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -271,81 +147,6 @@ Deno.test("a port in use and an address of another host are named with the remed
   // What failed left nothing locked, and no user whose password nobody saw.
   await using running = await place.start({ addr: { hostname: "", port: 0 } });
   assert.equal(running.control.first, true);
-});
-
-Deno.test("a damaged database is left as it is", async () => {
-  using place = new Place();
-  Deno.mkdirSync(place.stateDir);
-  const path = `${place.stateDir}/control.db`;
-  const garbage = Buffer.alloc(8192, "not a database ");
-  Deno.writeFileSync(path, garbage);
-  const message =
-    /control\.db: file is not a database; the file was left as it is: restore a backup/;
-  await assert.rejects(place.start(), message);
-  assert.deepEqual(Buffer.from(Deno.readFileSync(path)), garbage);
-  assert.deepEqual([...Deno.readDirSync(place.stateDir)].map((f) => f.name).sort(), [
-    "control.db",
-    "control.lock",
-  ]);
-  Deno.removeSync(path);
-  {
-    await using first = await place.start();
-    for (let i = 0; i < 50; i++) await first.register();
-  }
-  const bytes = Deno.readFileSync(path);
-  bytes.fill(0x5a, 4096, bytes.length - 4096);
-  Deno.writeFileSync(path, bytes);
-  await assert.rejects(place.start(), (error: Error) => {
-    assert.match(error.message, /the file was left as it is: restore a backup .*or move it away/);
-    assert.doesNotMatch(error.message, /\n/);
-    return true;
-  });
-  assert.deepEqual(Deno.readFileSync(path), bytes);
-});
-
-Deno.test("a database of a newer version is refused", async () => {
-  using place = new Place();
-  await (await place.start()).control.close();
-  const raw = new DatabaseSync(`${place.stateDir}/control.db`);
-  raw.exec("INSERT INTO kysely_migration (name, timestamp) VALUES ('9999_future', 'x')");
-  raw.close();
-  await assert.rejects(place.start(), /a newer nexd wrote it \(migration 9999_future\)/);
-});
-
-Deno.test("a secret that is missing, damaged or another's stops the start", async () => {
-  using place = new Place();
-  await (await place.start()).control.close();
-  const file = `${place.stateDir}/secret.key`;
-  const secret = Deno.readTextFileSync(file);
-  Deno.removeSync(file);
-  await assert.rejects(place.start(), /secret\.key: it is missing/);
-  Deno.writeTextFileSync(file, "short");
-  await assert.rejects(place.start(), /secret\.key: it is damaged/);
-  Deno.writeTextFileSync(file, Buffer.alloc(32, 7).toString("base64"));
-  await assert.rejects(place.start(), /secret\.key: it belongs to another database/);
-  Deno.writeTextFileSync(file, secret);
-  await (await place.start()).control.close();
-});
-
-Deno.test("a state directory that cannot be written is named", async () => {
-  using place = new Place();
-  Deno.writeTextFileSync(`${place.dir}/file`, "");
-  const stateDir = `${place.dir}/file/state`;
-  for (
-    const [path, reason] of [
-      [stateDir, "not a directory"],
-      ["/proc/nexd/state", "nothing can be made there"],
-    ] as const
-  ) {
-    await assert.rejects(place.start({ stateDir: path }), (error: Error) => {
-      assert.equal(
-        error.message,
-        `Cannot write to ${path}: ${reason}; make it writable for this user, ` +
-          "or choose another --state-dir",
-      );
-      return true;
-    });
-  }
 });
 
 Deno.test("a reader that stops reading is cut off while others go on", async () => {
