@@ -8,8 +8,11 @@ import { INTERVAL } from "./rounds.ts";
 
 /** For each peer, and at most, while nothing goes through the tunnel, ms. */
 const QUIET_EACH = 50;
-/** A peer that falls silent is suspect after 65 s: it is noticed within two minutes. */
-const QUIET_LONGEST = 50_000;
+/**
+ * A peer is suspect when it has been silent for 65 s from one look to another: with a pass somewhat
+ * later than that the second one notices it, with passes of 50 s only the third.
+ */
+const QUIET_LONGEST = 66_000;
 /** While a new way is being tried: at least, and for each peer, ms. */
 const SETTLING = 250, SETTLING_EACH = 2;
 

@@ -7,7 +7,7 @@ Deno.test("pace: a few peers every 2 s, a quiet crowd seldom, and what is due in
   assert.equal(pace.wait({ peers: 0, ...calm }), 2_000);
   assert.equal(pace.wait({ peers: 40, ...calm }), 2_000);
   assert.equal(pace.wait({ peers: 100, ...calm }), 5_000);
-  assert.equal(pace.wait({ peers: 100_000, ...calm }), 50_000);
+  assert.equal(pace.wait({ peers: 100_000, ...calm }), 66_000);
   assert.equal(pace.wait({ peers: 1_000, unsettled: false, due: 300 }), 300);
   assert.equal(pace.wait({ peers: 3, unsettled: true, due: Infinity }), 250);
   assert.equal(pace.wait({ peers: 1_000, unsettled: true, due: Infinity }), 2_000);
