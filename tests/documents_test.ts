@@ -196,6 +196,7 @@ const ALSO = [
     "help",
     "version",
     "memory-saver-mode",
+    "min-semi-space-size",
     "shell",
     "privileged",
     "publish",

@@ -24,7 +24,12 @@ import type { CommandContext, ServeOption, Values } from "../context.ts";
 import { MODES, serviceOptions } from "../table.ts";
 
 /** How `deno task agent` runs it, too: a thousand relayed peers take half the memory (docs/agent.md). */
-const RUN = ["run", "--v8-flags=--memory-saver-mode", "--no-prompt", "-A"];
+export const RUN: readonly string[] = [
+  "run",
+  "--v8-flags=--memory-saver-mode,--min-semi-space-size=4",
+  "--no-prompt",
+  "-A",
+];
 
 /** `nexd install`. Without any settings those of the last time stay. */
 export async function install(values: Values, context: CommandContext): Promise<void> {
