@@ -26,7 +26,7 @@ import { MODES, serviceOptions } from "../table.ts";
 /** How `deno task agent` runs it, too: a thousand relayed peers take half the memory (docs/agent.md). */
 export const RUN: readonly string[] = [
   "run",
-  "--v8-flags=--memory-saver-mode,--min-semi-space-size=4",
+  "--v8-flags=--memory-saver-mode,--min-semi-space-size=2",
   "--no-prompt",
   "-A",
 ];
